@@ -1,0 +1,1 @@
+"""The event library: log, relay, consumer, work tables, and the catalogue of what can happen."""

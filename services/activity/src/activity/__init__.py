@@ -1,0 +1,1 @@
+"""The activity log and the archive of all events."""

@@ -1,0 +1,1 @@
+"""Signs people in by e-mail code; owns accounts and sessions."""

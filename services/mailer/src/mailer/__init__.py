@@ -1,0 +1,1 @@
+"""Hears what must be mailed, and mails it."""
