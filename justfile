@@ -6,7 +6,7 @@ packages := "libs/events libs/api services/auth services/todos services/mailer s
 
 # List the recipes
 default:
-    @just --list --unsorted
+    @"{{ just_executable() }}" --list --unsorted
 
 # Resolve requirements.lock anew: one universal resolution with hashes, naming no index
 lock:
