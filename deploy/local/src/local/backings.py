@@ -1,0 +1,76 @@
+"""PostgreSQL and NATS for tests from elsewhere: containers, or servers that are there already."""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.waiting_utils import wait_for_logs
+
+from local.cluster import Cluster
+from local.nats import Nats
+
+_POSTGRES_IMAGE = "postgres:18"
+_NATS_IMAGE = "nats:2.15"
+
+
+class ForeignNats(Nats):
+    """A server that somebody else runs: a test that would kill or pause it is skipped."""
+
+    def __init__(self, url_of: Callable[[str], str]) -> None:
+        """`url_of` gives the URL for a user."""
+        self.url_of = url_of
+
+    def url(self, user: str = "admin") -> str:
+        """The URL of the server for one of its users."""
+        return self.url_of(user)
+
+    def _refuse(self) -> None:
+        pytest.skip("needs --backing=embedded: it kills or pauses the server")
+
+    start = stop = kill = pause = resume = restart = _refuse
+
+
+@contextmanager
+def postgres(backing: str, password_of: Callable[[str], str]) -> Iterator[Cluster]:
+    """A cluster from a container, or the one of TEST_DATABASE_URL."""
+    if backing == "external":
+        yield Cluster(_required("TEST_DATABASE_URL"), password_of)
+        return
+    password = password_of("postgres")
+    image = DockerContainer(_POSTGRES_IMAGE).with_env("POSTGRES_PASSWORD", password).with_exposed_ports(5432)
+    with image as container:
+        wait_for_logs(container, r"(?s)ready to accept connections.*ready to accept connections")
+        host, port = container.get_container_host_ip(), container.get_exposed_port(5432)
+        yield Cluster(f"postgres://postgres:{password}@{host}:{port}/postgres", password_of)
+
+
+@contextmanager
+def nats(
+    backing: str, permissions: Mapping[str, Mapping[str, Any] | None], password_of: Callable[[str], str]
+) -> Iterator[Nats]:
+    """A server from a container, or the one of TEST_NATS_URL (whose credentials then serve every user)."""
+    if backing == "external":
+        url = _required("TEST_NATS_URL")
+        yield ForeignNats(lambda _user: url)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        model = Nats(Path(folder), 4222, permissions, password_of)
+        configuration = model.configuration() | {"listen": "0.0.0.0:4222", "jetstream": {"store_dir": "/data"}}
+        (Path(folder) / "nats.conf").write_text(json.dumps(configuration))
+        image = DockerContainer(_NATS_IMAGE).with_volume_mapping(folder, "/etc/todo").with_exposed_ports(4222)
+        with image.with_command("-c /etc/todo/nats.conf") as container:
+            wait_for_logs(container, "Server is ready")
+            at = f"{container.get_container_host_ip()}:{container.get_exposed_port(4222)}"
+            yield ForeignNats(lambda user: f"nats://{user}:{password_of(user)}@{at}")
+
+
+def _required(name: str) -> str:
+    if value := os.environ.get(name):
+        return value
+    pytest.exit(f"--backing=external needs {name} with an administrator's credentials", returncode=4)

@@ -1,0 +1,77 @@
+"""Databases and roles of a PostgreSQL cluster, ours or anybody's: one database and two roles per service."""
+
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from local.account import postgres_programs
+
+
+class Cluster:
+    """A running PostgreSQL cluster that its administrator's URL opens."""
+
+    def __init__(self, admin_url: str, password_of: Callable[[str], str]) -> None:
+        """`password_of` gives the password of a role by its name."""
+        self.admin_url = admin_url
+        self._password_of = password_of
+
+    def url(self, database: str, role: str) -> str:
+        """The URL of a database for one of its roles."""
+        parts = urlsplit(self.admin_url)
+        return f"postgres://{role}:{self._password_of(role)}@{parts.hostname}:{parts.port or 5432}/{database}"
+
+    def create_database(self, name: str, *, service: str | None = None, template: str = "template1") -> None:
+        """Create database `name` with the roles `<service>_owner` (owns it, migrates) and `<service>` (serves).
+
+        What is there already stays; passwords and time limits of the roles are set anew. `service` defaults to `name`.
+        """
+        runtime = service or name
+        owner = f"{runtime}_owner"
+        passwords = {"owner_password": self._password_of(owner), "runtime_password": self._password_of(runtime)}
+        self.sql(_query("create_database"), name=name, owner=owner, runtime=runtime, template=template, **passwords)
+
+    def drop_database(self, name: str) -> None:
+        """Drop a database and whoever is connected to it."""
+        self.sql(_query("drop_database"), name=name)
+
+    def sql(self, statements: str, **variables: str) -> str:
+        """Run statements as the administrator with psql, which quotes the variables; returns unaligned rows."""
+        sets = "".join(f"\\set {name} '{_plain(value)}'\n" for name, value in variables.items())
+        command = [str(postgres_programs(None) / "psql"), "-XqAt", "-v", "ON_ERROR_STOP=1", "-f", "-"]
+        done = subprocess.run(
+            command, input=sets + statements, env=self._environment(), text=True, capture_output=True, check=False
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"psql: {done.stderr.strip()}")
+        return done.stdout
+
+    def _environment(self) -> dict[str, str]:
+        """The connection as variables: on the command line other users could read the password."""
+        parts = urlsplit(self.admin_url)
+        return os.environ | {
+            "PGHOST": parts.hostname or "127.0.0.1",
+            "PGPORT": str(parts.port or 5432),
+            "PGUSER": unquote(parts.username or "postgres"),
+            "PGPASSWORD": unquote(parts.password or ""),
+            "PGDATABASE": parts.path.lstrip("/") or "postgres",
+            "PGCONNECT_TIMEOUT": "5",
+        }
+
+
+def _query(name: str) -> str:
+    return files("local").joinpath("sql", f"{name}.sql").read_text()
+
+
+def _plain(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]*", value):
+        raise ValueError("names and passwords may hold only letters, digits, '_', '.' and '-'")
+    return value
+
+
+def psql_program() -> Path:
+    """The psql that came with the cluster."""
+    return postgres_programs(None) / "psql"

@@ -1,0 +1,47 @@
+"""What each NATS user may do: publish its own events, read the streams it hears, and nothing else."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from events.catalog.feeds import FEEDS, feeds_of
+from events.feed import Feed
+
+HEARS: dict[str, tuple[str, ...]] = {
+    "auth": (),
+    "todos": ("AUTH",),
+    "mailer": ("OTP", "AUTH"),
+    "activity": ("OTP", "AUTH", "TODOS", "MAILER"),
+}
+_READ = ("STREAM.INFO.{0}", "STREAM.MSG.GET.{0}")
+_RELAY = (*_READ, "STREAM.MSG.DELETE.{0}")
+_CONSUME = (*_READ, "CONSUMER.CREATE.{0}.>", "CONSUMER.INFO.{0}.*", "CONSUMER.DELETE.{0}.*", "CONSUMER.MSG.NEXT.{0}.*")
+
+
+def service_permissions(
+    service: str, *, says: Iterable[Feed] | None = None, hears: Iterable[str] | None = None
+) -> dict[str, Any]:
+    """The `permissions` of a service's user, as in the server's configuration.
+
+    `says` and `hears` default to the service's own feeds and to the streams it hears; tests name others. Its inbox
+    prefix is `_INBOX_<service>`, so no service sees another's answers.
+    """
+    own = feeds_of(service) if says is None else tuple(says)
+    heard = HEARS[service] if hears is None else tuple(hears)
+    calls = [_calls(_RELAY, feed.name) for feed in own]
+    calls += [_calls(("STREAM.PURGE.{0}",), feed.name) for feed in own if feed.trimmed]
+    calls += [_calls(_CONSUME, name) for name in heard]
+    allowed = sorted({call for each in calls for call in each})
+    return {
+        "publish": {"allow": [f"ev.{service}.>", *allowed]},
+        "subscribe": {"allow": [f"_INBOX_{service}.>"]},
+    }
+
+
+def stack_permissions() -> dict[str, dict[str, Any] | None]:
+    """Every user of the stack with its permissions; `admin` has none, which means all."""
+    services = {feed.service for feed in FEEDS.values()} | set(HEARS)
+    return {"admin": None, **{service: service_permissions(service) for service in sorted(services)}}
+
+
+def _calls(patterns: tuple[str, ...], stream: str) -> list[str]:
+    return ["$JS.API." + pattern.format(stream) for pattern in patterns]

@@ -1,0 +1,29 @@
+"""Ports of the loopback interface, all below 32768: from there up outgoing connections may take them."""
+
+import random
+import socket
+
+from local.child import StartError
+
+
+def assert_free(port: int, purpose: str) -> None:
+    """Raise StartError, saying what to do, where something listens on `port` already."""
+    if not _is_free(port):
+        raise StartError(
+            f"port {port} ({purpose}) is taken by another program; stop that one, or choose other ports with PORT_BASE"
+        )
+
+
+def free_port() -> int:
+    """A port that nothing listens on now; chosen at random, so that test runs side by side do not meet."""
+    return next(port for port in iter(lambda: random.randrange(10000, 32000), None) if _is_free(port))  # noqa: S311
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
