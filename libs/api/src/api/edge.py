@@ -1,0 +1,112 @@
+"""The outermost layer: names each request, watches it, and lets no failure out without an answer. Pure ASGI, thin."""
+
+import re
+import secrets
+from time import perf_counter
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes
+
+import structlog
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from prometheus_client import Histogram
+
+from api.failures import to_answer
+from api.fields import NUL, nul_error
+from api.problems import INVALID, Problem
+from api.requests import Request, Trace
+from events.ids import uuid7
+
+_SANE_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
+_TRACEPARENT: Final = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})")
+
+SECONDS: Final = Histogram(
+    "todo_http_request_seconds",
+    "Time from a request's head to the end of its answer",
+    ("method", "route", "status"),
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+
+
+class Edge:
+    """Wraps the application of a service."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if scope["type"] == "websocket":  # type: ignore[comparison-overlap]
+            await self._app(scope, receive, send)
+            return
+        trace = _name(scope)
+        started, status = perf_counter(), 0
+        request_id = trace.request_id.encode()
+
+        async def named_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
+            await send(message)
+
+        try:
+            await self._answer(scope, receive, named_send)
+        except Exception as failure:
+            if status:
+                raise
+            await to_answer(Request(scope), failure)(scope, receive, named_send)
+        finally:
+            _observe(scope, status, perf_counter() - started)
+
+    async def _answer(self, scope: Any, receive: Receive, send: Send) -> None:
+        if NUL in scope["path"]:
+            raise Problem(INVALID, errors=[nul_error("path")])
+        if query := scope["query_string"]:
+            scope["query_string"] = _cleaned(query)
+        if scope["method"] == "HEAD":
+            # HEAD is GET without the body, which the server leaves out (RFC 9110, section 9.3.2).
+            scope = {**scope, "method": "GET"}
+        await self._app(scope, receive, send)
+
+
+def _name(scope: Any) -> Trace:
+    """Give the request its ids, here and in every log line that it causes."""
+    headers = dict(scope["headers"])
+    request_id = _sane(headers.get(b"x-request-id")) or str(uuid7())
+    correlation_id = _sane(headers.get(b"x-correlation-id")) or request_id
+    trace = Trace(request_id, correlation_id, _traceparent(headers.get(b"traceparent", b"")))
+    scope.setdefault("state", {})["trace"] = trace
+    structlog.contextvars.bind_contextvars(
+        request_id=request_id, correlation_id=correlation_id, traceparent=trace.traceparent
+    )
+    return trace
+
+
+def _sane(value: bytes | None) -> str | None:
+    return value.decode() if value and _SANE_ID.fullmatch(value) else None
+
+
+def _traceparent(incoming: bytes) -> str:
+    """Our span in the caller's trace, or in a new one (W3C Trace Context, section 3.2)."""
+    found = _TRACEPARENT.fullmatch(incoming)
+    trace_id, flags = (found[1].decode(), found[2].decode()) if found else (secrets.token_hex(16), "01")
+    return f"00-{trace_id}-{secrets.token_hex(8)}-{flags}"
+
+
+def _cleaned(query: bytes) -> bytes:
+    """The query without its empty parameters, which count as absent; raises `Problem` for U+0000."""
+    if b"%00" in query or b"\0" in query:
+        names = [part.partition(b"=")[0] for part in query.split(b"&") if b"%00" in part or b"\0" in part]
+        raise Problem(INVALID, errors=[nul_error(_readable(name) or "query") for name in names])
+    if b"=&" in query or query.endswith(b"="):
+        return b"&".join(part for part in query.split(b"&") if not part.endswith(b"="))
+    return query
+
+
+def _readable(name: bytes) -> str:
+    return unquote_to_bytes(name).decode("utf-8", "replace").replace(NUL, "")
+
+
+def _observe(scope: Any, status: int, seconds: float) -> None:
+    route = scope.get("path_template") or "unmatched"
+    SECONDS.labels(scope["method"], route, str(status)).observe(seconds)

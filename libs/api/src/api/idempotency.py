@@ -1,0 +1,95 @@
+"""Retry safety: a write with an `Idempotency-Key` happens once, however often it is sent.
+
+The answer is kept by the log's append, in the same transaction as the events. Here is what surrounds it: reading the
+key, refusing a twin that is still running in this process, and giving the kept answer back.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from api.answers import Answer
+from api.messages import Text
+from api.problems import INVALID, STILL_RUNNING, FieldError, Problem
+from api.requests import Request
+from events.command import Key
+
+_VISIBLE: Final = re.compile(r"[!-~]{1,255}")
+_KEPT: Final = timedelta(hours=24)
+_BAD_KEY: Final = FieldError(
+    "Idempotency-Key",
+    "format",
+    Text("must be 1 to 255 visible ASCII characters", "눈에 보이는 ASCII 문자 1~255자여야 합니다"),
+)
+
+
+class Intent(msgspec.Struct, frozen=True):
+    """What makes two requests the same: who, which route, which key; `body_hash` tells a reuse from a retry."""
+
+    user_id: UUID
+    route: str
+    key: str
+    body_hash: bytes
+
+    def with_answer(self, answer: Answer[Any], now: datetime) -> Key:
+        """The row that append keeps for 24 hours."""
+        return Key(
+            user_id=self.user_id,
+            route=self.route,
+            key=self.key,
+            body_hash=self.body_hash,
+            answer=_keep(answer),
+            expires_at=now + _KEPT,
+        )
+
+
+class _Kept(msgspec.Struct, frozen=True, array_like=True):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+async def intent_of(request: Request) -> Intent | None:
+    """The request's key, None without the header; raises `Problem` (422) for a malformed one."""
+    text = request.headers.get("idempotency-key")
+    if text is None:
+        return None
+    if not _VISIBLE.fullmatch(text):
+        raise Problem(INVALID, errors=[_BAD_KEY])
+    method, path = request.scope["method"], request.scope["path"]
+    parts = (method.encode(), path.encode(), await request.body())
+    digest = hashlib.sha256(b"\0".join(parts)).digest()
+    return Intent(request.user.id, f"{method} {request.scope['path_template']}", text, digest)
+
+
+@contextmanager
+def running(request: Request, intent: Intent | None) -> Iterator[None]:
+    """Hold the key while its request runs; raises `Problem` (409) while a twin holds it in this process."""
+    if intent is None:
+        yield
+        return
+    held: set[tuple[UUID, str, str]] = request.app.state.running
+    name = (intent.user_id, intent.route, intent.key)
+    if name in held:
+        raise Problem(STILL_RUNNING, retry_after=1)
+    held.add(name)
+    try:
+        yield
+    finally:
+        held.discard(name)
+
+
+def _keep(answer: Answer[Any]) -> bytes:
+    return msgspec.msgpack.encode(_Kept(answer.status, answer.headers, answer.body))
+
+
+def replay(kept: bytes) -> Answer[Any]:
+    """The stored answer again, marked `Idempotency-Replayed: true`."""
+    found = msgspec.msgpack.decode(kept, type=_Kept)
+    return Answer(found.body, status=found.status, headers={**found.headers, "idempotency-replayed": "true"})

@@ -1,0 +1,66 @@
+"""The keys that access tokens are signed with, as auth publishes them (RFC 7517), kept at hand."""
+
+import asyncio
+from time import monotonic
+from typing import Final, Self
+
+import httpx
+import jwt
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from api.problems import UNAVAILABLE, Problem
+
+log = structlog.get_logger(__name__)
+
+_FRESH: Final = 300.0
+_PAUSE: Final = 3.0
+_TIMEOUT: Final = 2.0
+
+
+class Jwks:
+    """Fetched on an unknown key id, at most every 3 s, and anew after 5 minutes; served stale while auth is away."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._client = httpx.AsyncClient(timeout=_TIMEOUT)
+        self._keys: dict[str, Ed25519PublicKey] = {}
+        self._fetched = self._tried = -_FRESH
+        self._reachable = False
+        self._turn = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.aclose()
+
+    async def find(self, kid: str) -> Ed25519PublicKey | None:
+        """The key of an id, None for an unknown one; raises `Problem` (503) for an unknown one while auth is away."""
+        if kid not in self._keys or monotonic() - self._fetched > _FRESH:
+            await self._refresh(kid)
+        if kid not in self._keys and not self._reachable:
+            raise Problem(UNAVAILABLE, retry_after=int(_PAUSE))
+        return self._keys.get(kid)
+
+    async def _refresh(self, kid: str) -> None:
+        """Fetch once for all who wait; a failure keeps what is at hand."""
+        async with self._turn:
+            fresh = kid in self._keys and monotonic() - self._fetched <= _FRESH
+            if fresh or monotonic() - self._tried < _PAUSE:
+                return
+            self._tried = monotonic()
+            try:
+                self._keys = await self._fetch()
+            except (httpx.HTTPError, jwt.PyJWTError, ValueError) as error:
+                self._reachable = False
+                log.warning("keys could not be fetched; the known ones stay in use", url=self._url, reason=repr(error))
+            else:
+                self._reachable = True
+                self._fetched = monotonic()
+
+    async def _fetch(self) -> dict[str, Ed25519PublicKey]:
+        response = await self._client.get(self._url)
+        response.raise_for_status()
+        keys = jwt.PyJWKSet.from_dict(response.json()).keys
+        return {key.key_id: key.key for key in keys if key.key_id and isinstance(key.key, Ed25519PublicKey)}

@@ -1,0 +1,30 @@
+"""Keyset pages: a cursor names the last row that was sent, so new rows never shift the pages."""
+
+import base64
+import binascii
+from typing import Annotated, TypeVar, cast
+
+import msgspec
+from litestar.params import Parameter
+
+from api.fields import decode
+from api.problems import MALFORMED, Problem
+
+T = TypeVar("T")
+
+Limit = Annotated[int, Parameter(ge=1, le=100, description="How many entries at most")]
+Cursor = Annotated[str | None, Parameter(max_length=512, description="`next_cursor` of the page before")]
+
+
+def to_cursor(last: object) -> str:
+    """An opaque cursor from the sort key of a page's last row."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(last)).rstrip(b"=").decode()
+
+
+def from_cursor(cursor: str, key: type[T]) -> T:
+    """The sort key in a cursor; raises `Problem` (400) for one that we did not make."""
+    try:
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        return cast("T", decode(raw, key))
+    except (binascii.Error, ValueError, Problem):
+        raise Problem(MALFORMED, what="`cursor` is not one of ours") from None
