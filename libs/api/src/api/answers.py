@@ -8,6 +8,7 @@ import msgspec
 from litestar import Response
 from litestar.types import HTTPResponseBodyEvent, HTTPResponseStartEvent, Receive, Scope, Send
 
+from api.conditions import etag
 from api.messages import Message
 from api.requests import Request
 
@@ -81,7 +82,7 @@ def answer(
     """A success answer; `version` becomes the `ETag`, `location` the `Location`."""
     headers = {}
     if version is not None:
-        headers["etag"] = f'"{version}"'
+        headers["etag"] = etag(version)
     if location is not None:
         headers["location"] = location
     body = _encoder.encode(Envelope(message.key, message.to(request.locale), data))

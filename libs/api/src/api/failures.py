@@ -9,7 +9,7 @@ from litestar.exceptions import HTTPException, ValidationException
 
 from api.answers import Answer
 from api.fields import field_error
-from api.messages import locale_of
+from api.messages import Text, locale_of
 from api.problems import (
     CONFLICT,
     FORBIDDEN,
@@ -50,6 +50,9 @@ _BY_STATUS: dict[int, Kind] = {
         UNAVAILABLE,
     )
 }
+
+_BAD_HEAD = Text("its address or headers", "주소나 헤더가 잘못되었습니다")
+_NO_BODY = Text("a JSON body is required", "JSON 본문이 필요합니다")
 
 _DATABASE_AWAY = (
     asyncpg.PostgresConnectionError,
@@ -111,12 +114,12 @@ def _of_litestar(failure: HTTPException) -> Problem:
     """Litestar's own refusals: routing, body size, a broken Host."""
     kind = _BY_STATUS.get(failure.status_code, INTERNAL)
     headers = {name.lower(): value for name, value in (failure.headers or {}).items()}
-    return Problem(kind, headers=headers, what="bad request line or headers")
+    return Problem(kind, headers=headers, what=_BAD_HEAD)
 
 
 def _of_parameters(failure: ValidationException) -> Problem:
     """Parameters that do not fit the handler's signature; a missing body counts as malformed."""
     found = cast("list[dict[str, str]]", failure.extra or [])
     if any(each.get("key") == "data" for each in found):
-        return Problem(MALFORMED, what="a JSON body is required")
+        return Problem(MALFORMED, what=_NO_BODY)
     return Problem(INVALID, errors=[field_error(each.get("key", "query"), each["message"]) for each in found])

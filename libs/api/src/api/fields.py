@@ -35,6 +35,9 @@ _RULES: Final[tuple[tuple[re.Pattern[str], str, Text], ...]] = tuple(
 )
 _FORMAT: Final = Text("has the wrong format", "형식이 올바르지 않습니다")
 _NUL: Final = Text("must not contain U+0000", "U+0000 문자를 포함할 수 없습니다")
+_TOO_DEEP: Final = Text("the JSON is nested too deeply", "JSON의 중첩이 너무 깊습니다")
+_NOT_UTF8: Final = Text("it is not UTF-8", "UTF-8이 아닙니다")
+_NOT_JSON: Final = Text("it is not valid JSON", "올바른 JSON이 아닙니다")
 _PATH: Final = re.compile(r" - at `(?:key in )?\$\.?(?P<path>[^`]*)`$")
 _MISSING: Final = re.compile(r"(?:missing required|contains unknown) field `(?P<name>[^`]*)`")
 
@@ -82,10 +85,10 @@ def _untyped(body: bytes) -> Any:
         raise Problem(MALFORMED, what=_reason(error)) from None
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception) -> Text:
     if isinstance(error, RecursionError):
-        return "nested too deeply"
-    return "not UTF-8" if isinstance(error, UnicodeDecodeError) else "not valid JSON"
+        return _TOO_DEEP
+    return _NOT_UTF8 if isinstance(error, UnicodeDecodeError) else _NOT_JSON
 
 
 def _all_errors(value: Any, wanted: Any, first: msgspec.ValidationError) -> list[FieldError]:

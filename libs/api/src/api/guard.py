@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import UUID
 
 import jwt
@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from api.messages import LOCALES
+from api.messages import LOCALES, Locale
 from api.problems import FORBIDDEN, UNAUTHENTICATED, Problem
 from api.requests import Person
 from events.clock import Clock, system_clock
@@ -28,6 +28,14 @@ _OPTIONS: Final[Any] = {
     "verify_iat": False,
     "verify_nbf": False,
 }
+
+
+class _Claims(msgspec.Struct, frozen=True):
+    sub: UUID
+    sid: UUID
+    exp: float
+    roles: frozenset[str] = frozenset()
+    locale: str | None = None
 
 
 def _nobody(_: Person) -> bool:
@@ -67,7 +75,7 @@ class Guard:
     async def _verified(self, token: str) -> tuple[Person, float]:
         try:
             found = await self._decode(token)
-        except (jwt.PyJWTError, msgspec.ValidationError, ValueError) as error:
+        except (jwt.PyJWTError, ValueError, RecursionError) as error:
             raise Problem(UNAUTHENTICATED, headers=_INVALID_TOKEN) from error
         self._known[token] = found
         if len(self._known) > _REMEMBERED:
@@ -75,7 +83,7 @@ class Guard:
         return found
 
     async def _decode(self, token: str) -> tuple[Person, float]:
-        """Raises an error of PyJWT, `ValueError` or `msgspec.ValidationError` for what is not our token."""
+        """Raises an error of PyJWT, `ValueError` or `RecursionError` for what is not our token."""
         if len(token) > _LONGEST:
             raise ValueError("longer than any token of ours")
         header = jwt.get_unverified_header(token)
@@ -84,20 +92,16 @@ class Guard:
         key = await self._find_key(str(header.get("kid")))
         if key is None:
             raise ValueError("signed with an unknown key")
-        claims = jwt.decode(
+        payload = jwt.decode(
             token, key, algorithms=["EdDSA"], audience=self._audience, issuer=self._issuer, options=_OPTIONS
         )
-        return _person_of(claims), float(claims["exp"])
+        claims = msgspec.convert(payload, _Claims)
+        return _person_of(claims), claims.exp
 
 
-def _person_of(claims: dict[str, Any]) -> Person:
-    locale = claims.get("locale")
-    return Person(
-        id=UUID(claims["sub"]),
-        sid=UUID(claims["sid"]),
-        roles=msgspec.convert(claims.get("roles", []), frozenset[str]),
-        locale=locale if locale in LOCALES else None,
-    )
+def _person_of(claims: _Claims) -> Person:
+    locale = cast("Locale", claims.locale) if claims.locale in LOCALES else None
+    return Person(claims.sub, claims.sid, claims.roles, locale)
 
 
 async def signed_in(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -19,6 +19,9 @@ from api.messages import Text
 from api.problems import INVALID, STILL_RUNNING, FieldError, Problem
 from api.requests import Request
 from events.command import Key
+from events.log import Appended
+
+T = TypeVar("T")
 
 _VISIBLE: Final = re.compile(r"[!-~]{1,255}")
 _KEPT: Final = timedelta(hours=24)
@@ -89,7 +92,12 @@ def _keep(answer: Answer[Any]) -> bytes:
     return msgspec.msgpack.encode(_Kept(answer.status, answer.headers, answer.body))
 
 
-def replay(kept: bytes) -> Answer[Any]:
-    """The stored answer again, marked `Idempotency-Replayed: true`."""
+def settled(answer: Answer[T], appended: Appended, feed: str) -> Answer[T]:
+    """What to send after append: this answer, or the first one again (`Idempotency-Replayed: true`)."""
+    final = answer if appended.replayed is None else _replay(appended.replayed)
+    return final.at(feed, appended.position)
+
+
+def _replay(kept: bytes) -> Answer[Any]:
     found = msgspec.msgpack.decode(kept, type=_Kept)
     return Answer(found.body, status=found.status, headers={**found.headers, "idempotency-replayed": "true"})

@@ -39,7 +39,7 @@ class Message(Text, frozen=True):
 def locale_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Locale:
     """The language to answer in: `Accept-Language`, else what the signed-in person chose, else English."""
     wanted = connection.headers.get("accept-language")
-    if wanted and (locale := preferred(wanted)):
+    if wanted and (locale := preferred(wanted[:256])):
         return locale
     person = connection.scope.get("user")
     return getattr(person, "locale", None) or "en"
@@ -48,9 +48,7 @@ def locale_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Locale:
 @lru_cache(256)
 def preferred(accept_language: str) -> Locale | None:
     """The best of our languages by an `Accept-Language` value (RFC 9110, section 12.5.4); None for none of them."""
-    best = max(
-        (_weighed(part) for part in accept_language[:256].split(",")), default=(0.0, ""), key=lambda pair: pair[0]
-    )
+    best = max((_weighed(part) for part in accept_language.split(",")), default=(0.0, ""), key=lambda pair: pair[0])
     return cast("Locale", best[1]) if best[0] > 0 else None
 
 

@@ -2,18 +2,22 @@
 
 import base64
 import binascii
-from typing import Annotated, TypeVar, cast
+from typing import Annotated, Final, TypeVar, cast
 
 import msgspec
 from litestar.params import Parameter
 
 from api.fields import decode
+from api.messages import Text
 from api.problems import MALFORMED, Problem
 
 T = TypeVar("T")
 
 Limit = Annotated[int, Parameter(ge=1, le=100, description="How many entries at most")]
 Cursor = Annotated[str | None, Parameter(max_length=512, description="`next_cursor` of the page before")]
+
+
+_NOT_OURS: Final = Text("`cursor` must be a `next_cursor` of ours", "`cursor`는 이전 응답의 `next_cursor`여야 합니다")
 
 
 def to_cursor(last: object) -> str:
@@ -27,4 +31,4 @@ def from_cursor(cursor: str, key: type[T]) -> T:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         return cast("T", decode(raw, key))
     except (binascii.Error, ValueError, Problem):
-        raise Problem(MALFORMED, what="`cursor` is not one of ours") from None
+        raise Problem(MALFORMED, what=_NOT_OURS) from None

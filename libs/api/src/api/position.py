@@ -8,15 +8,22 @@ from typing import Final
 
 import msgspec
 
+from api.messages import Text
 from api.problems import MALFORMED, UNAVAILABLE, Problem
 from api.requests import Request
 
-PositionOf = Callable[[str], Awaitable[tuple[int, int]]]
-"""A feed's position here and the last number of its log (both a seq); raises `KeyError` for a feed not heard here."""
+PositionOf = Callable[[str], Awaitable[tuple[int, int | None]]]
+"""A feed's seq here and its last one, None while that is not known; raises `KeyError` for a feed not heard here."""
 
 _POSITION: Final = re.compile(r"([A-Z]{1,32}):(\d{1,18})")
 _PATIENCE: Final = 2.0
 _POLL: Final = 0.02
+
+_UNREADABLE: Final = Text(
+    "`X-Min-Position` must look like TODOS:1234", "`X-Min-Position`은 TODOS:1234 형식이어야 합니다"
+)
+_UNHEARD: Final = Text("`X-Min-Position` names a feed not heard here", "`X-Min-Position`의 피드는 여기에 없습니다")
+_BEYOND: Final = Text("`X-Min-Position` lies beyond the log", "`X-Min-Position`이 로그의 끝을 넘습니다")
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -33,25 +40,29 @@ def wanted_position(request: Request) -> Position | None:
         return None
     found = _POSITION.fullmatch(text)
     if found is None:
-        raise Problem(MALFORMED, what="`X-Min-Position` must look like TODOS:1234")
+        raise Problem(MALFORMED, what=_UNREADABLE)
     return Position(found[1], int(found[2]))
 
 
 async def wait_for_position(request: Request, position_of: PositionOf) -> None:
-    """Wait up to 2 s for the projection; raises `Problem`: 503 when it is late, 400 for what no log has."""
+    """Wait up to 2 s for the projection; raises `Problem`: 503 when it is late, 400 for what the feed has not."""
     wanted = wanted_position(request)
+    if wanted is None:
+        return
     deadline = monotonic() + _PATIENCE
-    while wanted is not None and not await _reached(wanted, position_of):
+    while True:
+        here, last = await _look(wanted.feed, position_of)
+        if here >= wanted.seq:
+            return
         if monotonic() > deadline:
-            raise Problem(UNAVAILABLE, retry_after=1)
+            # Judged last: a relay needs a moment to bring a fresh number into the stream.
+            beyond = last is not None and wanted.seq > last
+            raise Problem(MALFORMED, what=_BEYOND) if beyond else Problem(UNAVAILABLE, retry_after=1)
         await asyncio.sleep(_POLL)
 
 
-async def _reached(wanted: Position, position_of: PositionOf) -> bool:
+async def _look(feed: str, position_of: PositionOf) -> tuple[int, int | None]:
     try:
-        here, last = await position_of(wanted.feed)
+        return await position_of(feed)
     except KeyError:
-        raise Problem(MALFORMED, what="`X-Min-Position` names a feed that is not heard here") from None
-    if wanted.seq > max(here, last):
-        raise Problem(MALFORMED, what="`X-Min-Position` lies beyond the log")
-    return here >= wanted.seq
+        raise Problem(MALFORMED, what=_UNHEARD) from None

@@ -60,13 +60,16 @@ class Problem(Exception):  # noqa: N818 - the RFC's word
             "type": f"urn:problem:{self.kind.code}",
             "title": self.kind.title.to(locale),
             "status": self.kind.status,
-            "detail": self.kind.detail.to(locale, **self.values),
+            "detail": self.kind.detail.to(locale, **self._values(locale)),
             "code": self.kind.code,
             "request_id": request_id,
         }
         if self.errors:
             document["errors"] = [error.to(locale) for error in self.errors]
         return msgspec.json.encode(document)
+
+    def _values(self, locale: Locale) -> dict[str, object]:
+        return {name: value.to(locale) if isinstance(value, Text) else value for name, value in self.values.items()}
 
 
 def _kind(status: int, code: str, title: tuple[str, str], detail: tuple[str, str]) -> Kind:

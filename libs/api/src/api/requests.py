@@ -1,6 +1,7 @@
 """A request as the house sees it: who asks, in which language, with what."""
 
-from typing import Any, cast
+from datetime import datetime
+from typing import Any, Final, cast
 from uuid import UUID
 
 import litestar
@@ -10,6 +11,9 @@ from litestar.connection import ASGIConnection
 from api import fields
 from api.messages import Locale, locale_of
 from api.problems import UNSUPPORTED_MEDIA_TYPE, Problem
+from events.command import Context
+
+ANONYMOUS: Final = "anonymous"
 
 
 class Person(msgspec.Struct, frozen=True):
@@ -53,6 +57,18 @@ class Request(litestar.Request[Person, Any, Any]):
 def trace_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Trace:
     """The ids that the edge gave to a connection."""
     return cast("Trace", connection.scope["state"]["trace"])
+
+
+def context_of(request: Request, now: datetime) -> Context:
+    """Where a command comes from that this request caused; the person where one is signed in."""
+    person: Person | None = request.scope.get("user")
+    trace = request.trace
+    return Context(
+        time=now,
+        correlation_id=trace.correlation_id,
+        actor=str(person.id) if person else ANONYMOUS,
+        traceparent=trace.traceparent,
+    )
 
 
 def require_json(content_type: str | None) -> None:
