@@ -1,8 +1,10 @@
 """The OpenAPI 3.1 document of a service, made from its handlers' types."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
+import msgspec
 from litestar import Litestar
 from litestar.di import Provide
 from litestar.handlers import HTTPRouteHandler
@@ -40,6 +42,14 @@ _PROBLEM_SCHEMA: Final = {
         },
     },
 }
+_IDEMPOTENCY_KEY: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Makes a retry safe: the same key within 24 hours gives the first answer again",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
+_MODULES: Final = re.compile(r"(?<=_)(?:\w+\.)+")
 _BEARER: Final = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
 
 
@@ -59,7 +69,20 @@ def describe(
         operation["responses"]["default"] = _PROBLEM
         if signed_in in handler.resolve_guards():
             operation["security"] = [{"bearer": []}]
-    return document
+            if handler.http_methods.isdisjoint({"GET", "HEAD"}):
+                operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
+    return _with_short_names(document)
+
+
+def _with_short_names(document: dict[str, Any]) -> dict[str, Any]:
+    """Generic structs by readable names: `Envelope_todos.api.Todo_` becomes `Envelope_Todo`."""
+    schemas = document["components"]["schemas"]
+    text = msgspec.json.encode(document).decode()
+    for name in schemas:
+        short = _MODULES.sub("", name).strip("_")
+        if short not in schemas:
+            text = text.replace(f'"{name}":', f'"{short}":').replace(f'/schemas/{name}"', f'/schemas/{short}"')
+    return cast("dict[str, Any]", msgspec.json.decode(text))
 
 
 def _operations(app: Litestar, document: dict[str, Any]) -> Iterator[tuple[HTTPRouteHandler, dict[str, Any]]]:

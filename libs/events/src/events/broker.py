@@ -1,0 +1,150 @@
+"""The connection to NATS: found again by itself, and cut when it hangs.
+
+nats-py's own reconnect is switched off: whoever uses a connection opens everything anew on the next one anyway, and a
+hung broker with unsent bytes hangs its `close()` and `force_reconnect()` too. Here a lost connection is a new one.
+"""
+
+import asyncio
+import socket
+import time
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+import nats
+import nats.errors
+import structlog
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+
+API_TIMEOUT = 1.0
+CONNECT_TIMEOUT = 2
+PROBE_EVERY = 2.0
+SILENCE_MAX = 6.0
+USER_TIMEOUT_MS = 5000
+
+log = structlog.get_logger(__name__)
+
+
+class Broker:
+    """Keeps one connection to NATS while `run` runs. `trouble` says what the server refused, for readiness."""
+
+    def __init__(self, url: str, *, name: str) -> None:
+        self._url = url
+        self._name = name
+        self._client: Client | None = None
+        self._arrived = asyncio.Event()
+        self._lost = asyncio.Event()
+        self.trouble = ""
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a live connection now."""
+        return self._client is not None and bool(self._client.is_connected)
+
+    async def connected(self) -> Client:
+        """The live connection; waits for one."""
+        while self._client is None or not self._client.is_connected:
+            await self._arrived.wait()
+            if self._client is None or not self._client.is_connected:
+                self._arrived.clear()
+                await asyncio.sleep(0.05)
+        return self._client
+
+    async def jetstream(self) -> JetStreamContext:
+        """JetStream over the live connection, each API call bounded by one second."""
+        return (await self.connected()).jetstream(timeout=API_TIMEOUT)
+
+    async def run(self) -> None:
+        """Connect, watch, connect again, until cancelled."""
+        try:
+            while True:
+                await self._connect()
+                if self._client is not None:
+                    await self._watch(self._client)
+                await asyncio.sleep(0.25)
+        finally:
+            await self._drop()
+
+    async def _connect(self) -> None:
+        await self._drop()
+        self._lost.clear()
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT + 1):
+                self._client = await nats.connect(
+                    self._url,
+                    name=self._name,
+                    allow_reconnect=False,
+                    connect_timeout=CONNECT_TIMEOUT,
+                    ping_interval=10,
+                    inbox_prefix=inbox_prefix(self._url),
+                    error_cb=self._on_error,
+                    closed_cb=self._on_closed,
+                    pending_size=64 * 1024 * 1024,
+                )
+        except (OSError, TimeoutError, nats.errors.Error) as error:
+            log.warning("nats is out of reach", error=type(error).__name__)
+            return
+        _bound_unsent_bytes(self._client)
+        self.trouble = ""
+        self._arrived.set()
+        log.info("connected to nats")
+
+    async def _watch(self, client: Client) -> None:
+        """Return when the connection is lost, or cut it after six seconds without a JetStream round trip."""
+        heard = time.monotonic()
+        while client.is_connected:
+            with suppress(TimeoutError, nats.errors.Error):
+                await client.request("$JS.API.INFO", b"", timeout=API_TIMEOUT)
+                heard = time.monotonic()
+            if time.monotonic() - heard > SILENCE_MAX:
+                log.error("nats is silent: the connection is cut", seconds=SILENCE_MAX)
+                return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PROBE_EVERY):
+                    await self._lost.wait()
+
+    async def _drop(self) -> None:
+        client, self._client = self._client, None
+        self._arrived.clear()
+        if client is None:
+            return
+        _abort(client)
+        with suppress(OSError, TimeoutError, nats.errors.Error):
+            async with asyncio.timeout(1):
+                await client.close()
+
+    async def _on_closed(self) -> None:
+        self._lost.set()
+
+    async def _on_error(self, error: Exception) -> None:
+        # Permission errors come only here: the call itself just times out.
+        if "permissions violation" in str(error).lower():
+            self.trouble = str(error)
+        log.error("nats reported an error", error=type(error).__name__, detail=str(error))
+
+
+def inbox_prefix(url: str) -> str:
+    """The inbox of a user: its permissions allow no other (`_INBOX_<user>`)."""
+    user = urlsplit(url.split(",", maxsplit=1)[0]).username
+    return f"_INBOX_{user}" if user else "_INBOX"
+
+
+def _stream_transport(client: Client) -> Any:
+    # nats-py offers no public way to the socket.
+    writer = getattr(client._transport, "_io_writer", None)  # noqa: SLF001
+    return writer.transport if writer is not None else None
+
+
+def _bound_unsent_bytes(client: Client) -> None:
+    """Let the kernel end a connection whose bytes nobody acknowledges (RFC 5482)."""
+    transport = _stream_transport(client)
+    sock = transport.get_extra_info("socket") if transport is not None else None
+    if sock is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
+
+
+def _abort(client: Client) -> None:
+    transport = _stream_transport(client)
+    if transport is not None:
+        transport.abort()

@@ -1,0 +1,67 @@
+"""What auth says: one-time codes in feed OTP (short-lived), people and sessions in feed AUTH."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+Locale = Literal["ko", "en"]
+RejectReason = Literal["wrong", "used", "expired", "dead", "unknown"]
+
+
+class OtpRequested(msgspec.Struct, frozen=True, kw_only=True):
+    """A sign-in code was asked for. Recipient, code and expiry are inside `sealed`, for the mailer's key alone."""
+
+    challenge_id: UUID
+    sealed: str
+    locale: Locale | None
+    expires_at: datetime
+
+
+class OtpVerified(msgspec.Struct, frozen=True, kw_only=True):
+    """A challenge was answered with its right code, the first time."""
+
+    challenge_id: UUID
+    user_id: UUID
+
+
+class OtpRejected(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer to a challenge was refused; the client is never told which `reason` it was."""
+
+    challenge_id: UUID
+    reason: RejectReason
+
+
+class UserRegistered(msgspec.Struct, frozen=True, kw_only=True):
+    """A person's first verified sign-in. The address is inside `sealed_contact`, for the mailer's key alone."""
+
+    user_id: UUID
+    sealed_contact: str
+    locale: Locale | None
+    timezone: str | None
+
+
+class UserSignedIn(msgspec.Struct, frozen=True, kw_only=True):
+    """A session began."""
+
+    user_id: UUID
+    session_id: UUID
+
+
+class UserSignedOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A session ended: by the person, or because a spent refresh token came back."""
+
+    user_id: UUID
+    session_id: UUID
+    reason: Literal["logout", "reuse", "revoked"]
+
+
+TYPES: dict[str, type[msgspec.Struct]] = {
+    "auth.OtpRequested.v1": OtpRequested,
+    "auth.OtpVerified.v1": OtpVerified,
+    "auth.OtpRejected.v1": OtpRejected,
+    "auth.UserRegistered.v1": UserRegistered,
+    "auth.UserSignedIn.v1": UserSignedIn,
+    "auth.UserSignedOut.v1": UserSignedOut,
+}

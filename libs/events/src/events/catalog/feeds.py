@@ -1,0 +1,36 @@
+"""Every feed and its stream, declared once. `streams` applies this; services only check it."""
+
+from events.catalog import auth
+from events.feed import Feed
+
+OTP_MAX_AGE = 15 * 60.0
+
+
+def _subject(wire_name: str) -> str:
+    service, name, _ = wire_name.split(".")
+    return f"ev.{service}.*.{name}"
+
+
+_OTP = "auth.OtpRequested.v1"
+# A person's erased event keeps its number under this type once somebody asks to be forgotten.
+_ERASED = "auth.Erased.v1"
+
+FEEDS: dict[str, Feed] = {
+    feed.name: feed
+    for feed in (
+        Feed(name="OTP", service="auth", subjects=(_subject(_OTP),), max_age=OTP_MAX_AGE, trimmed=True),
+        Feed(
+            name="AUTH",
+            service="auth",
+            subjects=tuple(_subject(name) for name in (*auth.TYPES, _ERASED) if name != _OTP),
+        ),
+        Feed(name="TODOS", service="todos", subjects=("ev.todos.>",)),
+        Feed(name="MAILER", service="mailer", subjects=("ev.mailer.>",)),
+        Feed(name="ACTIVITY", service="activity", subjects=("ev.activity.>",)),
+    )
+}
+
+
+def feeds_of(service: str) -> tuple[Feed, ...]:
+    """The feeds that a service publishes."""
+    return tuple(feed for feed in FEEDS.values() if feed.service == service)

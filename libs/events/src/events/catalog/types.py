@@ -1,0 +1,7 @@
+"""All event types by wire name: what a consumer may meet, and what the published contracts describe."""
+
+import msgspec
+
+from events.catalog import auth, mailer, todos
+
+TYPES: dict[str, type[msgspec.Struct]] = {**auth.TYPES, **todos.TYPES, **mailer.TYPES}

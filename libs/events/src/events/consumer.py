@@ -1,0 +1,57 @@
+"""A consumer hears feeds in order, each event exactly once in its own Postgres.
+
+Its position lives in the transaction of its effect and is fenced by arithmetic; what the server remembers of it is
+never trusted. One instance is active, others stand by. See docs/adr/0002.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from events.broker import Broker
+from events.codec import Codec
+from events.errors import LostFence
+from events.health import Check
+from events.hearing import Hears
+from events.lease import Lease
+from events.listener import Listener
+from events.postgres import Dial
+
+log = structlog.get_logger(__name__)
+
+
+class Consumer:
+    """Hears several feeds under one name and one lease while `run` runs."""
+
+    def __init__(self, name: str, hears: Sequence[Hears], dial: Dial, broker: Broker, codec: Codec) -> None:
+        self.name = name
+        self._lease = Lease(f"consumer {name}", dial)
+        self._listeners = [Listener(name, line, dial, broker, codec) for line in hears]
+        self._active = False
+
+    def checks(self) -> list[Callable[[], Check]]:
+        """One check a feed; all ok on a standby."""
+        return [listener.check for listener in self._listeners]
+
+    async def run(self) -> None:
+        """Stand by, take over, hear; back to standing by when another instance moved on."""
+        try:
+            while True:
+                for listener in self._listeners:
+                    listener.stand_by()
+                epoch = await self._lease.acquire()
+                log.info("consumer is active", consumer=self.name, epoch=epoch)
+                try:
+                    await self._hear(epoch)
+                except* LostFence as lost:
+                    log.warning("consumer stands by", consumer=self.name, why=str(lost.exceptions[0]))
+        finally:
+            await self._lease.leave()
+
+    async def _hear(self, epoch: int) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._lease.keep())
+            for listener in self._listeners:
+                group.create_task(listener.run(epoch))
+                group.create_task(listener.measure())

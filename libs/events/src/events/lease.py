@@ -1,0 +1,74 @@
+"""Who is active: a lease row by the database's clock.
+
+Safe because the fence is arithmetic: the lease only spares two instances the same work. A session advisory lock would
+be kept for ever by a stopped process or a vanished node.
+"""
+
+import asyncio
+from contextlib import suppress
+from uuid import UUID, uuid4
+
+import asyncpg
+
+from events.errors import LostFence
+from events.postgres import Connection, Dial
+from events.sql import load
+
+SQL = load("events")
+SECONDS = 3.0
+RENEW = 1.0
+TIMEOUT = 2.0
+
+_AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+
+
+class Lease:
+    """One instance's claim to be the active one under `name`."""
+
+    def __init__(self, name: str, dial: Dial) -> None:
+        self.name = name
+        self.holder: UUID = uuid4()
+        self._dial = dial
+        self._connection: Connection | None = None
+
+    async def acquire(self) -> int:
+        """Wait until this instance is the active one; returns the takeover epoch."""
+        while True:
+            with suppress(*_AWAY):
+                epoch = await self.take()
+                if epoch is not None:
+                    return epoch
+            await asyncio.sleep(RENEW)
+
+    async def take(self) -> int | None:
+        """Take or renew now; the epoch, or None when somebody else holds it."""
+        connection = await self._connected()
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                epoch: int | None = await connection.fetchval(SQL.lease_take, self.name, self.holder, SECONDS)
+        except BaseException:
+            connection.terminate()
+            raise
+        return epoch
+
+    async def keep(self) -> None:
+        """Renew each second; raises `LostFence` when another instance took over."""
+        while True:
+            await asyncio.sleep(RENEW)
+            with suppress(*_AWAY):
+                if await self.take() is None:
+                    raise LostFence(f"another instance is active as {self.name}")
+
+    async def leave(self) -> None:
+        """End the lease early, so that a standby takes over at once; drops the connection."""
+        if self._connection is None:
+            return
+        with suppress(*_AWAY):
+            async with asyncio.timeout(TIMEOUT):
+                await self._connection.execute(SQL.lease_leave, self.name, self.holder)
+        self._connection.terminate()
+
+    async def _connected(self) -> Connection:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await self._dial()
+        return self._connection

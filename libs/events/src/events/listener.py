@@ -1,0 +1,266 @@
+"""One feed of one consumer: opens the stream at the checkpoint, proves the history, applies batch after batch."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import nats.errors
+import nats.js.errors
+import structlog
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
+
+from events.broker import Broker
+from events.codec import Codec
+from events.envelope import from_headers
+from events.errors import FeedError, HistoryDiffers, LostFence, PoisonMessage, Undecodable
+from events.health import Check
+from events.hearing import Event, Hears
+from events.postgres import Connection, Dial, is_rejection
+from events.pull import Pull, PullBroken
+from events.sql import load
+from events.telemetry import HEARD, LAG_EVENTS, LAG_SECONDS, REOPENED, UNVERIFIED
+
+SQL = load("events")
+BATCH = 500
+APPLY_TIMEOUT = 30.0
+TRIES = 3
+PAUSE = 0.2
+STILL = 1.0
+MEASURE_EVERY = 2.0
+
+log = structlog.get_logger(__name__)
+
+_AWAY = (OSError, TimeoutError, nats.errors.Error, asyncpg.InterfaceError, PullBroken)
+
+
+class Listener:
+    """Hears one feed for one consumer while `run` runs."""
+
+    def __init__(
+        self, consumer: str, hears: Hears, dial: Dial, broker: Broker, codec: Codec, *, batch: int = BATCH
+    ) -> None:
+        self.consumer = consumer
+        self.feed = hears.feed
+        self._handle = hears.handle
+        self._names = {codec.name_of_type(kind) for kind in hears.types}
+        self._dial = dial
+        self._broker = broker
+        self._codec = codec
+        self._batch = batch
+        self._seq = 0
+        self._gap_at = 0
+        self._state = Check(f"consumer {consumer} {self.feed.name}", "ok", "standby")
+
+    def check(self) -> Check:
+        """ok, late (waits for something that will come) or failed (stands still before something named)."""
+        return self._state
+
+    def stand_by(self) -> None:
+        """Another instance is the active one."""
+        self._report("ok", "standby")
+
+    async def run(self, epoch: int) -> None:
+        """Hear until cancelled; raises `LostFence` when another instance moved the checkpoint."""
+        while True:
+            try:
+                await self._session(epoch)
+            except (FeedError, PoisonMessage) as error:
+                self._report("failed", str(error))
+                await asyncio.sleep(STILL)
+            except asyncpg.PostgresError as error:
+                self._report("late", f"{type(error).__name__}")
+                await asyncio.sleep(PAUSE)
+            except _AWAY as error:
+                self._report("late", f"{type(error).__name__}: {error}")
+                REOPENED.labels(self.consumer, self.feed.name, type(error).__name__).inc()
+                await asyncio.sleep(PAUSE)
+
+    def _report(self, state: str, detail: str) -> None:
+        if state != self._state.state or (state != "ok" and detail != self._state.detail):
+            write = log.error if state == "failed" else log.info
+            write("consumer", consumer=self.consumer, feed=self.feed.name, state=state, detail=detail)
+        self._state = msgspec.structs.replace(self._state, state=state, detail=detail)
+
+    async def _session(self, epoch: int) -> None:
+        client = await self._broker.connected()
+        connection = await self._dial()
+        pull = None
+        try:
+            start = await self._open(client.jetstream(timeout=1), connection)
+            name = f"{self.consumer}-{epoch}"
+            pull = Pull(client, self.feed.name, name, start=start, batch=self._batch)
+            await pull.open()
+            await self._hear(pull, connection, expected=start)
+        finally:
+            connection.terminate()
+            if pull is not None:
+                await pull.close()
+
+    async def _open(self, js: JetStreamContext, connection: Connection) -> int:
+        """Read the checkpoint, prove that the stream still holds that history; returns the number to begin at."""
+        async with asyncio.timeout(APPLY_TIMEOUT):
+            [row] = await connection.fetch(SQL.checkpoint_open, self.consumer, self.feed.name)
+        self._seq = row["seq"]
+        try:
+            state = (await js.stream_info(self.feed.name)).state
+        except nats.js.errors.NotFoundError:
+            raise PullBroken(f"stream {self.feed.name} does not exist (yet)") from None
+        if state.last_seq < self._seq:
+            raise PullBroken(f"stream {self.feed.name} is at {state.last_seq}, the checkpoint at {self._seq}: waiting")
+        await self._prove(js, row["event_id"])
+        return self._begin(state.first_seq)
+
+    async def _prove(self, js: JetStreamContext, event_id: UUID | None) -> None:
+        if event_id is None:
+            return
+        try:
+            message = await js.get_msg(self.feed.name, self._seq)
+        except nats.js.errors.NotFoundError:
+            UNVERIFIED.labels(self.consumer, self.feed.name).inc()
+            return
+        found = (message.headers or {}).get("ce-id")
+        if found != str(event_id):
+            raise HistoryDiffers(
+                f"message {self._seq} of stream {self.feed.name} is {found}, {self.consumer} heard {event_id} there: "
+                "the feed was repaired to another history; rewind the consumer"
+            )
+
+    def _begin(self, first_seq: int) -> int:
+        missing = first_seq - (self._seq + 1)
+        if missing <= 0:
+            return self._seq + 1
+        if not self.feed.trimmed:
+            raise HistoryDiffers(
+                f"stream {self.feed.name} begins at {first_seq}, {self.consumer} needs {self._seq + 1}: "
+                "events are gone that this consumer never heard"
+            )
+        UNVERIFIED.labels(self.consumer, self.feed.name).inc(missing)
+        return first_seq
+
+    async def _hear(self, pull: Pull, connection: Connection, *, expected: int) -> None:
+        self._report("ok", f"at {self._seq}")
+        while True:
+            messages = await pull.fetch()
+            if not messages:
+                if await pull.has_lost():
+                    raise PullBroken("a message was sent and never came")
+                continue
+            fresh = [message for message in messages if message.metadata.sequence.stream >= expected]
+            await self._check_numbers(fresh, expected)
+            if fresh:
+                await self._apply(fresh, connection)
+                expected = self._seq + 1
+                self._report("ok", f"at {self._seq}")
+
+    async def _check_numbers(self, messages: Sequence[Msg], expected: int) -> None:
+        """Arithmetic sees every hole: reopen at the first; when it stays, only numbers listed as deleted are lawful."""
+        for message in messages:
+            seq = message.metadata.sequence.stream
+            if seq != expected:
+                await self._examine_gap(expected, seq)
+            expected = seq + 1
+
+    async def _examine_gap(self, expected: int, found: int) -> None:
+        if self._gap_at != expected:
+            self._gap_at = expected
+            raise PullBroken(f"a gap: expected {expected}, got {found}")
+        js = await self._broker.jetstream()
+        state = await _state_with_deleted(js, self.feed.name)
+        gone = {*state.deleted, *(range(expected, state.first_seq) if self.feed.trimmed else ())}
+        if not gone.issuperset(range(expected, found)):
+            raise HistoryDiffers(f"stream {self.feed.name} has no {expected} and does not list it as deleted")
+        UNVERIFIED.labels(self.consumer, self.feed.name).inc(found - expected)
+
+    async def _apply(self, messages: Sequence[Msg], connection: Connection) -> None:
+        """Apply as one transaction; when that fails, one by one, to find the culprit."""
+        try:
+            await self._commit([self._event(message) for message in messages], connection)
+        except (LostFence, *_AWAY):
+            raise
+        except Exception as error:
+            if isinstance(error, asyncpg.PostgresError) and not is_rejection(error):
+                raise
+            log.warning("a batch failed; trying its messages one by one", feed=self.feed.name, error=_name(error))
+            for message in messages:
+                await self._apply_one(message, connection)
+
+    async def _apply_one(self, message: Msg, connection: Connection) -> None:
+        for attempt in range(1, TRIES + 1):
+            try:
+                await self._commit([self._event(message)], connection)
+            except (LostFence, *_AWAY):
+                raise
+            except Exception as error:
+                if isinstance(error, asyncpg.PostgresError) and not is_rejection(error):
+                    raise
+                if attempt == TRIES or isinstance(error, Undecodable):
+                    raise PoisonMessage(
+                        f"{self.consumer} stands still before message {message.metadata.sequence.stream} of "
+                        f"{self.feed.name} ({(message.headers or {}).get('ce-type')}): {_name(error)}"
+                    ) from error
+                await asyncio.sleep(PAUSE)
+            else:
+                return
+
+    def _event(self, message: Msg) -> Event:
+        envelope = from_headers(message.headers)
+        if envelope.seq != message.metadata.sequence.stream:
+            raise Undecodable(f"ce-seq {envelope.seq} is not the message's number")
+        wanted = envelope.type in self._names
+        data = self._codec.decode(envelope.type, message.data) if wanted else None
+        return Event(self.feed.name, envelope, data, message.data)
+
+    async def _commit(self, events: Sequence[Event], connection: Connection) -> None:
+        """Fence, effects, commit."""
+        last = events[-1].envelope
+        wanted = [event for event in events if event.data is not None or not self._names]
+        async with asyncio.timeout(APPLY_TIMEOUT), connection.transaction():
+            moved = await connection.fetchval(
+                SQL.checkpoint_move, self.consumer, self.feed.name, last.seq, last.id, self._seq
+            )
+            if moved is None:
+                raise LostFence(f"{self.consumer} is no longer at {self._seq} of {self.feed.name}")
+            if wanted:
+                await self._handle(connection, wanted)
+        self._seq = last.seq
+        HEARD.labels(self.consumer, self.feed.name).inc(len(events))
+
+    async def measure(self) -> None:
+        """Keep the lag gauges: the stream's last seq minus the checkpoint, and the age of the oldest event between."""
+        while True:
+            await asyncio.sleep(MEASURE_EVERY)
+            try:
+                js = await self._broker.jetstream()
+                last = (await js.stream_info(self.feed.name)).state.last_seq
+                LAG_EVENTS.labels(self.consumer, self.feed.name).set(max(0, last - self._seq))
+                age = await self._age(js, self._seq + 1) if last > self._seq else 0.0
+                LAG_SECONDS.labels(self.consumer, self.feed.name).set(age)
+            except (OSError, TimeoutError, nats.errors.Error):
+                continue
+
+    async def _age(self, js: JetStreamContext, seq: int) -> float:
+        message = await js.get_msg(self.feed.name, seq)
+        return max(0.0, time.time() - message.time.timestamp()) if message.time else 0.0
+
+
+def _name(error: Exception) -> str:
+    # A database's message can quote the row: only its kind is told.
+    return str(error) if isinstance(error, Undecodable) else type(error).__name__
+
+
+async def _state_with_deleted(js: JetStreamContext, stream: str) -> "_State":
+    reply = await js._nc.request(f"$JS.API.STREAM.INFO.{stream}", b'{"deleted_details":true}', timeout=1)  # noqa: SLF001
+    return msgspec.json.decode(reply.data, type=_Info).state
+
+
+class _State(msgspec.Struct):
+    first_seq: int = 0
+    deleted: tuple[int, ...] = ()
+
+
+class _Info(msgspec.Struct):
+    state: _State = msgspec.field(default_factory=_State)

@@ -1,0 +1,54 @@
+"""Migrations: numbered .sql files, the library's first, then the service's, each once in its own transaction."""
+
+from collections.abc import AsyncIterator, Iterator
+from importlib.resources import files
+
+import asyncpg
+
+_RECORD = """
+create schema if not exists events;
+create table if not exists events.migration (
+    package text not null, name text not null, applied_at timestamptz not null default clock_timestamp(),
+    primary key (package, name)
+)
+"""
+
+
+async def migrate(connection: asyncpg.Connection, service: str, *, role: str, feeds: tuple[str, ...]) -> list[str]:
+    """Bring a service's database up to date; returns the names of what was applied now.
+
+    `connection` is the owner's; `role` is the runtime role that migrations grant rights to (`:role` in their text);
+    `feeds` are the feeds that this service publishes. Two runs at once wait for each other (advisory lock).
+    """
+    await connection.execute("select pg_advisory_lock(hashtext('events.migrate'))")
+    try:
+        await connection.execute(_RECORD)
+        applied = [name async for name in _apply_all(connection, service, role)]
+        await connection.executemany(
+            "insert into events.feed (name) values ($1) on conflict do nothing", [(feed,) for feed in feeds]
+        )
+    finally:
+        await connection.execute("select pg_advisory_unlock(hashtext('events.migrate'))")
+    return applied
+
+
+async def _apply_all(connection: asyncpg.Connection, service: str, role: str) -> AsyncIterator[str]:
+    known = {
+        (row["package"], row["name"]) for row in await connection.fetch("select package, name from events.migration")
+    }
+    quoted = '"' + role.replace('"', '""') + '"'
+    for package in dict.fromkeys(("events", service)):
+        for name, text in _migrations_of(package):
+            if (package, name) in known:
+                continue
+            async with connection.transaction():
+                await connection.execute(text.replace(":role", quoted))
+                await connection.execute("insert into events.migration (package, name) values ($1, $2)", package, name)
+            yield f"{package}/{name}"
+
+
+def _migrations_of(package: str) -> Iterator[tuple[str, str]]:
+    folder = files(package) / "sql" / "migrations"
+    for entry in sorted(folder.iterdir(), key=lambda e: e.name):
+        if entry.name.endswith(".sql"):
+            yield entry.name, entry.read_text()

@@ -1,0 +1,39 @@
+"""Connections to PostgreSQL."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+import asyncpg
+
+Connection: TypeAlias = asyncpg.Connection
+Dial = Callable[[], Awaitable[Connection]]
+"""Opens a connection; raises `OSError`, `TimeoutError` or an asyncpg error when the database is away."""
+
+CONNECT_TIMEOUT = 3.0
+COMMAND_TIMEOUT = 10.0
+
+
+def dialer(url: str, *, application: str) -> Dial:
+    """A `Dial` for one database; `application` is what operators see in pg_stat_activity."""
+
+    async def dial() -> Connection:
+        return await asyncpg.connect(url, timeout=CONNECT_TIMEOUT, server_settings={"application_name": application})
+
+    return dial
+
+
+async def open_pool(url: str, *, application: str, size: int = 8) -> asyncpg.Pool:
+    """A pool for short reads and writes: connections are opened when first needed, so a start needs no database."""
+    return await asyncpg.create_pool(
+        url,
+        min_size=0,
+        max_size=size,
+        timeout=CONNECT_TIMEOUT,
+        command_timeout=COMMAND_TIMEOUT,
+        server_settings={"application_name": application},
+    )
+
+
+def is_rejection(error: asyncpg.PostgresError) -> bool:
+    """Whether the database said no for good (bad data, a broken rule) rather than not now."""
+    return (error.sqlstate or "")[:2] in {"22", "23", "P0"}

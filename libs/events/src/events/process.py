@@ -1,0 +1,70 @@
+"""A service's process: runs its tasks until SIGTERM, drains, leaves.
+
+`python -m todos` plays both roles, `python -m todos api` and `python -m todos worker` one each.
+"""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, TypeAlias
+
+import msgspec
+import structlog
+import uvloop
+
+from events.health import Health
+
+log = structlog.get_logger(__name__)
+
+Task: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
+"""Runs until cancelled."""
+Server: TypeAlias = Callable[[asyncio.Event], Awaitable[None]]
+"""Serves until the event is set, then drains what is in flight and returns."""
+
+
+class Roles(msgspec.Struct, frozen=True):
+    """What this process does: answer requests, hear and act, or both."""
+
+    api: bool = True
+    worker: bool = True
+
+
+def roles(arguments: Sequence[str]) -> Roles:
+    """The roles that the command line names; exits with a usage line for anything else."""
+    match list(arguments):
+        case []:
+            return Roles()
+        case ["api"]:
+            return Roles(worker=False)
+        case ["worker"]:
+            return Roles(api=False)
+    sys.exit("usage: python -m <service> [api|worker]")
+
+
+def start(main: Coroutine[Any, Any, None]) -> None:
+    """Run a service's main coroutine on uvloop."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)
+
+
+async def run(*, server: Server, tasks: Sequence[Task], health: Health) -> None:
+    """Run `tasks` beside `server` until SIGTERM or SIGINT: the server drains first, then the tasks are cancelled.
+
+    A task that fails ends the process with its error: whoever supervises it starts it again.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def leave() -> None:
+        health.leaving = True
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, leave)
+    async with asyncio.TaskGroup() as group:
+        background = [group.create_task(task()) for task in tasks]
+        await server(stop)
+        log.info("drained; leaving")
+        for task in background:
+            task.cancel()

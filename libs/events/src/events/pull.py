@@ -1,0 +1,110 @@
+"""Pulling messages from a stream, from a number on, in order.
+
+The server-side consumer is disposable: in memory, without acknowledgements, made anew at each opening. nats-py's own
+`fetch` ends an idle wait in three different ways and cannot tell a lost message; here a pull is one request, its
+messages are collected by a callback, and `delivered` shows whether the server sent what never came.
+"""
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+import nats.errors
+import nats.js.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+
+INACTIVE = 3600.0
+EXPIRES = 2.0
+
+
+class PullBroken(Exception):
+    """The server-side consumer is gone or the connection is: open anew."""
+
+
+class Pull:
+    """One opening of a stream at `start`; `last` is the number of the last message received."""
+
+    def __init__(self, client: Client, stream: str, name: str, *, start: int, batch: int) -> None:
+        self._client = client
+        self._manager = client.jsm(timeout=1)
+        self._stream = stream
+        self._name = name
+        self._batch = batch
+        self._buffer: list[Msg] = []
+        self._asked = 0
+        self._arrived = asyncio.Event()
+        self._broken = ""
+        self._subscription: Any = None
+        self._inbox = client.new_inbox()
+        self._start = start
+        self.last = start - 1
+
+    async def open(self) -> None:
+        """Make the server-side consumer anew and listen."""
+        with suppress(nats.js.errors.NotFoundError):
+            await self._manager.delete_consumer(self._stream, self._name)
+        await self._manager.add_consumer(
+            self._stream,
+            ConsumerConfig(
+                name=self._name,
+                deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+                opt_start_seq=self._start,
+                ack_policy=AckPolicy.NONE,
+                inactive_threshold=INACTIVE,
+                mem_storage=True,
+                num_replicas=1,
+            ),
+        )
+        self._subscription = await self._client.subscribe(self._inbox, cb=self._on_message)
+
+    async def close(self) -> None:
+        """Stop listening and drop the server-side consumer, as far as the connection allows."""
+        with suppress(Exception):
+            await self._subscription.unsubscribe()
+            await self._manager.delete_consumer(self._stream, self._name)
+
+    async def fetch(self) -> list[Msg]:
+        """The next messages, in the order received; empty after an idle time. Raises `PullBroken`."""
+        if self._asked <= 0 and len(self._buffer) < self._batch:
+            await self._ask()
+        if not self._buffer:
+            self._arrived.clear()
+            try:
+                async with asyncio.timeout(EXPIRES + 0.5):
+                    await self._arrived.wait()
+            except TimeoutError:
+                self._asked = 0  # a restarted broker forgets a pull without a word
+        if self._broken or not self._client.is_connected:
+            raise PullBroken(self._broken or "the connection is lost")
+        messages, self._buffer = self._buffer[: self._batch], self._buffer[self._batch :]
+        if messages:
+            self.last = messages[-1].metadata.sequence.stream
+        return messages
+
+    async def has_lost(self) -> bool:
+        """Whether the server delivered more than was received (a message sent into a dead link counts as delivered)."""
+        info = await self._manager.consumer_info(self._stream, self._name)
+        delivered = info.delivered.stream_seq if info.delivered else 0
+        return delivered > self.last and not self._buffer
+
+    async def _ask(self) -> None:
+        self._asked = self._batch
+        request = {"batch": self._batch, "expires": int(EXPIRES * 1e9)}
+        await self._client.publish(
+            f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._name}", msgspec.json.encode(request), reply=self._inbox
+        )
+
+    async def _on_message(self, message: Msg) -> None:
+        headers = {} if message.data else message.headers or {}
+        status = headers.get("Status")
+        if status is None:
+            self._buffer.append(message)
+            self._asked -= 1
+        elif status in {"404", "408"}:
+            self._asked = 0
+        elif status != "100":
+            self._broken = f"status {status} {headers.get('Description', '')}"
+        self._arrived.set()

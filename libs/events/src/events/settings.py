@@ -1,0 +1,39 @@
+"""Settings from the environment into one frozen struct, read once; all bad ones are told together.
+
+A field `smtp_port: int = 587` is read from `SMTP_PORT`. A field without a default is required. An empty variable counts
+as absent.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import TypeVar
+
+import msgspec
+
+from events.errors import BadSettings
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+def read(kind: type[T], environment: Mapping[str, str] | None = None) -> T:
+    """The settings of a service; raises `BadSettings` that lists every missing and malformed one."""
+    source = os.environ if environment is None else environment
+    values: dict[str, object] = {}
+    wrong: list[str] = []
+    for field in msgspec.structs.fields(kind):
+        name = field.name.upper()
+        text = source.get(name, "")
+        try:
+            if text:
+                values[field.name] = msgspec.convert(text, field.type, strict=False)
+            elif field.required:
+                wrong.append(f"{name} is required")
+        except msgspec.ValidationError as error:
+            # Never the value itself: it may be a secret.
+            wrong.append(f"{name}: {str(error).split(' - at ')[0].split(', got')[0]}")
+    if not wrong:
+        try:
+            return kind(**values)
+        except ValueError as error:
+            wrong = str(error).split("; ")
+    raise BadSettings("settings: " + "; ".join(wrong))

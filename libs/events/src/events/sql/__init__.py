@@ -1,0 +1,21 @@
+"""Named queries: each lives in its own .sql file and is loaded once."""
+
+from functools import cache
+from importlib.resources import files
+from types import SimpleNamespace
+
+
+@cache
+def load(package: str) -> SimpleNamespace:
+    """The queries of `<package>/sql/*.sql` as attributes named after the files.
+
+    `load("todos").get_todo` is the text of `todos/sql/get_todo.sql`; a name without a file raises `AttributeError`.
+    """
+    folder = files(package) / "sql"
+    return SimpleNamespace(
+        **{
+            entry.name.removesuffix(".sql"): entry.read_text()
+            for entry in folder.iterdir()
+            if entry.name.endswith(".sql")
+        }
+    )

@@ -1,0 +1,73 @@
+"""Streams as declared: made by an operator's command (`apply`), only checked by services.
+
+A stream is a repairable copy of a log. Made anew after a loss, it begins at the oldest number that the log still has,
+so that event N is message N again.
+"""
+
+from collections.abc import Iterable
+
+import nats.js.errors
+from nats.js import JetStreamContext
+from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig, StreamInfo
+
+from events.errors import StreamMissing, StreamUnlawful
+from events.feed import Feed
+
+
+def declared(feed: Feed, *, replicas: int = 1, first_seq: int = 1) -> StreamConfig:
+    """The configuration of a feed's stream; `first_seq` is the number of its first message to come."""
+    return StreamConfig(
+        name=feed.name,
+        subjects=list(feed.subjects),
+        retention=RetentionPolicy.LIMITS,
+        storage=StorageType.FILE,
+        discard=DiscardPolicy.NEW,
+        max_age=feed.max_age,
+        max_msgs=-1,
+        max_bytes=-1,
+        max_msgs_per_subject=-1,
+        max_consumers=-1,
+        deny_purge=not feed.trimmed,
+        deny_delete=False,
+        allow_direct=False,
+        num_replicas=replicas,
+        first_seq=first_seq if first_seq > 1 else None,
+    )
+
+
+async def apply(js: JetStreamContext, feed: Feed, *, replicas: int = 1, first_seq: int = 1) -> StreamInfo:
+    """Make the stream, or bring an existing one to its declaration; `first_seq` counts only for a new one."""
+    try:
+        known = await js.stream_info(feed.name)
+    except nats.js.errors.NotFoundError:
+        return await js.add_stream(declared(feed, replicas=replicas, first_seq=first_seq))
+    wanted = declared(feed, replicas=replicas)
+    wanted.first_seq = known.config.first_seq
+    return await js.update_stream(wanted)
+
+
+async def checked(js: JetStreamContext, feed: Feed) -> StreamInfo:
+    """The stream's info; raises `StreamMissing`, or `StreamUnlawful` naming what differs from the declaration."""
+    try:
+        info = await js.stream_info(feed.name)
+    except nats.js.errors.NotFoundError:
+        raise StreamMissing(f"stream {feed.name} does not exist: apply the declared streams") from None
+    wrong = sorted(_differences(info.config, declared(feed)))
+    if wrong:
+        raise StreamUnlawful(f"stream {feed.name} is not as declared: {', '.join(wrong)}; apply the declared streams")
+    return info
+
+
+_LAW = ("retention", "storage", "discard", "deny_purge", "max_msgs", "max_bytes", "max_msgs_per_subject", "max_age")
+_FORBIDDEN = ("mirror", "sources", "subject_transform", "republish", "allow_msg_ttl", "sealed", "no_ack")
+
+
+def _differences(actual: StreamConfig, wanted: StreamConfig) -> Iterable[str]:
+    for name in _LAW:
+        if (getattr(actual, name) or 0) != (getattr(wanted, name) or 0):
+            yield name
+    if not set(wanted.subjects or ()) <= set(actual.subjects or ()):
+        yield "subjects"
+    for name in _FORBIDDEN:
+        if getattr(actual, name, None):
+            yield name

@@ -1,0 +1,159 @@
+"""Work tables: what is to be done outside Postgres, as rows.
+
+Hearing writes the row; workers claim it with a lease and a token, mark the point of no return, and write the outcome
+only while the claim is theirs. Retry, back-off, giving up and scaling out are rows and SQL.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from random import uniform
+from typing import TypeAlias
+
+import asyncpg
+import structlog
+
+from events.clock import Clock, system_clock
+from events.health import Check
+from events.postgres import Connection
+from events.sql import load
+from events.telemetry import WORK_AGE, WORK_DONE, WORK_ROWS
+
+SQL = load("events")
+LEASE = 60.0
+POLL = 1.0
+BACKOFF_FIRST = 1.0
+BACKOFF_MAX = 300.0
+
+log = structlog.get_logger(__name__)
+
+Row: TypeAlias = asyncpg.Record
+"""A claimed row: the table's own columns, and `id`, `token`, `attempts` (this one included), `expires_at`."""
+Act: TypeAlias = Callable[[Row], Awaitable[None]]
+
+_AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+
+
+def backoff(attempts: int) -> float:
+    """Seconds until the next try: doubling from 1 s to 5 min, with full jitter over the upper half."""
+    longest: float = min(BACKOFF_MAX, BACKOFF_FIRST * 2.0 ** (attempts - 1))
+    return uniform(longest / 2, longest)  # noqa: S311 - jitter, not a secret
+
+
+class WorkTable:
+    """One work table (`create table letter (like events.work including all, ...)`).
+
+    `lease` is in seconds; what an `Act` may take in all must stay under half of it.
+    """
+
+    def __init__(self, table: str, pool: asyncpg.Pool, *, lease: float = LEASE, clock: Clock = system_clock) -> None:
+        self.table = table
+        self._pool = pool
+        self._lease = lease
+        self._clock = clock
+        self._news = asyncio.Event()
+        self._state = Check(f"work {table}", "ok")
+        self._sql = {
+            name: getattr(SQL, f"work_{name}").replace("{table}", table)
+            for name in ("claim", "sending", "settle", "retry", "release", "doubtful", "overdue", "measure")
+        }
+
+    def wake(self) -> None:
+        """There may be a new row."""
+        self._news.set()
+
+    def check(self) -> Check:
+        """ok, or late while the table cannot be reached."""
+        return self._state
+
+    async def claim(self, limit: int) -> Sequence[Row]:
+        """Claim up to `limit` due rows that have not expired, oldest first."""
+        return await self._pool.fetch(self._sql["claim"], limit, self._lease, self._now())
+
+    async def doubtful(self, limit: int) -> Sequence[Row]:
+        """Rows whose holder vanished after the point of no return: nobody knows whether the effect happened."""
+        return await self._pool.fetch(self._sql["doubtful"], limit, self._lease)
+
+    async def overdue(self, limit: int) -> Sequence[Row]:
+        """Queued rows past their expiry, claimed to be settled as expired."""
+        return await self._pool.fetch(self._sql["overdue"], limit, self._lease, self._now())
+
+    async def sending(self, row: Row) -> bool:
+        """Commit the mark before the point of no return; False when the claim is lost: then do nothing."""
+        return await self._pool.fetchval(self._sql["sending"], row["id"], row["token"], self._lease) is not None
+
+    async def retry(self, row: Row, reason: str, *, after: float | None = None) -> bool:
+        """Queue again after `after` seconds (default: by back-off); False when the claim is lost."""
+        delay = backoff(row["attempts"]) if after is None else after
+        WORK_DONE.labels(self.table, "retried").inc()
+        return await self._pool.fetchval(self._sql["retry"], row["id"], row["token"], delay, reason) is not None
+
+    async def settle(self, connection: Connection, row: Row, state: str, reason: str | None = None) -> bool:
+        """Write the outcome inside the caller's transaction; False when the claim is lost: then write nothing else."""
+        settled = await connection.fetchval(self._sql["settle"], row["id"], row["token"], state, reason)
+        if settled is not None:
+            WORK_DONE.labels(self.table, state).inc()
+        return settled is not None
+
+    async def run(self, act: Act, *, judge: Act, expire: Act, workers: int = 4) -> None:
+        """Work until cancelled: `act` on claimed rows, `judge` on doubtful ones, `expire` on overdue ones.
+
+        Each settles its row itself. An exception is logged and leaves the row to its lease.
+        """
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._sweep(judge, expire))
+            for _ in range(workers):
+                group.create_task(self._work(act))
+
+    async def _work(self, act: Act) -> None:
+        while True:
+            self._news.clear()
+            try:
+                rows = await self.claim(1)
+                self._state = Check(self._state.name, "ok")
+            except _AWAY as error:
+                self._state = Check(self._state.name, "late", f"the table is out of reach: {type(error).__name__}")
+                rows = []
+            for row in rows:
+                await self._attempt(act, row)
+            if not rows:
+                await self._rest()
+
+    async def _sweep(self, judge: Act, expire: Act) -> None:
+        """Each second: give back dead claims, judge doubtful ones, expire overdue ones, measure."""
+        while True:
+            try:
+                if await self._pool.fetch(self._sql["release"]):
+                    self.wake()
+                for row in await self.doubtful(100):
+                    await self._attempt(judge, row)
+                for row in await self.overdue(100):
+                    await self._attempt(expire, row)
+                await self._measure()
+            except _AWAY as error:
+                log.warning("work table out of reach", table=self.table, error=type(error).__name__)
+            await asyncio.sleep(POLL)
+
+    async def _attempt(self, act: Act, row: Row) -> None:
+        # Under half the lease: when this ends, the claim is still ours.
+        try:
+            async with asyncio.timeout(self._lease / 2):
+                await act(row)
+        except Exception as error:  # noqa: BLE001 - a bug in one row must not stop the others; its lease gives it back
+            log.error("work failed", table=self.table, id=str(row["id"]), error=type(error).__name__)
+
+    async def _measure(self) -> None:
+        [row] = await self._pool.fetch(self._sql["measure"])
+        for state in ("queued", "claimed", "sending"):
+            WORK_ROWS.labels(self.table, state).set(row[state])
+        WORK_AGE.labels(self.table).set(row["oldest"])
+
+    async def _rest(self) -> None:
+        try:
+            async with asyncio.timeout(POLL):
+                await self._news.wait()
+        except TimeoutError:
+            return
+
+    def _now(self) -> datetime:
+        return self._clock()
