@@ -6,7 +6,7 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
@@ -19,8 +19,6 @@ log = structlog.get_logger(__name__)
 
 Task: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 """Runs until cancelled."""
-Server: TypeAlias = Callable[[asyncio.Event], Awaitable[None]]
-"""Serves until the event is set, then drains what is in flight and returns."""
 
 
 class Roles(msgspec.Struct, frozen=True):
@@ -48,8 +46,8 @@ def start(main: Coroutine[Any, Any, None]) -> None:
         runner.run(main)
 
 
-async def run(*, server: Server, tasks: Sequence[Task], health: Health) -> None:
-    """Run `tasks` beside `server` until SIGTERM or SIGINT: the server drains first, then the tasks are cancelled.
+async def run(*, server: Task, tasks: Sequence[Task], health: Health) -> None:
+    """Run `tasks` beside `server` until SIGTERM or SIGINT, then cancel the server, which drains, then the tasks.
 
     A task that fails ends the process with its error: whoever supervises it starts it again.
     """
@@ -64,7 +62,10 @@ async def run(*, server: Server, tasks: Sequence[Task], health: Health) -> None:
         loop.add_signal_handler(number, leave)
     async with asyncio.TaskGroup() as group:
         background = [group.create_task(task()) for task in tasks]
-        await server(stop)
+        serving = group.create_task(server())
+        await stop.wait()
+        serving.cancel()
+        await asyncio.wait([serving])
         log.info("drained; leaving")
         for task in background:
             task.cancel()
