@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -40,6 +41,7 @@ class Child:
         env: Mapping[str, str] | None = None,
     ) -> None:
         """Start `args`; both outputs go to `output`, or stdout to `stdout` where that is given."""
+        self._asked = False
         self.process = subprocess.Popen(
             [str(arg) for arg in args],
             stdin=subprocess.DEVNULL,
@@ -51,7 +53,7 @@ class Child:
             user=account.uid if account else None,
             group=account.gid if account else None,
             extra_groups=[] if account else None,
-            preexec_fn=_die_with_parent(death),  # noqa: PLW1509 - runs after the change of uid, which would clear it
+            preexec_fn=partial(die_with_parent, death, os.getpid()),  # noqa: PLW1509 - runs after the change of uid, which would clear it
         )
 
     @property
@@ -83,10 +85,16 @@ class Child:
         self.process.wait(timeout=10)
         wait_until(lambda: not any(map(is_alive, members)), within=10, otherwise=lambda: f"{members} outlive SIGKILL")
 
+    def ask_to_stop(self, by: signal.Signals) -> None:
+        """Send the signal that means a clean stop, once."""
+        if not self._asked:
+            self._asked = True
+            self.send(signal.SIGCONT)
+            self.send(by)
+
     def stop(self, *, by: signal.Signals = signal.SIGTERM, within: float = 5.0) -> None:
         """Ask the process to stop; after `within` seconds kill it and its descendants."""
-        self.send(signal.SIGCONT)
-        self.send(by)
+        self.ask_to_stop(by)
         try:
             self.process.wait(timeout=within)
         except subprocess.TimeoutExpired:
@@ -101,30 +109,31 @@ def is_alive(process: psutil.Process) -> bool:
         return False
 
 
-def wait_until(condition: Callable[[], bool], *, within: float, otherwise: Callable[[], str]) -> None:
+def die_with_parent(death: signal.Signals, parent: int | None = None) -> None:
+    """Ask the kernel to send this process a signal when the one that started it dies.
+
+    Exits at once where `parent` is given and is gone already.
+    """
+    if _prctl is not None:
+        _prctl(_PR_SET_PDEATHSIG, int(death))
+    if parent is not None and os.getppid() != parent:
+        os._exit(1)
+
+
+def wait_until(
+    condition: Callable[[], bool], *, within: float, otherwise: Callable[[], str], every: float = 0.01
+) -> None:
     """Poll `condition` until it is true; after `within` seconds raise StartError with the text of `otherwise`."""
     deadline = time.monotonic() + within
     while not condition():
         if time.monotonic() > deadline:
             raise StartError(otherwise())
-        time.sleep(0.01)
+        time.sleep(every)
 
 
 def last_lines(log: Path, count: int = 5) -> str:
     """The last lines of a log file, for an error message."""
     return "\n".join(log.read_text(errors="replace").splitlines()[-count:]) if log.exists() else ""
-
-
-def _die_with_parent(death: signal.Signals) -> Callable[[], None]:
-    parent = os.getpid()
-
-    def prepare() -> None:
-        if _prctl is not None:
-            _prctl(_PR_SET_PDEATHSIG, int(death))
-        if os.getppid() != parent:  # it died before the line above
-            os._exit(1)
-
-    return prepare
 
 
 def _descendants(pid: int) -> list[psutil.Process]:

@@ -41,25 +41,31 @@ class Cluster:
     def sql(self, statements: str, **variables: str) -> str:
         """Run statements as the administrator with psql, which quotes the variables; returns unaligned rows."""
         sets = "".join(f"\\set {name} '{_plain(value)}'\n" for name, value in variables.items())
-        command = [str(postgres_programs(None) / "psql"), "-XqAt", "-v", "ON_ERROR_STOP=1", "-f", "-"]
+        command = [str(psql_program()), "-XqAt", "-v", "ON_ERROR_STOP=1", "-f", "-"]
         done = subprocess.run(
-            command, input=sets + statements, env=self._environment(), text=True, capture_output=True, check=False
+            command,
+            input=sets + statements,
+            env=connection_environment(self.admin_url),
+            text=True,
+            capture_output=True,
+            check=False,
         )
         if done.returncode != 0:
             raise RuntimeError(f"psql: {done.stderr.strip()}")
         return done.stdout
 
-    def _environment(self) -> dict[str, str]:
-        """The connection as variables: on the command line other users could read the password."""
-        parts = urlsplit(self.admin_url)
-        return os.environ | {
-            "PGHOST": parts.hostname or "127.0.0.1",
-            "PGPORT": str(parts.port or 5432),
-            "PGUSER": unquote(parts.username or "postgres"),
-            "PGPASSWORD": unquote(parts.password or ""),
-            "PGDATABASE": parts.path.lstrip("/") or "postgres",
-            "PGCONNECT_TIMEOUT": "5",
-        }
+
+def connection_environment(url: str) -> dict[str, str]:
+    """A connection as psql's variables: on its command line other users could read the password."""
+    parts = urlsplit(url)
+    return os.environ | {
+        "PGHOST": parts.hostname or "127.0.0.1",
+        "PGPORT": str(parts.port or 5432),
+        "PGUSER": unquote(parts.username or "postgres"),
+        "PGPASSWORD": unquote(parts.password or ""),
+        "PGDATABASE": parts.path.lstrip("/") or "postgres",
+        "PGCONNECT_TIMEOUT": "5",
+    }
 
 
 def _query(name: str) -> str:

@@ -3,15 +3,19 @@
 import random
 import socket
 
-from local.child import StartError
+from local.child import wait_until
 
 
 def assert_free(port: int, purpose: str) -> None:
     """Raise StartError, saying what to do, where something listens on `port` already."""
-    if not _is_free(port):
-        raise StartError(
-            f"port {port} ({purpose}) is taken by another program; stop that one, or choose other ports with PORT_BASE"
-        )
+    wait_until(
+        lambda: _is_free(port),
+        within=1,  # what was killed a moment ago frees its port only now
+        otherwise=lambda: (
+            f"port {port} ({purpose}) is taken by another program; "
+            "stop that one, or choose other ports with PORT_BASE=8200 ./run up"
+        ),
+    )
 
 
 def free_port() -> int:

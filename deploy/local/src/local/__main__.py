@@ -1,0 +1,5 @@
+"""`python -m local up`."""
+
+from local.main import main
+
+main()

@@ -1,0 +1,50 @@
+"""The stack's folders, and the lock that keeps a second stack out of them."""
+
+import fcntl
+import os
+import tempfile
+from pathlib import Path
+from typing import IO
+
+from local.account import postgres_account
+from local.child import StartError
+from local.layout import Layout
+
+
+def lock(layout: Layout) -> IO[str]:
+    """Take the stack's folder for this process; the kernel frees it when the process ends, however it ends."""
+    layout.folder.mkdir(parents=True, exist_ok=True)
+    file = (layout.folder / "lock").open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = file.read() or "unknown"
+        raise StartError(
+            f"this stack runs already (process {holder}, {layout.gateway}); stop it, or choose another PORT_BASE"
+        ) from None
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file
+
+
+def data_folder(layout: Layout) -> Path:
+    """The folder that PostgreSQL and NATS keep their data in.
+
+    As root PostgreSQL runs under another account; where that cannot reach the stack's folder, the data is in a private
+    folder below the system's temporary one, and the stack's folder links there.
+    """
+    for folder in (layout.folder, layout.logs, layout.mails):
+        folder.mkdir(parents=True, exist_ok=True)
+    layout.mails.chmod(0o700)
+    layout.logs.chmod(0o700)
+    data = layout.folder / "data"
+    account = postgres_account()
+    if account and not data.exists() and not account.can_reach(layout.folder):
+        data.unlink(missing_ok=True)  # a link to what a clean-up of the temporary folder took away
+        elsewhere = Path(tempfile.mkdtemp(prefix=f"todo-{layout.port_base}-"))
+        elsewhere.chmod(0o711)
+        data.symlink_to(elsewhere)
+    data.mkdir(exist_ok=True)
+    return data.resolve()

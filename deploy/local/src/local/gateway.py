@@ -1,0 +1,96 @@
+"""The gateway: Caddy on one port in front of all services."""
+
+from local.layout import SERVICES, Layout
+
+# Which service answers below which paths; the chart's HTTPRoute says the same.
+ROUTES: dict[str, tuple[str, ...]] = {
+    "auth": ("/users", "/.well-known/jwks.json", "/.well-known/openid-configuration"),
+    "todos": ("/todos",),
+    "activity": ("/activity", "/analytics"),
+    "notifier": ("/notifications",),
+    "mailer": ("/mail",),
+}
+
+_HEAD = """\
+{{
+	admin off
+	auto_https off
+	persist_config off
+	grace_period 2s
+	storage file_system "{storage}"
+	log {{
+		level WARN
+	}}
+}}
+http://:{port} {{
+	bind 127.0.0.1
+	header -Server
+	map {{header.Accept-Language}} {{unknown}} {{unknown_detail}} {{
+		~(?i)^ko "찾을 수 없습니다" "요청한 항목이 없습니다. 주소를 확인하세요."
+		default "Not found" "There is nothing at this address; check it."
+	}}
+	map {{header.Accept-Language}} {{away}} {{away_detail}} {{
+		~(?i)^ko "지금은 사용할 수 없습니다" "`Retry-After` 이후 다시 시도하세요."
+		default "Not available right now" "Retry after `Retry-After`."
+	}}
+"""
+
+# A service that restarts refuses nothing: the gateway waits for it. Idle connections end before the service ends them.
+_SERVICE = """\
+	@{name} path {paths}
+	handle @{name} {{
+		reverse_proxy 127.0.0.1:{port} {{
+			lb_try_duration 8s
+			lb_try_interval 50ms
+			transport http {{
+				dial_timeout 1s
+				keepalive 3s
+			}}
+		}}
+	}}
+	handle /openapi/{name}.json {{
+		rewrite /openapi.json
+		reverse_proxy 127.0.0.1:{port}
+	}}
+"""
+
+_TAIL = """\
+	handle {{
+		header Content-Type application/problem+json
+		respond `{not_found}` 404
+	}}
+	handle_errors 502 503 504 {{
+		header Content-Type application/problem+json
+		header Retry-After 1
+		respond `{unavailable}` 503
+	}}
+}}
+"""
+
+
+def caddyfile(layout: Layout) -> str:
+    """The gateway's configuration; health and metrics of the services stay behind it."""
+    services = (
+        _SERVICE.format(name=name, port=layout.service_port(name), paths=" ".join(_paths(name))) for name in SERVICES
+    )
+    problems = {
+        "not_found": _problem(404, "not_found", "unknown"),
+        "unavailable": _problem(503, "unavailable", "away"),
+    }
+    return (
+        _HEAD.format(port=layout.port_base, storage=layout.folder / "caddy")
+        + "".join(services)
+        + _TAIL.format(**problems)
+    )
+
+
+def _paths(service: str) -> list[str]:
+    return [path for prefix in ROUTES[service] for path in (prefix, f"{prefix}/*")]
+
+
+def _problem(status: int, code: str, key: str) -> str:
+    """RFC 9457, as the services write it; the gateway fills the braces."""
+    return (
+        f'{{"type":"urn:problem:{code}","title":"{{{key}}}","status":{status},"detail":"{{{key}_detail}}",'
+        f'"code":"{code}","request_id":"{{http.request.uuid}}"}}'
+    )

@@ -1,0 +1,66 @@
+"""The commands of the local stack: `up` runs it, `psql` opens a database of it."""
+
+import argparse
+import os
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+import msgspec
+
+from local.child import StartError, die_with_parent
+from local.cluster import connection_environment, psql_program
+from local.console import say
+from local.folders import lock
+from local.layout import SERVICES, layout
+from local.supervisor import Supervisor, greet
+
+
+def main() -> None:
+    """Run the command that the arguments name."""
+    parser = argparse.ArgumentParser(prog="local", description="The local stack")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("up", help="run everything until Ctrl-C")
+    psql = commands.add_parser("psql", help="open a service's database as its owner")
+    psql.add_argument("service", choices=SERVICES)
+    arguments, rest = parser.parse_known_args()
+    try:
+        up() if arguments.command == "up" else open_psql(arguments.service, rest)
+    except StartError as error:
+        say(f"local: {error}")
+        sys.exit(1)
+
+
+def up() -> None:
+    """Run the stack until SIGINT or SIGTERM, or until whoever started it dies; raises StartError."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    die_with_parent(signal.SIGTERM)
+    where = layout()
+    with lock(where):
+        supervisor = Supervisor(where)
+        try:
+            supervisor.start()
+            greet(where)
+            supervisor.watch()
+        except KeyboardInterrupt:
+            say("local: stopping")
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)
+            supervisor.stop()
+    say("local: stopped")
+
+
+def open_psql(service: str, options: list[str]) -> NoReturn:
+    """Become psql in a service's database; raises StartError where no stack was started."""
+    where = layout()
+    if not where.stack_file.exists():
+        raise StartError("no stack was started here yet; ./run up starts one")
+    stack = msgspec.json.decode(where.stack_file.read_bytes())
+    program = str(psql_program())
+    os.execve(program, [program, *options], connection_environment(stack["postgres"][f"{service}_owner"]))  # noqa: S606
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

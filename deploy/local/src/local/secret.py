@@ -1,0 +1,57 @@
+"""The stack's secrets: made once, kept in a private file."""
+
+import base64
+import secrets
+from pathlib import Path
+
+import msgspec
+from nacl.public import PrivateKey
+
+from local.layout import SERVICES
+
+
+class Secrets(msgspec.Struct, frozen=True):
+    """Passwords by role or user, and what services read from their environment (lists of `kid:base64url`)."""
+
+    postgres: dict[str, str]
+    nats: dict[str, str]
+    keys: dict[str, str]
+
+
+def load_or_make(path: Path) -> Secrets:
+    """The secrets in `path`; what is missing there (a first start, a new service) is made and kept."""
+    known = msgspec.json.decode(path.read_bytes(), type=Secrets) if path.exists() else Secrets({}, {}, {})
+    roles = ["postgres", *SERVICES, *(f"{service}_owner" for service in SERVICES)]
+    complete = Secrets(
+        {role: secrets.token_hex(16) for role in roles} | known.postgres,
+        {user: secrets.token_hex(16) for user in ("admin", *SERVICES)} | known.nats,
+        _keys() | known.keys,
+    )
+    if complete != known:
+        write_private(path, msgspec.json.format(msgspec.json.encode(complete)))
+    return complete
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Replace a file at once, readable by its owner alone."""
+    draft = path.with_name(f".{path.name}.draft")
+    draft.unlink(missing_ok=True)
+    draft.touch(mode=0o600, exist_ok=False)
+    draft.write_bytes(content)
+    draft.replace(path)
+
+
+def _keys() -> dict[str, str]:
+    box = PrivateKey.generate()
+    kid = secrets.token_hex(4)
+    random = {
+        name: _key(secrets.token_bytes(32)) for name in ("SIGNING_KEYS", "REFRESH_KEYS", "OTP_PEPPERS", "DEVICE_KEYS")
+    }
+    return random | {
+        "MAILER_PRIVATE_KEYS": _key(bytes(box), kid),
+        "MAILER_PUBLIC_KEYS": _key(bytes(box.public_key), kid),
+    }
+
+
+def _key(value: bytes, kid: str | None = None) -> str:
+    return f"{kid or secrets.token_hex(4)}:{base64.urlsafe_b64encode(value).decode().rstrip('=')}"

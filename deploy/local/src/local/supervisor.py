@@ -1,0 +1,174 @@
+"""The supervisor: starts everything in order, restarts what dies, stops it cleanly."""
+
+import asyncio
+import os
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from local import parts
+from local.child import StartError, last_lines, wait_until
+from local.console import Console, say
+from local.environment import service_environment
+from local.folders import data_folder
+from local.gateway import caddyfile
+from local.layout import SERVICES, Layout
+from local.nats import Nats
+from local.permissions import stack_permissions
+from local.ports import assert_free
+from local.postgres import Postgres
+from local.prepare import prepare
+from local.secret import load_or_make, write_private
+
+_READY_WITHIN = 60.0
+_BACK_OFF_MAX = 10.0
+
+
+class Supervisor:
+    """One stack. `start` returns when all is healthy, `watch` never does, `stop` may be called at any time."""
+
+    def __init__(self, layout: Layout) -> None:
+        """Nothing is started or bound yet; folders and secrets are made."""
+        self.layout = layout
+        self.secrets = load_or_make(layout.folder / "secrets.json")
+        data = data_folder(layout)
+        self.postgres = Postgres(
+            data / "postgres", layout.postgres_port, self.secrets.postgres.__getitem__, log=self._log("postgres")
+        )
+        self.nats = Nats(
+            data / "nats", layout.nats_port, stack_permissions(SERVICES), self.secrets.nats.__getitem__,
+            monitor_port=layout.nats_port + 1, log=self._log("nats"),
+        )  # fmt: skip
+        configuration = layout.folder / "Caddyfile"
+        configuration.write_text(caddyfile(layout))
+        self.services = {
+            name: parts.service(name, log=self._log(name), env=self._environment(name)) for name in SERVICES
+        }
+        self.gateway = parts.gateway(configuration, log=self._log("gateway"))
+        self.parts: dict[str, parts.Part] = {
+            "postgres": self.postgres, "nats": self.nats, **self.services, "gateway": self.gateway,
+        }  # fmt: skip
+        self.console = Console({name: self._log(name) for name in self.parts})
+        self._restarts = {name: _BackOff() for name in self.parts}
+
+    def start(self) -> None:
+        """Start in order and wait until every service is ready and the gateway answers; raises StartError."""
+        for port, purpose in self.layout.ports.items():
+            assert_free(port, purpose)
+        self.console.start()
+        self.postgres.start()
+        self.nats.start()
+        for service in SERVICES:
+            self.postgres.create_database(service)
+        asyncio.run(prepare(list(SERVICES), lambda name: self.postgres.url(name, f"{name}_owner"), self.nats.url()))
+        for part in (*self.services.values(), self.gateway):
+            part.start()
+        self._write_stack_file()
+        for name in SERVICES:
+            self._wait_ready(name, self.layout.service_port(name), "/healthz/ready", {200})
+        self._wait_ready("gateway", self.layout.port_base, "/", {404})
+
+    def watch(self) -> None:
+        """Restart what dies, each time later, until interrupted."""
+        while True:
+            time.sleep(0.1)
+            for name, part in self.parts.items():
+                if part.child and not part.child.alive and self._restarts[name].is_due():
+                    self._restart(name, part)
+
+    def stop(self) -> None:
+        """Stop in the reverse order: the gateway, all services at the same time, then NATS and PostgreSQL."""
+        self.gateway.stop()
+        for service in self.services.values():
+            service.ask_to_stop()
+        stopping: list[parts.Part] = [*self.services.values(), self.nats, self.postgres]
+        for part in stopping:
+            part.stop()
+        self.console.stop()
+
+    def _restart(self, name: str, part: parts.Part) -> None:
+        code = part.child.process.returncode if part.child else None
+        say(f"local: {name} ended ({code}), starting it again")
+        try:
+            part.start()
+        except StartError as error:
+            say(f"local: {error}")
+        self._write_stack_file()
+
+    def _wait_ready(self, name: str, port: int, path: str, expected: set[int]) -> None:
+        def is_ready() -> bool:
+            for other, part in self.parts.items():
+                if part.child and not part.child.alive:
+                    raise StartError(f"{other} ended at its start: {last_lines(self._log(other))}")
+            return parts.status(port, path) in expected
+
+        def why() -> str:
+            return f"{name} is not ready after {_READY_WITHIN:.0f} s; see {self._log(name)}, or ask {url}"
+
+        url = f"http://127.0.0.1:{port}{path}"
+        wait_until(is_ready, within=_READY_WITHIN, every=0.05, otherwise=why)
+
+    def _environment(self, service: str) -> dict[str, str]:
+        urls = {"DATABASE_URL": self.postgres.url(service, service), "NATS_URL": self.nats.url(service)}
+        return service_environment(service, self.layout, self.secrets, urls)
+
+    def _log(self, part: str) -> Path:
+        return self.layout.logs / f"{part}.log"
+
+    def _write_stack_file(self) -> None:
+        roles = {role: role.removesuffix("_owner") for role in self.secrets.postgres if role != "postgres"}
+        stack = {
+            "gateway": self.layout.gateway,
+            "postgres": {
+                "admin": self.postgres.admin_url,
+                **{role: self.postgres.url(database, role) for role, database in roles.items()},
+            },
+            "nats": {user: self.nats.url(user) for user in self.secrets.nats},
+            "services": {name: self.layout.service_url(name) for name in SERVICES},
+            "mails": str(self.layout.mails),
+            "logs": str(self.layout.logs),
+            "data": str(self.postgres.folder.parent),
+            "pids": {
+                "supervisor": os.getpid(),
+                **{name: part.child.process.pid for name, part in self.parts.items() if part.child},
+            },
+        }
+        write_private(self.layout.stack_file, msgspec.json.format(msgspec.json.encode(stack)))
+
+
+class _BackOff:
+    """When a part may start again: at once, then after 0.5 s, 1 s, 2 s ... until it has stayed for a while."""
+
+    def __init__(self) -> None:
+        self._wait = 0.0
+        self._last = 0.0
+
+    def is_due(self) -> bool:
+        """Whether a start is due now; one that is counts as made."""
+        now = time.monotonic()
+        if now - self._last > 3 * _BACK_OFF_MAX:
+            self._wait = 0.0
+        if now - self._last < self._wait:
+            return False
+        self._wait = min(max(self._wait * 2, 0.5), _BACK_OFF_MAX)
+        self._last = now
+        return True
+
+
+def greet(layout: Layout) -> None:
+    """Tell the person where everything is, then print the one line on stdout that means all is healthy."""
+    say(
+        f"""
+  API       {layout.gateway}   (OpenAPI: {", ".join(f"/openapi/{name}.json" for name in SERVICES)})
+  mails     {layout.mails}
+  logs      {layout.logs}
+  data      {layout.folder / "data"}
+  details   {layout.stack_file}   (URLs and passwords)
+  SQL       ./run psql {"|".join(SERVICES)}
+  stop      Ctrl-C
+"""
+    )
+    sys.stdout.write(f"ready {layout.gateway}\n")
+    sys.stdout.flush()
