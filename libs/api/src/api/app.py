@@ -56,7 +56,7 @@ def create_app(
 ) -> Edge:
     """The ASGI application of a service.
 
-    `parts` are handed to handlers by parameter name (`async def create(request: Request, todos: Todos)`); `guard` is
+    `parts` are handed to handlers by parameter name (`todos: NamedDependency[Todos]`, from `litestar.di`); `guard` is
     needed where a route is guarded by `signed_in`; `body_limit` is in bytes.
     """
     dependencies = {name: _constant(part) for name, part in (parts or {}).items()}

@@ -61,7 +61,7 @@ def field_error(path: str, reason: str) -> FieldError:
     reason = reason[: found.start()] if found else reason
     missing = _MISSING.search(reason)
     parts = (path, found["path"] if found else "", missing["name"] if missing else "")
-    field = re.sub(r"\[(\d+|\.\.\.)\]", r".\1", ".".join(part for part in parts if part)).lstrip(".")
+    field = re.sub(r"\.{2,}", ".", re.sub(r"\[(\d+|\.\.\.)\]", r".\1", ".".join(filter(None, parts)))).strip(".")
     for pattern, code, text in _RULES:
         if match := pattern.search(reason):
             return FieldError(field or "body", code, text, match.groupdict())

@@ -58,7 +58,11 @@ def describe(
 ) -> dict[str, Any]:
     """The document; an application of its own keeps Litestar's documentation pages out of the served one."""
     app = Litestar(
-        list(routes), dependencies=dependencies, openapi_config=OpenAPIConfig(title, VERSION), request_class=Request
+        list(routes),
+        dependencies=dependencies,
+        request_class=Request,
+        openapi_config=OpenAPIConfig(title, VERSION),
+        logging_config=None,
     )
     document: dict[str, Any] = app.openapi_schema.to_schema()
     components = document.setdefault("components", {})

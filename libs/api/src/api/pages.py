@@ -5,7 +5,7 @@ import binascii
 from typing import Annotated, Final, TypeVar, cast
 
 import msgspec
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from api.fields import decode
 from api.messages import Text
@@ -13,8 +13,8 @@ from api.problems import MALFORMED, Problem
 
 T = TypeVar("T")
 
-Limit = Annotated[int, Parameter(ge=1, le=100, description="How many entries at most")]
-Cursor = Annotated[str | None, Parameter(max_length=512, description="`next_cursor` of the page before")]
+Limit = Annotated[int, QueryParameter(ge=1, le=100, description="How many entries at most")]
+Cursor = Annotated[str | None, QueryParameter(max_length=512, description="`next_cursor` of the page before")]
 
 
 _NOT_OURS: Final = Text("`cursor` must be a `next_cursor` of ours", "`cursor`는 이전 응답의 `next_cursor`여야 합니다")
