@@ -13,3 +13,30 @@ lock:
     "{{ python }}" -m uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --annotation-style line \
         $(for p in events api auth todos mailer activity local; do printf -- '--no-emit-package todo-%s ' $p; done) \
         --group dev $(printf '%s/pyproject.toml ' {{ packages }}) -o requirements.lock
+
+# Generate the published contracts (JSON Schemas, AsyncAPI) from the event structs
+contracts:
+    "{{ python }}" -m events.contracts write docs/contracts
+
+# Keep the present schemas as the release that later ones must stay compatible with
+contracts-release:
+    "{{ python }}" -m events.contracts release docs/contracts
+
+# Parse the AsyncAPI document with the official parser, where Node is at hand; it installs outside the tree
+contracts-validate:
+    #!/bin/sh
+    set -eu
+    command -v npm >/dev/null || { echo "skipped: no Node on the PATH, docs/contracts/asyncapi.json was not parsed"; exit 0; }
+    document="$PWD/docs/contracts/asyncapi.json"
+    folder=$(mktemp -d)
+    trap 'rm -rf "$folder"' EXIT
+    cd "$folder"
+    npm install --silent --no-audit --no-fund @asyncapi/parser@3.6.3
+    node --input-type=module - "$document" <<'JS'
+    import { Parser } from '@asyncapi/parser';
+    import { readFileSync } from 'node:fs';
+    const { document, diagnostics } = await new Parser().parse(readFileSync(process.argv[2], 'utf8'));
+    for (const { message, path } of diagnostics) console.log(`${path.join('.')}: ${message}`);
+    console.log(document ? `valid: ${document.operations().length} operations` : 'invalid');
+    process.exit(document ? 0 : 1);
+    JS

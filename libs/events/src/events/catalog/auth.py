@@ -1,10 +1,11 @@
 """What auth says: one-time codes in feed OTP (short-lived), people and sessions in feed AUTH."""
 
-from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
 import msgspec
+
+from events.catalog.moment import Moment
 
 Locale = Literal["ko", "en"]
 RejectReason = Literal["wrong", "used", "expired", "dead", "unknown"]
@@ -16,7 +17,7 @@ class OtpRequested(msgspec.Struct, frozen=True, kw_only=True):
     challenge_id: UUID
     sealed: str
     locale: Locale | None
-    expires_at: datetime
+    expires_at: Moment
 
 
 class OtpVerified(msgspec.Struct, frozen=True, kw_only=True):

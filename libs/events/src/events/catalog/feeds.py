@@ -30,6 +30,14 @@ FEEDS: dict[str, Feed] = {
     )
 }
 
+HEARS: dict[str, tuple[str, ...]] = {
+    "auth": (),
+    "todos": ("AUTH",),
+    "mailer": ("OTP", "AUTH"),
+    "activity": ("OTP", "AUTH", "TODOS", "MAILER"),
+}
+"""The feeds that each service hears: what its NATS user may read, what its published contract receives."""
+
 
 def feeds_of(service: str) -> tuple[Feed, ...]:
     """The feeds that a service publishes."""

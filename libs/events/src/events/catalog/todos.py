@@ -1,9 +1,10 @@
 """What todos says, in feed TODOS."""
 
-from datetime import datetime
 from uuid import UUID
 
 import msgspec
+
+from events.catalog.moment import Moment
 
 
 class TodoCreated(msgspec.Struct, frozen=True, kw_only=True):
@@ -14,7 +15,7 @@ class TodoCreated(msgspec.Struct, frozen=True, kw_only=True):
     description: str | None
     priority: int
     completed: bool
-    due_at: datetime | None
+    due_at: Moment | None
     remind_minutes_before: int | None
 
 
