@@ -46,6 +46,7 @@ class Listener:
         self.consumer = consumer
         self.feed = hears.feed
         self._handle = hears.handle
+        self._on_heard = hears.on_heard
         self._names = {codec.name_of_type(kind) for kind in hears.types}
         self._dial = dial
         self._broker = broker
@@ -228,6 +229,8 @@ class Listener:
                 await self._handle(connection, wanted)
         self._seq = last.seq
         HEARD.labels(self.consumer, self.feed.name).inc(len(events))
+        if wanted and self._on_heard is not None:
+            self._on_heard()
 
     async def measure(self) -> None:
         """Keep the lag gauges: the stream's last seq minus the checkpoint, and the age of the oldest event between."""
