@@ -65,10 +65,10 @@ def to_headers(envelope: Envelope) -> dict[str, str]:
         "ce-causationid": envelope.causation_id,
         "ce-actor": envelope.actor,
         "content-type": "application/json",
+        "traceparent": envelope.traceparent,
     }
-    if envelope.traceparent:
-        headers["traceparent"] = envelope.traceparent
-    return headers
+    # An attribute without a value is left out: CloudEvents knows no empty ones.
+    return {name: value for name, value in headers.items() if value}
 
 
 def from_headers(headers: Mapping[str, str] | None) -> Envelope:
@@ -81,7 +81,7 @@ def from_headers(headers: Mapping[str, str] | None) -> Envelope:
             type=headers["ce-type"],
             source=headers["ce-source"],
             subject=UUID(headers["ce-subject"]),
-            time=datetime.fromisoformat(headers["ce-time"]),
+            time=_moment(headers["ce-time"]),
             seq=int(headers["ce-seq"]),
             aggregate=UUID(headers["ce-aggregate"]),
             version=int(headers["ce-version"]),
@@ -92,6 +92,13 @@ def from_headers(headers: Mapping[str, str] | None) -> Envelope:
         )
     except (KeyError, ValueError) as error:
         raise Undecodable(f"the envelope does not decode: {error!r}") from error
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("a time without its offset from UTC")
+    return moment
 
 
 def format_time(moment: datetime) -> str:
