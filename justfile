@@ -1,12 +1,37 @@
 # `./run RECIPE` installs what is needed and runs a recipe; `./run` alone lists them.
 
-python := justfile_directory() / env("VENV", ".venv") / "bin/python"
-export PYTHONDONTWRITEBYTECODE := "1"
+bin := env("VENV", justfile_directory() / ".venv") / "bin"
+python := bin / "python"
+sources := "libs/events/src libs/api/src services/auth/src services/todos/src services/mailer/src services/activity/src deploy/local/src"
 packages := "libs/events libs/api services/auth services/todos services/mailer services/activity deploy/local"
 
 # List the recipes
 default:
     @"{{ just_executable() }}" --list --unsorted
+
+# Run everything until Ctrl-C: databases, broker, services, gateway (PORT_BASE chooses the ports, 8080 and up)
+up:
+    @exec "{{ python }}" -m local up
+
+# Open a service's database as its owner, e.g. `./run psql todos`
+psql SERVICE *OPTIONS:
+    @exec "{{ python }}" -m local psql {{ SERVICE }} {{ OPTIONS }}
+
+# Everything that must hold: lint, then all tests
+test *OPTIONS: lint
+    @"{{ python }}" -m pytest {{ OPTIONS }}
+
+# Style, types, and who may import whom
+lint:
+    @"{{ bin }}/ruff" check
+    @"{{ bin }}/ruff" format --check
+    @"{{ bin }}/mypy" {{ sources }}
+    @"{{ bin }}/lint-imports" --no-logo --no-cache
+
+# Put the code in order
+format:
+    @"{{ bin }}/ruff" check --fix-only
+    @"{{ bin }}/ruff" format
 
 # Resolve requirements.lock anew: one universal resolution with hashes, naming no index
 lock:
