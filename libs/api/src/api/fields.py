@@ -20,7 +20,7 @@ _RULES: Final[tuple[tuple[re.Pattern[str], str, Text], ...]] = tuple(
     for pattern, code, en, ko in (
         (r"missing required field", "required", "is required", "필수 항목입니다"),
         (r"unknown field", "unknown", "is not known here", "알 수 없는 항목입니다"),
-        (r"of length >= 1$", "empty", "must not be empty", "비워 둘 수 없습니다"),
+        (r"of length >= 1$|matching regex '\\\\S'$", "empty", "must not be empty", "비워 둘 수 없습니다"),
         (r"of length >= (?P<n>\d+)", "too_short", "must have at least {n}", "최소 {n}자(개) 이상이어야 합니다"),
         (r"of length <= (?P<n>\d+)", "too_long", "must have at most {n}", "최대 {n}자(개)까지 가능합니다"),
         (r">=? (?P<n>-?[\d.]+)$", "too_small", "must be at least {n}", "{n} 이상이어야 합니다"),

@@ -12,15 +12,18 @@ from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
 from api.answers import Answer
 from api.messages import Text
-from api.problems import INVALID, STILL_RUNNING, FieldError, Problem
+from api.problems import INVALID, KEY_REUSED, STILL_RUNNING, FieldError, Problem
 from api.requests import Request
 from events.command import Key
 from events.log import Appended
+from events.sql import load
 
+SQL = load("events")
 T = TypeVar("T")
 
 _VISIBLE: Final = re.compile(r"[!-~]{1,255}")
@@ -96,6 +99,18 @@ def settled(answer: Answer[T], appended: Appended, feed: str) -> Answer[T]:
     """What to send after append: this answer, or the first one again (`Idempotency-Replayed: true`)."""
     final = answer if appended.replayed is None else _replay(appended.replayed)
     return final.at(feed, appended.position)
+
+
+async def kept(pool: asyncpg.Pool, intent: Intent | None, feed: str) -> Answer[Any] | None:
+    """The first answer, if the key has one. For a refused request: what refuses it may be its own first try."""
+    if intent is None:
+        return None
+    row = await pool.fetchrow(SQL.idempotency_read, intent.user_id, intent.route, intent.key)
+    if row is None:
+        return None
+    if row["body_hash"] != intent.body_hash:
+        raise Problem(KEY_REUSED)
+    return _replay(row["answer"]).at(feed, row["position"])
 
 
 def _replay(kept: bytes) -> Answer[Any]:

@@ -66,6 +66,7 @@ def context_of(request: Request, now: datetime) -> Context:
     return Context(
         time=now,
         correlation_id=trace.correlation_id,
+        causation_id=trace.request_id,
         actor=str(person.id) if person else ANONYMOUS,
         traceparent=trace.traceparent,
     )
