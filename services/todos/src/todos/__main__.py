@@ -1,0 +1,5 @@
+"""`python -m todos`."""
+
+from todos.main import main
+
+main()
