@@ -8,6 +8,10 @@ import asyncpg
 import httpx
 import msgspec
 import pytest
+from litestar import get, post, put
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody
+
 from api.answers import Answer, Envelope, Page, answer, page
 from api.app import create_app
 from api.conditions import require_match
@@ -19,9 +23,6 @@ from api.requests import Request
 from api.testing import People, serving
 from events import errors
 from events.health import Check, Health
-from litestar import get, post, put
-from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, JSONBody
 
 
 class NewThing(msgspec.Struct, kw_only=True):

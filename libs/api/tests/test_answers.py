@@ -5,11 +5,12 @@ from uuid import UUID
 
 import httpx
 import pytest
+
 from api.messages import Text, preferred
 from api.testing import People
 
 
-async def test_a_write_answers_with_the_envelope_and_its_headers(client: httpx.AsyncClient, me: dict[str, str]):
+async def test_a_write_answers_with_the_envelope_and_its_headers(client: httpx.AsyncClient, me: dict[str, str]) -> None:
     answer = await client.post("/things", json={"title": "milk"}, headers=me)
     assert answer.status_code == 201
     assert answer.json() == {
@@ -24,12 +25,14 @@ async def test_a_write_answers_with_the_envelope_and_its_headers(client: httpx.A
 
 
 @pytest.mark.parametrize("path", ["/things", "/things/"])
-async def test_a_path_works_with_and_without_a_trailing_slash(client: httpx.AsyncClient, me: dict[str, str], path: str):
+async def test_a_path_works_with_and_without_a_trailing_slash(
+    client: httpx.AsyncClient, me: dict[str, str], path: str
+) -> None:
     assert (await client.get(path)).status_code == 200
     assert (await client.post(path, json={"title": "milk"}, headers=me)).status_code == 201
 
 
-async def test_a_list_links_to_its_next_page_with_the_same_filters(client: httpx.AsyncClient):
+async def test_a_list_links_to_its_next_page_with_the_same_filters(client: httpx.AsyncClient) -> None:
     first = await client.get("/things", params={"limit": 2, "kind": "a"})
     assert first.json()["data"] == ["a-0", "a-1"]
     link = re.fullmatch(r'<(.+)>; rel="next"', first.headers["link"])
@@ -40,30 +43,30 @@ async def test_a_list_links_to_its_next_page_with_the_same_filters(client: httpx
     assert by_cursor.json() == second.json()
 
 
-async def test_empty_parameters_count_as_absent(client: httpx.AsyncClient):
+async def test_empty_parameters_count_as_absent(client: httpx.AsyncClient) -> None:
     answer = await client.get("/things?limit=&kind=&cursor=")
     assert answer.status_code == 200
     assert len(answer.json()["data"]) == 20
     assert (await client.get("/things?kind=&limit=2&cursor=")).json()["data"] == ["None-0", "None-1"]
 
 
-async def test_head_is_get_without_its_body(client: httpx.AsyncClient):
+async def test_head_is_get_without_its_body(client: httpx.AsyncClient) -> None:
     answer = await client.head("/things")
     assert answer.status_code == 200
     assert answer.content == b""
     assert int(answer.headers["content-length"]) > 0
 
 
-async def test_a_sane_request_id_is_kept_and_another_replaced(client: httpx.AsyncClient):
+async def test_a_sane_request_id_is_kept_and_another_replaced(client: httpx.AsyncClient) -> None:
     assert (await client.get("/things", headers={"x-request-id": "abc-1"})).headers["x-request-id"] == "abc-1"
-    made = (
-        await client.get("/things", headers={"x-request-id": "a b\u00e9".encode("latin-1").decode("latin-1")})
-    ).headers
+    made = (await client.get("/things", headers={"x-request-id": 'a "b" c'})).headers
     assert UUID(made["x-request-id"]).version == 7
     assert UUID((await client.get("/nowhere")).headers["x-request-id"]).version == 7
 
 
-async def test_the_language_is_the_requests_then_the_persons_then_english(client: httpx.AsyncClient, people: People):
+async def test_the_language_is_the_requests_then_the_persons_then_english(
+    client: httpx.AsyncClient, people: People
+) -> None:
     async def message(**headers: str) -> str:
         answer = await client.post("/things", json={"title": "milk"}, headers=headers)
         return str(answer.json()["message"])
@@ -89,18 +92,18 @@ async def test_the_language_is_the_requests_then_the_persons_then_english(client
         (",;,;q=", None),
     ],
 )
-def test_the_best_of_our_languages_is_chosen(wanted: str, locale: str | None):
+def test_the_best_of_our_languages_is_chosen(wanted: str, locale: str | None) -> None:
     assert preferred(wanted) == locale
 
 
-def test_a_missing_translation_is_refused_at_once():
+def test_a_missing_translation_is_refused_at_once() -> None:
     with pytest.raises(ValueError, match="missing"):
         Text(en="Hello", ko="")
     with pytest.raises(ValueError, match="placeholders"):
         Text(en="Hello {name}", ko="안녕하세요 {nmae}")
 
 
-async def test_a_browser_of_an_allowed_origin_may_read_the_headers(client: httpx.AsyncClient):
+async def test_a_browser_of_an_allowed_origin_may_read_the_headers(client: httpx.AsyncClient) -> None:
     answer = await client.get("/things", headers={"origin": "https://app.test"})
     assert answer.headers["access-control-allow-origin"] == "https://app.test"
     exposed = {name.strip().lower() for name in answer.headers["access-control-expose-headers"].split(",")}

@@ -1,5 +1,6 @@
 """The outermost layer: names each request, watches it, and lets no failure out without an answer. Pure ASGI, thin."""
 
+import asyncio
 import re
 import secrets
 from time import perf_counter
@@ -12,10 +13,11 @@ from prometheus_client import Histogram
 
 from api.failures import to_answer
 from api.fields import NUL, nul_error
-from api.problems import INVALID, Problem
+from api.problems import INVALID, OUTCOME_UNKNOWN, Problem
 from api.requests import Request, Trace
 from events.ids import uuid7
 
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 _TRACEPARENT: Final = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})")
 
@@ -51,6 +53,12 @@ class Edge:
 
         try:
             await self._answer(scope, receive, named_send)
+        except asyncio.CancelledError:
+            # The process leaves and its patience is over; what the request began may still be done.
+            if not status:
+                unknown = Problem(OUTCOME_UNKNOWN, retry_after=1)
+                await to_answer(Request(scope), unknown)(scope, receive, named_send)
+            raise
         except Exception as failure:
             if status:
                 raise
@@ -109,4 +117,5 @@ def _readable(name: bytes) -> str:
 
 def _observe(scope: Any, status: int, seconds: float) -> None:
     route = scope.get("path_template") or "unmatched"
-    SECONDS.labels(scope["method"], route, str(status)).observe(seconds)
+    method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+    SECONDS.labels(method, route, str(status)).observe(seconds)

@@ -1,5 +1,6 @@
 """Every exception to a problem: what leaves a handler is answered here, and never with a trace."""
 
+from traceback import format_tb
 from typing import Any, cast
 
 import asyncpg
@@ -74,7 +75,9 @@ def to_answer(request: litestar.Request[Any, Any, Any], failure: Exception) -> A
     """The answer to any exception; what nobody foresaw is logged with its trace and answered without."""
     problem = to_problem(failure, conditional="if-match" in request.headers)
     if problem.kind is INTERNAL:
-        log.error("request failed", exc_info=failure)
+        # Where, not what: an exception's message may quote an address or a code.
+        where = "".join(format_tb(failure.__traceback__))
+        log.error("request failed", failure=type(failure).__qualname__, where=where)
     body = problem.body(locale_of(request), trace_of(request).request_id)
     return Answer(body, status=problem.kind.status, headers=problem.headers, media=MEDIA_TYPE)
 
@@ -102,10 +105,10 @@ def to_problem(failure: Exception, *, conditional: bool = False) -> Problem:
 
 def _of_database(failure: Exception) -> Problem:
     if isinstance(failure, _BAD_DATA):
-        log.warning("input refused by the database", failure=type(failure).__name__)
+        log.warning("input refused by the database", failure=type(failure).__qualname__)
         return Problem(INVALID)
     if isinstance(failure, _DATABASE_AWAY):
-        log.warning("a dependency is away", failure=type(failure).__name__, reason=str(failure))
+        log.warning("a dependency is away", failure=type(failure).__qualname__)
         return Problem(UNAVAILABLE, retry_after=1)
     return Problem(INTERNAL)
 

@@ -34,7 +34,7 @@ class FieldError(msgspec.Struct, frozen=True):
         return {"field": self.field, "code": self.code, "message": self.text.to(locale, **self.values)}
 
 
-class Problem(Exception):  # noqa: N818 - the RFC's word
+class Problem(Exception):
     """A refusal to answer with; raise it anywhere in a request. `retry_after` is in seconds."""
 
     def __init__(

@@ -9,7 +9,7 @@ from typing import Any
 import uvicorn
 
 
-class AddressTakenError(Exception):
+class AddressTaken(Exception):
     """The address cannot be listened on: stop what holds it, or set another HOST or PORT."""
 
 
@@ -21,14 +21,12 @@ class _Server(uvicorn.Server):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket (port 0: any free one); raises `AddressTakenError`."""
+    """A listening socket (port 0: any free one); raises `AddressTaken`."""
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        raise AddressTakenError(
-            f"cannot listen on {host}:{port} ({error.strerror}): set another HOST or PORT"
-        ) from error
+        raise AddressTaken(f"cannot listen on {host}:{port} ({error.strerror}): set another HOST or PORT") from error
 
 
 async def serve(app: Any, listener: socket.socket, *, drain: float = 10.0) -> None:

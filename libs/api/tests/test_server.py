@@ -1,0 +1,87 @@
+"""Leaving drops no request."""
+
+import asyncio
+
+import httpx
+import pytest
+from litestar import get
+
+from api.answers import Answer
+from api.app import create_app
+from api.server import AddressTaken, listen, serve
+from events.health import Health
+
+
+class Gate:
+    """Holds requests until it is opened."""
+
+    def __init__(self) -> None:
+        self.reached, self.open = asyncio.Event(), asyncio.Event()
+        self.listener = listen("127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+
+    def serving(self, drain: float) -> asyncio.Task[None]:
+        """The server's task."""
+
+        @get("/slow")
+        async def slow() -> Answer[None]:
+            self.reached.set()
+            await self.open.wait()
+            return Answer(b"{}")
+
+        app = create_app(title="x", routes=[slow], health=Health())
+        return asyncio.create_task(serve(app, self.listener, drain=drain))
+
+
+async def test_a_request_in_flight_is_answered_while_new_ones_are_refused() -> None:
+    gate = Gate()
+    server = gate.serving(drain=5)
+    async with httpx.AsyncClient(base_url=gate.url, timeout=5) as client, asyncio.timeout(10):
+        in_flight = asyncio.create_task(client.get("/slow"))
+        await gate.reached.wait()
+        server.cancel()
+        await _refused(gate.url)
+        assert not in_flight.done()
+        gate.open.set()
+        assert (await in_flight).status_code == 200
+        await asyncio.wait([server])
+    assert server.cancelled()
+
+
+async def test_a_request_that_does_not_end_cannot_hold_the_process() -> None:
+    gate = Gate()
+    server = gate.serving(drain=1)
+    async with httpx.AsyncClient(base_url=gate.url, timeout=5) as client, asyncio.timeout(5):
+        in_flight = asyncio.create_task(client.get("/slow"))
+        await gate.reached.wait()
+        server.cancel()
+        await asyncio.wait([server])
+        answer = await in_flight
+    assert (answer.status_code, answer.json()["code"]) == (503, "outcome_unknown")
+    assert answer.headers["retry-after"] == "1"
+
+
+async def test_a_server_that_breaks_says_so() -> None:
+    gate = Gate()
+    gate.listener.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        await gate.serving(drain=1)
+
+
+def test_a_taken_address_is_named() -> None:
+    with listen("127.0.0.1", 0) as held:
+        port = held.getsockname()[1]
+        with pytest.raises(AddressTaken, match=f"127.0.0.1:{port}"):
+            listen("127.0.0.1", port)
+
+
+async def _refused(url: str) -> None:
+    """Wait until the server takes no connection any more."""
+    while True:
+        try:
+            async with httpx.AsyncClient() as stranger:
+                await stranger.get(f"{url}/healthz/live", timeout=0.2)
+        except httpx.ConnectError:
+            return
+        except httpx.HTTPError:
+            continue
