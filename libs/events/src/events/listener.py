@@ -150,22 +150,15 @@ class Listener:
                 if await pull.has_lost():
                     raise PullBroken("a message was sent and never came")
                 continue
-            fresh = [message for message in messages if message.metadata.sequence.stream >= expected]
-            await self._check_numbers(fresh, expected)
-            if fresh:
-                await self._apply(fresh, connection)
+            for run in _unbroken([m for m in messages if _number(m) >= expected]):
+                if _number(run[0]) != expected:
+                    await self._examine_gap(expected, _number(run[0]))
+                await self._apply(run, connection)
                 expected = self._seq + 1
-                self._report("ok", f"at {self._seq}")
-
-    async def _check_numbers(self, messages: Sequence[Msg], expected: int) -> None:
-        """Arithmetic sees every hole: reopen at the first; when it stays, only numbers listed as deleted are lawful."""
-        for message in messages:
-            seq = message.metadata.sequence.stream
-            if seq != expected:
-                await self._examine_gap(expected, seq)
-            expected = seq + 1
+            self._report("ok", f"at {self._seq}")
 
     async def _examine_gap(self, expected: int, found: int) -> None:
+        """Arithmetic sees every hole: reopen at the first; when it stays, only numbers listed as deleted are lawful."""
         if self._gap_at != expected:
             self._gap_at = expected
             raise PullBroken(f"a gap: expected {expected}, got {found}")
@@ -200,7 +193,7 @@ class Listener:
                     raise
                 if attempt == TRIES or isinstance(error, Undecodable):
                     raise PoisonMessage(
-                        f"{self.consumer} stands still before message {message.metadata.sequence.stream} of "
+                        f"{self.consumer} stands still before message {_number(message)} of "
                         f"{self.feed.name} ({(message.headers or {}).get('ce-type')}): {_name(error)}"
                     ) from error
                 await asyncio.sleep(PAUSE)
@@ -209,7 +202,7 @@ class Listener:
 
     def _event(self, message: Msg) -> Event:
         envelope = from_headers(message.headers)
-        if envelope.seq != message.metadata.sequence.stream:
+        if envelope.seq != _number(message):
             raise Undecodable(f"ce-seq {envelope.seq} is not the message's number")
         wanted = envelope.type in self._names
         data = self._codec.decode(envelope.type, message.data) if wanted else None
@@ -248,6 +241,23 @@ class Listener:
     async def _age(self, js: JetStreamContext, seq: int) -> float:
         message = await js.get_msg(self.feed.name, seq)
         return max(0.0, time.time() - message.time.timestamp()) if message.time else 0.0
+
+
+def _number(message: Msg) -> int:
+    """The message's number in its stream, as the server gave it."""
+    number: int = message.metadata.sequence.stream
+    return number
+
+
+def _unbroken(messages: Sequence[Msg]) -> list[list[Msg]]:
+    """The messages in runs without a hole."""
+    runs: list[list[Msg]] = []
+    for message in messages:
+        if runs and _number(message) == _number(runs[-1][-1]) + 1:
+            runs[-1].append(message)
+        else:
+            runs.append([message])
+    return runs
 
 
 def _name(error: Exception) -> str:

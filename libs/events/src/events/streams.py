@@ -4,11 +4,12 @@ A stream is a repairable copy of a log. Made anew after a loss, it begins at the
 so that event N is message N again.
 """
 
+import asyncio
 from collections.abc import Iterable
 
 import nats.js.errors
 from nats.js import JetStreamContext
-from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig, StreamInfo
+from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig, StreamInfo, StreamState
 
 from events.errors import StreamMissing, StreamUnlawful
 from events.feed import Feed
@@ -71,3 +72,31 @@ def _differences(actual: StreamConfig, wanted: StreamConfig) -> Iterable[str]:
     for name in _FORBIDDEN:
         if getattr(actual, name, None):
             yield name
+
+
+async def ids_at_the_end(
+    js: JetStreamContext, stream: str, state: StreamState, *, depth: int, suspect: int | None
+) -> dict[int, str]:
+    """The ids of the last messages by number: `depth` of them, and all from `suspect` on.
+
+    Where none of those is present (aged out, erased) the newest that is; empty when the stream holds nothing.
+    """
+    first = max(state.first_seq, 1)
+    end = state.last_seq
+    start = max(first, min(suspect or end, end - depth + 1))
+    while state.messages and end >= first:
+        ids = await asyncio.gather(*(_id_at(js, stream, seq) for seq in range(start, end + 1)))
+        found = {seq: event_id for seq, event_id in enumerate(ids, start) if event_id is not None}
+        if found:
+            return found
+        start, end = max(first, start - depth), start - 1
+    return {}
+
+
+async def _id_at(js: JetStreamContext, stream: str, seq: int) -> str | None:
+    """The event id of one message, empty for what is no event, None when it is not there."""
+    try:
+        message = await js.get_msg(stream, seq)
+    except nats.js.errors.NotFoundError:
+        return None
+    return str((message.headers or {}).get("ce-id", ""))
