@@ -7,7 +7,7 @@ import asyncio
 
 import asyncpg
 
-from events.postgres import Dial
+from events.postgres import Connection, Dial
 
 TIMEOUT = 3.0
 
@@ -40,7 +40,7 @@ class Notifier:
             finally:
                 connection.terminate()
 
-    async def _send(self, connection: asyncpg.Connection) -> None:
+    async def _send(self, connection: Connection) -> None:
         while True:
             await self._news.wait()
             self._news.clear()

@@ -4,8 +4,9 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
 
-Connection: TypeAlias = asyncpg.Connection
+Connection: TypeAlias = asyncpg.Connection | PoolConnectionProxy
 Dial = Callable[[], Awaitable[Connection]]
 """Opens a connection; raises `OSError`, `TimeoutError` or an asyncpg error when the database is away."""
 
