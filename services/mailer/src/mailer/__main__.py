@@ -1,0 +1,5 @@
+"""`python -m mailer`."""
+
+from mailer.main import main
+
+main()

@@ -1,0 +1,39 @@
+"""Mail in development: a block on standard output instead of a mail server, and every mail as a file."""
+
+import sys
+from pathlib import Path
+from typing import Final
+
+from events.health import Check
+from mailer.letters import Mail
+from mailer.smtp import Mark
+
+_RULE: Final = "=" * 50
+
+
+def block(mail: Mail) -> str:
+    """What the console shows of a letter."""
+    head = f"\n{_RULE}\n📧 EMAIL SENT (Development Mode)\n{_RULE}\n"
+    return f"{head}To: {mail.recipient}\nSubject: {mail.subject}\nBody:\n{mail.text}\n{_RULE}\n\n"
+
+
+class Console:
+    """Prints letters on standard output, each in one write."""
+
+    def check(self) -> Check:
+        """Always ok."""
+        return Check("console", "ok")
+
+    async def send(self, mail: Mail, mark: Mark) -> None:
+        """Print one letter after its `mark`."""
+        await mark()
+        sys.stdout.buffer.write(block(mail).encode())
+        sys.stdout.buffer.flush()
+
+
+def keep(mail: Mail, folder: Path) -> None:
+    """Write a letter as `<id>.eml`, whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    draft = folder / f".{mail.id}"
+    draft.write_bytes(mail.content)
+    draft.replace(folder / f"{mail.id}.eml")

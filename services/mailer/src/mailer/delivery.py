@@ -1,0 +1,172 @@
+"""Acting: takes letters from the work table and has them posted, each outcome told in the transaction that settles it.
+
+queued -> claimed -> sending (committed before the point of no return) -> sent | failed | unknown | expired.
+"""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Protocol
+
+import asyncpg
+import structlog
+
+from events.catalog.mailer import FailReason, MailFailed, MailSent
+from events.clock import Clock
+from events.codec import Codec
+from events.command import Change, Command, Context, new_command
+from events.health import Check
+from events.log import append_last
+from events.work import Row, WorkTable, backoff
+from mailer.console import keep
+from mailer.domain import ATTEMPTS_MAX, Letter, Settled, failed, has_expired, sent, settled_as
+from mailer.letters import Letters, Mail
+from mailer.seals import Seals, Unreadable
+from mailer.smtp import Deferred, Mark, Refused, Unsure
+from mailer.tables import clear_seal, letter_of, resend
+
+FEED: Final = "MAILER"
+WORKERS: Final = 4
+# A code lives for minutes: it cannot wait for the long steps of the usual back-off.
+PAUSE_MAX: Final = 10.0
+
+log = structlog.get_logger(__name__)
+
+_AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+
+
+class Transport(Protocol):
+    """Posts a letter: awaits `mark` just before the point of no return; raises what `mailer.smtp` names."""
+
+    def check(self) -> Check:
+        """Whether letters can be posted."""
+
+    async def send(self, mail: Mail, mark: Mark) -> None:
+        """Post one letter."""
+
+
+class ClaimLost(Exception):
+    """Another worker has the letter now."""
+
+
+class Expired(Exception):
+    """What the letter says is no longer true."""
+
+
+class Delivery:
+    """Posts what the table `letter` holds while `run` runs; `mail_dir` keeps a copy of every mail, if there is one."""
+
+    def __init__(
+        self,
+        *,
+        pool: asyncpg.Pool,
+        table: WorkTable,
+        codec: Codec,
+        seals: Seals,
+        letters: Letters,
+        transport: Transport,
+        clock: Clock,
+        on_settled: Callable[[], None],
+        mail_dir: Path | None = None,
+    ) -> None:
+        self._pool = pool
+        self._table = table
+        self._codec = codec
+        self._seals = seals
+        self._letters = letters
+        self._transport = transport
+        self._clock = clock
+        self._on_settled = on_settled
+        self._mail_dir = mail_dir
+
+    async def run(self) -> None:
+        """Post letters until cancelled."""
+        await self._table.run(self._post, judge=self._judge, expire=self._expire, workers=WORKERS)
+
+    async def _post(self, row: Row) -> None:
+        """One attempt at one letter."""
+        try:
+            await self._attempt(row)
+        except ClaimLost:
+            log.info("a letter is another worker's now", letter=str(row["id"]))
+        except Unreadable as error:
+            await self._fail(row, "unreadable", str(error))
+        except Expired:
+            await self._fail(row, "expired")
+        except Refused as error:
+            await self._fail(row, "refused", str(error))
+        except Deferred as error:
+            await self._put_off(row, str(error))
+        except Unsure:
+            await self._judge(row)
+        else:
+            await self._succeed(row)
+
+    async def _attempt(self, row: Row) -> None:
+        letter = letter_of(row)
+        code = self._seals.open_code(letter.sealed)
+
+        async def mark() -> None:
+            if has_expired(code.expires_at, self._clock()):
+                raise Expired
+            if not await self._table.sending(row):
+                raise ClaimLost
+
+        mail = self._letters.write_code(letter, code, self._clock())
+        if has_expired(code.expires_at, self._clock()):
+            raise Expired
+        await self._transport.send(mail, mark)
+        if self._mail_dir is not None:
+            keep(mail, self._mail_dir)
+
+    async def _succeed(self, row: Row) -> None:
+        await self._settle(row, "sent", sent(letter_of(row), self._clock()))
+
+    async def _fail(self, row: Row, reason: FailReason, detail: str | None = None) -> None:
+        await self._settle(row, settled_as(reason), failed(letter_of(row), reason), detail or reason)
+
+    async def _expire(self, row: Row) -> None:
+        await self._fail(row, "expired")
+
+    async def _put_off(self, row: Row, reason: str) -> None:
+        if row["attempts"] >= ATTEMPTS_MAX:
+            await self._fail(row, "gave_up", reason)
+        else:
+            await self._table.retry(row, reason, after=min(backoff(row["attempts"]), PAUSE_MAX))
+
+    async def _judge(self, row: Row) -> None:
+        """Nobody knows whether the letter went: a code that still lives goes once more, under the same Message-ID."""
+        if has_expired(row["expires_at"], self._clock()) or not await resend(self._pool, row, "unknown"):
+            await self._fail(row, "unknown")
+        else:
+            self._table.wake()
+
+    async def _settle(self, row: Row, state: Settled, event: MailSent | MailFailed, reason: str | None = None) -> None:
+        """Write the outcome and tell it, both or neither; until the database answers, with the same ids."""
+        command = self._command(letter_of(row), event)
+        while True:
+            try:
+                await self._settle_once(row, state, command, reason)
+            except _AWAY as error:
+                log.warning("the outcome will be written again", letter=str(row["id"]), error=type(error).__name__)
+                await asyncio.sleep(0.5)
+            else:
+                self._on_settled()
+                return
+
+    async def _settle_once(self, row: Row, state: Settled, command: Command, reason: str | None) -> None:
+        async with self._pool.acquire() as connection, connection.transaction():
+            await clear_seal(connection, row)
+            if await self._table.settle(connection, row, state, reason):
+                await append_last(connection, FEED, command)
+
+    def _command(self, letter: Letter, event: MailSent | MailFailed) -> Command:
+        context = Context(
+            time=self._clock(),
+            correlation_id=letter.correlation_id,
+            causation_id=str(letter.cause),
+            actor="system",
+            traceparent=letter.traceparent,
+        )
+        change = Change(aggregate=letter.id, expected=0, subject=letter.subject, events=[event])
+        return new_command(self._codec, context, change)

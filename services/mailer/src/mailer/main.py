@@ -1,0 +1,84 @@
+"""Puts the service together and runs it."""
+
+import sys
+from functools import partial
+from pathlib import Path
+
+import asyncpg
+
+from api.app import create_app
+from api.server import listen, serve
+from events.broker import Broker
+from events.catalog.feeds import FEEDS
+from events.catalog.types import TYPES
+from events.clock import clock_for
+from events.codec import Codec
+from events.consumer import Consumer
+from events.health import Health
+from events.postgres import dialer, open_pool
+from events.process import Roles, Task, roles, run, start
+from events.relay import Relay
+from events.settings import read
+from events.telemetry import configure_logging
+from events.work import WorkTable
+from mailer.console import Console
+from mailer.consumers import hears
+from mailer.delivery import FEED, Delivery
+from mailer.letters import Letters
+from mailer.seals import Seals
+from mailer.settings import Settings
+from mailer.smtp import Server, Smtp
+
+NAME = "mailer"
+
+
+def main() -> None:
+    """Run `python -m mailer [api|worker]`."""
+    start(_main(roles(sys.argv[1:]), read(Settings)))
+
+
+async def _main(parts: Roles, settings: Settings) -> None:
+    configure_logging(NAME, settings.log_level)
+    health = Health()
+    async with await open_pool(settings.database_url, application=NAME) as pool:
+        tasks = worker_tasks(settings, pool, health) if parts.worker else []
+        app = create_app(title="Mail", routes=(), health=health)
+        server = partial(serve, app, listen(settings.host, settings.port))
+        await run(server=server, tasks=tasks, health=health)
+
+
+def worker_tasks(settings: Settings, pool: asyncpg.Pool, health: Health) -> list[Task]:
+    """What hears, posts and says: the tasks of the worker role, their checks added to `health`."""
+    clock = clock_for(settings.app_env, settings.clock_file)
+    codec = Codec(TYPES)
+    dial = dialer(settings.database_url, application=NAME)
+    broker = Broker(settings.nats_url, name=NAME)
+    relay = Relay(FEEDS[FEED], dial, broker)
+    table = WorkTable("letter", pool, clock=clock)
+    consumer = Consumer(NAME, hears(settings.sender, table.wake), dial, broker, codec)
+    transport = Console() if settings.transport == "console" else Smtp(_mail_server(settings))
+    delivery = Delivery(
+        pool=pool,
+        table=table,
+        codec=codec,
+        seals=Seals.from_text(settings.mailer_private_keys),
+        letters=Letters(settings.product_name, settings.sender),
+        transport=transport,
+        clock=clock,
+        on_settled=relay.wake,
+        mail_dir=Path(settings.mail_dir) if settings.mail_dir and settings.is_development else None,
+    )
+    health.add(relay.check, *consumer.checks(), table.check, transport.check)
+    return [broker.run, relay.run, consumer.run, delivery.run]
+
+
+def _mail_server(settings: Settings) -> Server:
+    return Server(
+        host=settings.smtp_server,
+        port=settings.smtp_port,
+        greeting=settings.sender.rpartition("@")[2],
+        starttls=settings.smtp_starttls,
+        username=settings.smtp_username,
+        password=settings.smtp_password,
+        ca_file=settings.smtp_ca_file,
+    )

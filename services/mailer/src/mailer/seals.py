@@ -1,0 +1,61 @@
+"""Opens what was sealed for the mailer: libsodium sealed boxes (X25519, XSalsa20-Poly1305), `<key id>.<base64url>`."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from datetime import datetime
+from email.errors import HeaderParseError
+from email.headerregistry import Address
+from typing import Self
+
+import msgspec
+from nacl.exceptions import CryptoError
+from nacl.public import PrivateKey, SealedBox
+
+
+class Unreadable(Exception):
+    """A seal does not open: made for another key, or damaged. Retrying cannot help."""
+
+
+class Code(msgspec.Struct, frozen=True):
+    """What a code's seal holds; `expires_at` is the code's."""
+
+    recipient: str
+    code: str
+    expires_at: datetime
+
+
+class Seals:
+    """The mailer's private keys by key id."""
+
+    def __init__(self, keys: Mapping[str, bytes]) -> None:
+        self._boxes = {kid: SealedBox(PrivateKey(key)) for kid, key in keys.items()}
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Keys as settings hold them, `kid:base64url` separated by commas; raises `ValueError`."""
+        pairs = [part.strip().partition(":") for part in text.split(",")]
+        keys = {kid: _decoded(key) for kid, _, key in pairs}
+        if not all(kid and len(key) == PrivateKey.SIZE for kid, key in keys.items()):
+            raise ValueError("a key is `kid:` and 32 bytes as base64url")
+        return cls(keys)
+
+    def open_code(self, sealed: str) -> Code:
+        """What a code's seal holds; raises `Unreadable`, which never quotes it."""
+        kid, _, text = sealed.partition(".")
+        box = self._boxes.get(kid)
+        if box is None:
+            raise Unreadable("sealed for a key that is not here: add it to MAILER_PRIVATE_KEYS")
+        try:
+            code = msgspec.json.decode(box.decrypt(_decoded(text)), type=Code)
+            Address(addr_spec=code.recipient)
+        except (CryptoError, ValueError, HeaderParseError, IndexError, msgspec.DecodeError) as error:
+            raise Unreadable(f"the seal does not open: {type(error).__name__}") from None
+        return code
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except binascii.Error:
+        raise ValueError("no base64url") from None

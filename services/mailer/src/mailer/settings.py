@@ -1,0 +1,82 @@
+"""What this service reads from its environment."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from msgspec import Struct
+
+from mailer.seals import Seals
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Each field is an environment variable in capitals; one without a default is required.
+
+    - APP_ENV: development or production
+    - DATABASE_URL, NATS_URL: PostgreSQL as the runtime role, NATS as this service's user
+    - HOST, PORT: where health and metrics are served
+    - LOG_LEVEL: DEBUG, INFO, WARNING or ERROR
+    - CLOCK_FILE: in development, a file with seconds to add to the clock
+    - PRODUCT_NAME: in whose name letters are written
+    - MAILER_PRIVATE_KEYS: X25519 keys that open seals, `kid:base64url` separated by commas
+    - FROM_EMAIL: the address that letters come from; required in production
+    - MAIL_TRANSPORT: console or smtp; by default console in development and smtp in production, which refuses console
+    - MAIL_DIR: in development, a folder that keeps a copy of every mail
+    - SMTP_SERVER, SMTP_PORT: the mail server; port 465 speaks TLS from the first byte, others upgrade by STARTTLS
+    - SMTP_USERNAME, SMTP_PASSWORD: its credentials, if it wants any
+    - SMTP_STARTTLS: false posts in clear text, without credentials: for a relay on a trusted network alone
+    - SMTP_CA_FILE: certificate authorities to trust instead of the system's (PEM)
+    """
+
+    app_env: Literal["development", "production"] = "production"
+    database_url: str
+    nats_url: str
+    host: str = "127.0.0.1"
+    port: int = 8086
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    clock_file: str = ""
+    product_name: str = "Todo API"
+    mailer_private_keys: str
+    from_email: str = ""
+    mail_transport: Literal["console", "smtp", ""] = ""
+    mail_dir: str = ""
+    smtp_server: str = ""
+    smtp_port: int = 587
+    smtp_username: str = ""
+    smtp_password: str = ""
+    smtp_starttls: bool = True
+    smtp_ca_file: str = ""
+
+    def __post_init__(self) -> None:
+        if wrong := [*self._wrong(), *self._wrong_smtp()]:
+            raise ValueError("; ".join(wrong))
+
+    @property
+    def is_development(self) -> bool:
+        """Whether this runs on a developer's machine."""
+        return self.app_env == "development"
+
+    @property
+    def transport(self) -> Literal["console", "smtp"]:
+        """The transport in effect."""
+        return self.mail_transport or ("console" if self.is_development else "smtp")
+
+    @property
+    def sender(self) -> str:
+        """The address that letters come from."""
+        return self.from_email or "noreply@todo.localhost"
+
+    def _wrong(self) -> Iterator[str]:
+        try:
+            Seals.from_text(self.mailer_private_keys)
+        except ValueError as error:
+            yield f"MAILER_PRIVATE_KEYS: {error}"
+        if self.transport == "console" and not self.is_development:
+            yield "MAIL_TRANSPORT: console prints codes and is for development alone; use smtp"
+        if not self.from_email and not self.is_development:
+            yield "FROM_EMAIL is required in production"
+
+    def _wrong_smtp(self) -> Iterator[str]:
+        if self.transport == "smtp" and not self.smtp_server:
+            yield "SMTP_SERVER is required for MAIL_TRANSPORT=smtp"
+        if self.smtp_username and not self.smtp_starttls and self.smtp_port != 465:
+            yield "SMTP_STARTTLS: credentials never go over clear text; leave it on, or SMTP_USERNAME empty"

@@ -1,0 +1,183 @@
+"""Posts letters to a mail server: SMTP (RFC 5321) over kept connections, encrypted by STARTTLS (RFC 3207).
+
+SMTP cannot be exactly-once (RFC 1047): when the connection ends between the last dot and its answer, nobody knows
+whether the server took the letter. That is `Unsure`, and only that.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Final, TypeAlias
+
+import aiosmtplib
+import msgspec
+import structlog
+
+from events.health import Check
+from mailer.letters import Mail
+
+PREPARE: Final = 10.0
+TRANSFER: Final = 15.0
+IMPLICIT_TLS_PORT: Final = 465
+
+log = structlog.get_logger(__name__)
+
+Mark: TypeAlias = Callable[[], Awaitable[None]]
+"""Commits the point of no return; raises when the letter must not go."""
+
+_TROUBLE = (aiosmtplib.SMTPException, OSError, TimeoutError)
+
+
+class SmtpError(Exception):
+    """A letter was not (surely) taken. The text names error classes and reply codes: replies can quote addresses."""
+
+
+class Deferred(SmtpError):
+    """The letter was not taken and may be later."""
+
+
+class Refused(SmtpError):
+    """The server will not take this letter, ever (a 5xx reply)."""
+
+
+class Unsure(SmtpError):
+    """The letter went out and no answer came."""
+
+
+class Server(msgspec.Struct, frozen=True, kw_only=True):
+    """A mail server; `username` empty: no AUTH. `greeting` is the name that we give ourselves in EHLO."""
+
+    host: str
+    port: int
+    greeting: str
+    starttls: bool = True
+    username: str = ""
+    password: str = ""
+    ca_file: str = ""
+
+
+class Smtp:
+    """Posts letters to one server. Connections are kept; as many are open as letters are posted at once."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._idle: list[aiosmtplib.SMTP] = []
+        self._tls = ssl.create_default_context(cafile=server.ca_file or None)
+        self._state = Check("smtp", "ok")
+
+    def check(self) -> Check:
+        """ok, or late while the server cannot be talked to: letters wait."""
+        return self._state
+
+    async def send(self, mail: Mail, mark: Mark) -> None:
+        """Post one letter; `mark` is awaited once the server has agreed to sender and recipient, before DATA.
+
+        Raises `Deferred`, `Refused`, `Unsure`, and whatever `mark` raises.
+        """
+        async with self._connection() as client:
+            await _address(client, mail)
+            await mark()
+            await _transfer(client, mail)
+
+    def close(self) -> None:
+        """Drop the kept connections."""
+        for client in self._idle:
+            client.close()
+        self._idle.clear()
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[aiosmtplib.SMTP]:
+        """A connection of one's own, kept for the next letter unless something went wrong on it."""
+        client = await self._reuse() or await self._open()
+        try:
+            yield client
+        except BaseException:
+            client.close()
+            raise
+        self._idle.append(client)
+
+    async def _reuse(self) -> aiosmtplib.SMTP | None:
+        """A kept connection that still answers; servers close idle ones without a word."""
+        while self._idle:
+            client = self._idle.pop()
+            try:
+                async with asyncio.timeout(PREPARE / 2):
+                    await client.rset()
+            except _TROUBLE:
+                client.close()
+            except BaseException:
+                client.close()
+                raise
+            else:
+                return client
+        return None
+
+    async def _open(self) -> aiosmtplib.SMTP:
+        server = self._server
+        client = aiosmtplib.SMTP(
+            hostname=server.host,
+            port=server.port,
+            local_hostname=server.greeting,
+            use_tls=server.port == IMPLICIT_TLS_PORT,
+            start_tls=server.starttls and server.port != IMPLICIT_TLS_PORT,
+            tls_context=self._tls,
+            username=server.username or None,
+            password=server.password or None,
+            timeout=PREPARE,
+        )
+        try:
+            async with asyncio.timeout(PREPARE):
+                await client.connect()
+        except _TROUBLE as error:
+            client.close()
+            # Nothing here is the letter's fault, not even a 5xx: the server, its certificate or our password.
+            self._report(_named(error))
+            raise Deferred(_named(error)) from None
+        except BaseException:
+            client.close()
+            raise
+        self._report("")
+        return client
+
+    def _report(self, trouble: str) -> None:
+        state = Check("smtp", "late", f"letters wait: {trouble}") if trouble else Check("smtp", "ok")
+        if state != self._state:
+            log.warning("the mail server", state=state.state, detail=state.detail)
+        self._state = state
+
+
+async def _address(client: aiosmtplib.SMTP, mail: Mail) -> None:
+    try:
+        async with asyncio.timeout(PREPARE):
+            await client.mail(mail.sender)
+            await client.rcpt(mail.recipient)
+    except UnicodeEncodeError:
+        raise Refused("an address needs SMTPUTF8") from None
+    except _TROUBLE as error:
+        raise (_reply(error) or Deferred(_named(error))) from None
+
+
+async def _transfer(client: aiosmtplib.SMTP, mail: Mail) -> None:
+    try:
+        async with asyncio.timeout(TRANSFER):
+            await client.data(mail.content, timeout=TRANSFER)
+    except _TROUBLE as error:
+        raise (_reply(error) or Unsure(_named(error))) from None
+
+
+def _reply(error: BaseException) -> SmtpError | None:
+    """What a reply of the server means (RFC 5321, section 4.2.1); None when there was no proper one."""
+    if not isinstance(error, aiosmtplib.SMTPResponseException):
+        return None
+    match error.code // 100:
+        case 4:
+            return Deferred(_named(error))
+        case 5:
+            return Refused(_named(error))
+    return None
+
+
+def _named(error: BaseException) -> str:
+    code = getattr(error, "code", None)
+    return f"{type(error).__name__} {code}" if isinstance(code, int) else type(error).__name__

@@ -1,0 +1,67 @@
+"""The mailer's tables: letters to send (a work table) and how to reach people."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from events.catalog.auth import Locale
+from events.postgres import Connection
+from events.sql import load
+from events.work import Row
+from mailer.domain import Letter
+
+SQL = load("mailer")
+
+_LETTER = (
+    "id",
+    "expires_at",
+    "kind",
+    "cause",
+    "subject",
+    "correlation_id",
+    "traceparent",
+    "happened_at",
+    "locale",
+    "message_id",
+    "sealed",
+)
+
+
+class Contact(msgspec.Struct, frozen=True, kw_only=True):
+    """How to reach a person; the address is inside `sealed_contact`, for the mailer's key alone."""
+
+    user_id: UUID
+    sealed_contact: str
+    locale: Locale | None
+    timezone: str | None
+    registered_at: datetime
+
+
+def letter_of(row: Row) -> Letter:
+    """The letter of a claimed row."""
+    return Letter(**{name: row[name] for name in _LETTER})
+
+
+async def queue_letters(connection: Connection, letters: Sequence[Letter]) -> None:
+    """Queue letters; those already there stay as they are."""
+    await connection.execute(SQL.queue_letters, *([getattr(each, name) for each in letters] for name in _LETTER))
+
+
+async def keep_contacts(connection: Connection, contacts: Sequence[Contact]) -> None:
+    """Keep how to reach people; the first word about a person stands."""
+    await connection.execute(
+        SQL.keep_contacts, *([getattr(each, name) for each in contacts] for name in Contact.__struct_fields__)
+    )
+
+
+async def clear_seal(connection: Connection, row: Row) -> None:
+    """Forget what a claimed letter says; comes before its outcome, in the same transaction."""
+    await connection.execute(SQL.clear_seal, row["id"], row["token"])
+
+
+async def resend(pool: asyncpg.Pool, row: Row, reason: str) -> bool:
+    """Queue a letter of unknown outcome once more; False when that was done before, or the claim is lost."""
+    return await pool.fetchval(SQL.resend, row["id"], row["token"], reason) is not None

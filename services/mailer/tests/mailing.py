@@ -1,0 +1,199 @@
+"""What the mailer's tests share: a whole mailer over real backing, and somebody who asks for codes."""
+
+import asyncio
+import base64
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import nats as nats_py
+from nacl.public import PrivateKey, SealedBox
+
+from events.catalog.auth import OtpRequested, UserRegistered
+from events.catalog.feeds import FEEDS
+from events.catalog.mailer import MailFailed, MailSent
+from events.catalog.types import TYPES
+from events.codec import Codec
+from events.envelope import Envelope, subject_of, to_headers
+from events.health import Health
+from events.ids import uuid7
+from events.postgres import open_pool
+from events.streams import apply
+from local.fixtures import Database, until
+from local.nats import Nats
+from mailer.main import worker_tasks
+from mailer.settings import Settings
+
+CODEC = Codec(TYPES)
+KEY = PrivateKey.generate()
+RECIPIENT = "person@example.com"
+
+
+def text_of(key: bytes) -> str:
+    return base64.urlsafe_b64encode(key).decode().rstrip("=")
+
+
+def seal(content: Any, key: PrivateKey = KEY, kid: str = "k1") -> str:
+    """A box as auth makes it."""
+    return f"{kid}.{text_of(SealedBox(key.public_key).encrypt(msgspec.json.encode(content)))}"
+
+
+def asked(
+    code: str = "519834", *, recipient: str = RECIPIENT, locale: str | None = None, lives: float = 300.0
+) -> OtpRequested:
+    """A request for a code that lives for some seconds."""
+    expires_at = datetime.now(UTC) + timedelta(seconds=lives)
+    sealed = seal({"recipient": recipient, "code": code, "expires_at": expires_at})
+    return OtpRequested(challenge_id=uuid7(), sealed=sealed, locale=locale, expires_at=expires_at)
+
+
+def registered() -> UserRegistered:
+    return UserRegistered(user_id=uuid7(), sealed_contact=seal({"address": RECIPIENT}), locale=None, timezone=None)
+
+
+def settings(database: Database, server: Nats, **changes: Any) -> Settings:
+    chosen: dict[str, Any] = {
+        "app_env": "development",
+        "database_url": database.url,
+        "nats_url": server.url("mailer"),
+        "mailer_private_keys": f"k1:{text_of(bytes(KEY))}",
+        "from_email": "noreply@todo.example",
+    }
+    return Settings(**{**chosen, **changes})
+
+
+@dataclass
+class Auth:
+    """Says what auth says, straight into the streams."""
+
+    client: nats_py.NATS
+    counts: dict[str, int] = field(default_factory=dict)
+
+    async def say(self, data: OtpRequested | UserRegistered, *, event_id: UUID | None = None) -> Envelope:
+        feed = "OTP" if isinstance(data, OtpRequested) else "AUTH"
+        subject = data.challenge_id if isinstance(data, OtpRequested) else data.user_id
+        self.counts[feed] = self.counts.get(feed, 0) + 1
+        envelope = Envelope(
+            id=event_id or uuid7(),
+            type=CODEC.name_of(data),
+            source="/auth",
+            subject=subject,
+            time=datetime.now(UTC),
+            seq=self.counts[feed],
+            aggregate=subject,
+            version=1,
+            correlation_id="request-1",
+            causation_id="request-1",
+            actor="anonymous",
+        )
+        js = self.client.jetstream(timeout=5)
+        await js.publish(subject_of(envelope), CODEC.encode(data).encode(), headers=to_headers(envelope))
+        return envelope
+
+
+@dataclass
+class Post:
+    """A database, a broker and somebody who asks; mailers are started on them."""
+
+    database: Database
+    server: Nats
+    auth: Auth
+    owner: asyncpg.Connection
+
+    async def letter(self, cause: Envelope) -> asyncpg.Record | None:
+        return await self.owner.fetchrow("select * from letter where cause = $1", cause.id)
+
+    async def settled(self, cause: Envelope, state: str, *, within: float = 10.0) -> asyncpg.Record:
+        """The letter of an event once it is settled, which must be in this state."""
+
+        async def done() -> asyncpg.Record | None:
+            row = await self.letter(cause)
+            return row if row is not None and row["settled_at"] is not None else None
+
+        row = await until(done, within=within)
+        assert (row["state"], row["sealed"]) == (state, None), (row["state"], row["reason"])
+        return row
+
+    async def said(self) -> list[MailSent | MailFailed]:
+        """What mailer's own log holds."""
+        rows = await self.owner.fetch("select type, data from events.log order by seq")
+        return [CODEC.decode(row["type"], row["data"]) for row in rows]
+
+    @asynccontextmanager
+    async def mailer(self, **changes: Any) -> AsyncIterator[Health]:
+        """A mailer that works while the body runs."""
+        health = Health()
+        chosen = settings(self.database, self.server, **changes)
+        async with (
+            await open_pool(chosen.database_url, application="test") as pool,
+            running(*worker_tasks(chosen, pool, health)),
+        ):
+            yield health
+
+
+@asynccontextmanager
+async def running(*tasks: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    """Run tasks beside the body, and end them with it."""
+    async with asyncio.TaskGroup() as group:
+        started = [group.create_task(task()) for task in tasks]
+        try:
+            yield
+        finally:
+            for task in started:
+                task.cancel()
+
+
+@asynccontextmanager
+async def opened(database: Database, server: Nats) -> AsyncIterator[Post]:
+    async with AsyncExitStack() as stack:
+        client = await nats_py.connect(server.url(), allow_reconnect=False, inbox_prefix="_INBOX_admin")
+        stack.push_async_callback(client.close)
+        for feed in ("OTP", "AUTH", "MAILER"):
+            await apply(client.jetstream(timeout=5), FEEDS[feed])
+        owner = await asyncpg.connect(database.owner_url)
+        stack.push_async_callback(owner.close)
+        yield Post(database, server, Auth(client), owner)
+
+
+@dataclass
+class Process:
+    """A mailer in a process of its own: what it wrote, once it has ended."""
+
+    pid: int
+    stdout: bytes = b""
+    stderr: bytes = b""
+
+
+@asynccontextmanager
+async def service(post: Post, folder: Path, *, port: int = 0, **environment: str) -> AsyncIterator[Process]:
+    """`python -m mailer` in development; SIGTERM ends it, unless it was killed before."""
+    variables = {
+        "APP_ENV": "development",
+        "DATABASE_URL": post.database.url,
+        "NATS_URL": post.server.url("mailer"),
+        "MAILER_PRIVATE_KEYS": f"k1:{text_of(bytes(KEY))}",
+        "FROM_EMAIL": "noreply@todo.example",
+        "MAIL_DIR": str(folder / "mails"),
+        "PORT": str(port),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **environment,
+    }
+    with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "mailer", stdout=out, stderr=err, env=variables
+        )
+        process = Process(child.pid)
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                child.terminate()
+            await asyncio.wait_for(child.wait(), 10)
+            process.stdout, process.stderr = (folder / "out").read_bytes(), (folder / "err").read_bytes()
