@@ -1,0 +1,86 @@
+"""Whatever the bytes, decoding ends in a value or in a problem that names what is wrong."""
+
+import json
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.fields import decode
+from api.problems import Problem
+
+
+class Inner(msgspec.Struct, kw_only=True):
+    name: Annotated[str, msgspec.Meta(pattern="^[a-z]+$")]
+
+
+class Form(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    title: Annotated[str, msgspec.Meta(min_length=1, max_length=5)]
+    due_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    kind: Literal["a", "b"] = "a"
+    owner: UUID | None = None
+    parts: list[Inner] = []
+    prices: dict[str, Annotated[float, msgspec.Meta(ge=0)]] = {}
+
+
+def errors_of(body: object) -> dict[str, str]:
+    """Field and code of each error of a body."""
+    with pytest.raises(Problem) as refusal:
+        decode(json.dumps(body).encode(), Form)
+    return {error.field: error.code for error in refusal.value.errors}
+
+
+def test_fields_go_by_the_names_that_clients_use() -> None:
+    assert errors_of({"dueAt": "2026-01-01T00:00:00"}) == {"title": "required", "dueAt": "no_timezone"}
+    assert errors_of({"title": "x", "dueAt": "soon"}) == {"dueAt": "not_a_time"}
+    assert errors_of({"title": "x", "kind": "z", "owner": 1}) == {"kind": "not_a_choice", "owner": "wrong_type"}
+    assert errors_of({"title": "x", "due_at": None}) == {"due_at": "unknown"}
+
+
+def test_a_field_within_a_field_has_a_path() -> None:
+    assert errors_of({"title": "x", "parts": [{"name": "a"}, {"name": "1"}]}) == {"parts.1.name": "format"}
+    assert errors_of({"title": "x", "parts": [{}]}) == {"parts.0.name": "required"}
+    assert errors_of({"title": "x", "prices": {"a": -1}}) == {"prices": "too_small"}
+
+
+def test_every_error_has_words_in_both_languages() -> None:
+    with pytest.raises(Problem) as refusal:
+        decode(b'{"title": "123456", "kind": 1, "parts": [{"name": "1"}], "prices": {"a": -1}}', Form)
+    for error in refusal.value.errors:
+        for locale in ("en", "ko"):
+            assert "{" not in error.to(locale)["message"]
+
+
+JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["title", "a\0b", "\\u0000"]),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.sampled_from(list("ab")), inner),
+    max_leaves=20,
+)
+FORMS = st.fixed_dictionaries(
+    {}, optional={name: JSON for name in ("title", "dueAt", "kind", "owner", "parts", "prices", "other")}
+)
+
+
+@given(FORMS | JSON)
+def test_any_json_is_a_form_or_a_problem(value: object) -> None:
+    body = json.dumps(value).encode()
+    try:
+        form = decode(body, Form)
+    except Problem as problem:
+        assert problem.kind.status in {400, 422}
+        assert problem.body("ko", "request")
+    else:
+        assert "\0" not in repr(form.title)
+        assert b"\\u0000" not in msgspec.json.encode(form)
+
+
+@given(st.binary())
+def test_any_bytes_are_json_or_a_problem(body: bytes) -> None:
+    try:
+        decode(body, Any)
+    except Problem as problem:
+        assert problem.kind.status in {400, 422}
