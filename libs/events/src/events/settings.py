@@ -6,7 +6,7 @@ as absent.
 
 import os
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import msgspec
 
@@ -29,11 +29,24 @@ def read(kind: type[T], environment: Mapping[str, str] | None = None) -> T:
             elif field.required:
                 wrong.append(f"{name} is required")
         except msgspec.ValidationError as error:
-            # Never the value itself: it may be a secret.
-            wrong.append(f"{name}: {str(error).split(' - at ')[0].split(', got')[0]}")
+            wrong.append(f"{name}: {_reason(error, field.type)}")
     if not wrong:
         try:
             return kind(**values)
         except ValueError as error:
             wrong = str(error).split("; ")
     raise BadSettings("settings: " + "; ".join(wrong))
+
+
+def _reason(error: msgspec.ValidationError, kind: object) -> str:
+    """What is wrong, never the value itself: it may be a secret."""
+    text = str(error).split(" - at ")[0].split(", got")[0]
+    if text.startswith("Invalid enum value"):  # msgspec goes on with the value
+        return f"must be one of {', '.join(_choices(kind))}"
+    return text
+
+
+def _choices(kind: object) -> list[str]:
+    """The values of a `Literal`, also of an optional one."""
+    options = [option for option in get_args(kind) if option is not type(None)]
+    return [choice for option in options for choice in (_choices(option) or [str(option)])]
