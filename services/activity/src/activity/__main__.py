@@ -1,0 +1,5 @@
+"""`python -m activity`."""
+
+from activity.main import main
+
+main()

@@ -1,0 +1,18 @@
+-- Archives a batch of one feed, numbered in the order heard; the counter row is held from here to the commit.
+with counter as (
+    update archive_counter set last_number = last_number + cardinality($3::bigint[])
+    returning last_number - cardinality($3::bigint[]) as before
+)
+insert into archive (
+    number, feed, heard_at, seq, event_id, type, subject, aggregate, version, time,
+    correlation_id, causation_id, actor, traceparent, data
+)
+select
+    counter.before + e.nr, $1, $2, e.seq, e.event_id, e.type, e.subject, e.aggregate, e.version, e.time,
+    e.correlation_id, e.causation_id, e.actor, e.traceparent, e.data
+from counter, unnest(
+    $3::bigint[], $4::uuid[], $5::text[], $6::uuid[], $7::uuid[], $8::bigint[], $9::timestamptz[],
+    $10::text[], $11::text[], $12::text[], $13::text[], $14::json[]
+) with ordinality as e (
+    seq, event_id, type, subject, aggregate, version, time, correlation_id, causation_id, actor, traceparent, data, nr
+)

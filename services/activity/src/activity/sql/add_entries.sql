@@ -1,0 +1,5 @@
+-- Adds log entries from events of one feed.
+insert into entry (feed, seq, id, user_id, action, details, at)
+select $1, e.*
+from unnest($2::bigint[], $3::uuid[], $4::uuid[], $5::text[], $6::jsonb[], $7::timestamptz[])
+    as e (seq, id, user_id, action, details, at)

@@ -1,0 +1,96 @@
+"""The queries of `sql/`, one typed function each."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from events.envelope import Envelope
+from events.postgres import Connection
+from events.sql import load
+
+SQL = load("activity")
+EVENTS_SQL = load("events")
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """An event as the archive keeps it; `data` is JSON."""
+
+    envelope: Envelope
+    data: str
+
+
+class NewEntry(msgspec.Struct, frozen=True):
+    """An entry that an event leads to, in the log of the event's subject; `details` is JSON."""
+
+    envelope: Envelope
+    action: str
+    details: str
+
+
+class EntryRow(msgspec.Struct, frozen=True):
+    """A row of `entry` as its person reads it."""
+
+    id: UUID
+    action: str
+    details: msgspec.Raw
+    at: datetime
+
+
+class Place(msgspec.Struct, frozen=True, array_like=True):
+    """Where a page of the log ends."""
+
+    at: datetime
+    id: UUID
+
+
+TOP: Final = Place(datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1))
+
+_ARCHIVED: Final = (
+    "seq",
+    "id",
+    "type",
+    "subject",
+    "aggregate",
+    "version",
+    "time",
+    "correlation_id",
+    "causation_id",
+    "actor",
+    "traceparent",
+)
+
+
+async def add_archive(connection: Connection, feed: str, heard_at: datetime, events: Sequence[Heard]) -> None:
+    """Archive a batch of one feed in the order heard. Last in its transaction: it holds the counter row."""
+    columns = [_column([event.envelope for event in events], name) for name in _ARCHIVED]
+    await connection.execute(SQL.add_archive, feed, heard_at, *columns, [event.data for event in events])
+
+
+async def add_entries(connection: Connection, feed: str, entries: Sequence[NewEntry]) -> None:
+    """Add entries from events of one feed."""
+    envelopes = [entry.envelope for entry in entries]
+    seqs, ids, subjects, times = (_column(envelopes, name) for name in ("seq", "id", "subject", "time"))
+    actions, details = [entry.action for entry in entries], [entry.details for entry in entries]
+    await connection.execute(SQL.add_entries, feed, seqs, ids, subjects, actions, details, times)
+
+
+async def list_entries(
+    pool: asyncpg.Pool, user_id: UUID, after: Place, *, action: str | None, limit: int
+) -> list[EntryRow]:
+    """A person's entries after a place (`TOP`: from the first), newest first."""
+    rows = await pool.fetch(SQL.list_entries, user_id, after.at, after.id, action, limit)
+    return [EntryRow(row["id"], row["action"], msgspec.Raw(row["details"].encode()), row["at"]) for row in rows]
+
+
+async def heard_up_to(pool: asyncpg.Pool, consumer: str, feed: str) -> int:
+    """The number of the last event of a feed that is in these tables."""
+    seq: int = await pool.fetchval(EVENTS_SQL.checkpoint_read, consumer, feed)
+    return seq
+
+
+def _column(envelopes: Sequence[Envelope], name: str) -> list[Any]:
+    return [getattr(envelope, name) for envelope in envelopes]

@@ -1,0 +1,170 @@
+"""What activity makes of what it hears, over real PostgreSQL and NATS."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import asyncpg
+import msgspec
+import nats as nats_client
+import pytest
+from nats.js import JetStreamContext
+
+from activity.consumers import hears
+from events import streams
+from events.broker import Broker
+from events.catalog.auth import OtpRequested, UserSignedIn
+from events.catalog.feeds import FEEDS, HEARS
+from events.catalog.todos import TodoCreated
+from events.catalog.types import TYPES
+from events.clock import system_clock
+from events.codec import Codec
+from events.consumer import Consumer
+from events.envelope import Envelope, subject_of, to_headers
+from events.ids import uuid7
+from events.postgres import dialer
+from local.fixtures import Database, DatabaseFactory, until
+from local.nats import Nats
+
+CODEC = Codec(TYPES)
+HAPPENED = datetime(2026, 11, 23, 9, tzinfo=UTC)
+
+
+class World:
+    """The streams, and activity's database."""
+
+    def __init__(self, js: JetStreamContext, nats: Nats, database: Database, pool: asyncpg.Pool) -> None:
+        self.js = js
+        self.nats = nats
+        self.database = database
+        self.pool = pool
+
+    async def say(self, feed: str, *events: msgspec.Struct, subject: UUID) -> None:
+        for data in events:
+            await self.say_raw(feed, CODEC.name_of(data), CODEC.encode(data).encode(), subject)
+
+    async def say_raw(self, feed: str, name: str, raw: bytes, subject: UUID) -> None:
+        seq = (await self.js.stream_info(feed)).state.last_seq + 1
+        envelope = Envelope(
+            id=uuid7(),
+            type=name,
+            source=f"/{FEEDS[feed].service}",
+            subject=subject,
+            time=HAPPENED,
+            seq=seq,
+            aggregate=uuid4(),
+            version=1,
+            correlation_id="r-1",
+            causation_id="r-1",
+            actor=str(subject),
+        )
+        assert (await self.js.publish(subject_of(envelope), raw, headers=to_headers(envelope))).seq == seq
+
+    @asynccontextmanager
+    async def activity(self) -> AsyncIterator[Consumer]:
+        dial, broker = dialer(self.database.url, application="activity"), Broker(self.nats.url("activity"), name="a")
+        consumer = Consumer("activity", hears(system_clock), dial, broker, CODEC)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(broker.run()), group.create_task(consumer.run())]
+            yield consumer
+            for task in tasks:
+                task.cancel()
+
+    async def archived(self, count: int) -> Sequence[asyncpg.Record]:
+        async def enough() -> Sequence[asyncpg.Record]:
+            rows = await self.pool.fetch("select * from archive order by number")
+            return rows if len(rows) >= count else []
+
+        return await until(enough)
+
+    async def entries(self, user_id: UUID) -> list[str]:
+        rows = await self.pool.fetch("select action from entry where user_id = $1 order by at, id", user_id)
+        return [row["action"] for row in rows]
+
+
+@pytest.fixture
+async def world(database: DatabaseFactory, nats: Nats) -> AsyncIterator[World]:
+    admin = await nats_client.connect(nats.url())
+    js = admin.jetstream(timeout=2)
+    for feed in HEARS["activity"]:
+        await streams.apply(js, FEEDS[feed])
+    own = database("activity")
+    async with asyncpg.create_pool(own.url, min_size=0) as pool:
+        yield World(js, nats, own, pool)
+    await admin.close()
+
+
+def new_todo(title: str = "우유 사기") -> TodoCreated:
+    return TodoCreated(
+        todo_id=uuid4(),
+        title=title,
+        description=None,
+        priority=3,
+        completed=False,
+        due_at=None,
+        remind_minutes_before=None,
+    )
+
+
+async def test_every_event_is_archived_under_a_gapless_number_whatever_its_feed(world: World) -> None:
+    me = uuid4()
+    await world.say("TODOS", *(new_todo(str(n)) for n in range(700)), subject=me)
+    await world.say("AUTH", UserSignedIn(user_id=me, session_id=uuid4()), subject=me)
+    async with world.activity():
+        rows = await world.archived(701)
+    assert [row["number"] for row in rows] == list(range(1, 702))
+    assert [row["seq"] for row in rows if row["feed"] == "TODOS"] == list(range(1, 701))
+    assert {row["time"] for row in rows} == {HAPPENED}
+    assert all(row["heard_at"] > HAPPENED for row in rows)
+    assert len(await world.entries(me)) == 701
+
+
+async def test_a_type_that_nobody_here_knows_is_archived_too(world: World) -> None:
+    await world.say_raw("TODOS", "todos.TodoPainted.v1", b'{"colour":"red"}', uuid4())
+    async with world.activity():
+        [row] = await world.archived(1)
+    assert (row["type"], row["data"]) == ("todos.TodoPainted.v1", '{"colour":"red"}')
+
+
+async def test_the_archive_never_holds_a_sealed_code(world: World) -> None:
+    asked = OtpRequested(challenge_id=uuid4(), sealed="k1.secret", locale="ko", expires_at=HAPPENED)
+    await world.say("OTP", asked, subject=asked.challenge_id)
+    async with world.activity():
+        [row] = await world.archived(1)
+    assert msgspec.json.decode(row["data"]) == {
+        "challenge_id": str(asked.challenge_id),
+        "locale": "ko",
+        "expires_at": "2026-11-23T09:00:00Z",
+    }
+
+
+async def test_another_start_goes_on_where_the_last_one_ended(world: World) -> None:
+    me = uuid4()
+    for count in (1, 2):
+        await world.say("TODOS", new_todo(), subject=me)
+        async with world.activity():
+            await world.archived(count)
+    assert await world.entries(me) == ["todo_created", "todo_created"]
+
+
+async def test_a_known_event_that_does_not_decode_stops_its_feed_and_says_which_one(world: World) -> None:
+    await world.say("TODOS", new_todo(), subject=uuid4())
+    await world.say_raw("TODOS", "todos.TodoToggled.v1", b'{"completed":1}', uuid4())
+    async with world.activity() as consumer:
+
+        def failed() -> list[str]:
+            return [check().detail for check in consumer.checks() if check().state == "failed"]
+
+        [detail] = await until(failed)
+        await world.say("AUTH", UserSignedIn(user_id=uuid4(), session_id=uuid4()), subject=uuid4())
+        rows = await world.archived(2)
+    assert "message 2 of TODOS (todos.TodoToggled.v1)" in detail
+    assert [(row["feed"], row["seq"]) for row in rows] == [("TODOS", 1), ("AUTH", 1)]
+
+
+async def test_the_runtime_role_can_only_add_to_the_archive(world: World) -> None:
+    for statement in ("delete from archive", "update archive set actor = ''", "delete from entry"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await world.pool.execute(statement)
