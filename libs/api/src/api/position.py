@@ -15,7 +15,7 @@ from api.requests import Request
 PositionOf = Callable[[str], Awaitable[tuple[int, int | None]]]
 """A feed's seq here and its last one, None while that is not known; raises `KeyError` for a feed not heard here."""
 
-_POSITION: Final = re.compile(r"([A-Z]{1,32}):(\d{1,18})")
+_POSITION: Final = re.compile(r"([A-Z]{1,32}):([0-9]{1,18})")
 _PATIENCE: Final = 2.0
 _POLL: Final = 0.02
 
