@@ -53,7 +53,7 @@ class Child:
             user=account.uid if account else None,
             group=account.gid if account else None,
             extra_groups=[] if account else None,
-            preexec_fn=partial(die_with_parent, death, os.getpid()),  # noqa: PLW1509 - runs after the change of uid, which would clear it
+            preexec_fn=partial(_die_with_parent, death, os.getpid()),  # noqa: PLW1509 - runs after the change of uid, which would clear it
         )
 
     @property
@@ -109,14 +109,11 @@ def is_alive(process: psutil.Process) -> bool:
         return False
 
 
-def die_with_parent(death: signal.Signals, parent: int | None = None) -> None:
-    """Ask the kernel to send this process a signal when the one that started it dies.
-
-    Exits at once where `parent` is given and is gone already.
-    """
+def _die_with_parent(death: signal.Signals, parent: int) -> None:
+    """In the child: ask the kernel for a signal when the parent dies; exit where that has happened already."""
     if _prctl is not None:
         _prctl(_PR_SET_PDEATHSIG, int(death))
-    if parent is not None and os.getppid() != parent:
+    if os.getppid() != parent:
         os._exit(1)
 
 

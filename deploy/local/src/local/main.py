@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import msgspec
 
-from local.child import StartError, die_with_parent
+from local.child import StartError
 from local.cluster import connection_environment, psql_program
 from local.console import say
 from local.folders import lock
@@ -33,9 +33,9 @@ def main() -> None:
 
 
 def up() -> None:
-    """Run the stack until SIGINT or SIGTERM, or until whoever started it dies; raises StartError."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    die_with_parent(signal.SIGTERM)
+    """Run the stack until SIGINT or SIGTERM; raises StartError."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts its background jobs with SIGINT ignored
+        signal.signal(number, _interrupt)
     where = layout()
     with lock(where):
         supervisor = Supervisor(where)
