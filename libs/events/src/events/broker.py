@@ -27,7 +27,10 @@ log = structlog.get_logger(__name__)
 
 
 class Broker:
-    """Keeps one connection to NATS while `run` runs. `trouble` says what the server refused, for readiness."""
+    """Keeps one connection to NATS while `run` runs. `trouble` says what the server refused, for readiness.
+
+    `url` may name several servers of one cluster, separated by commas.
+    """
 
     def __init__(self, url: str, *, name: str) -> None:
         self._url = url
@@ -35,6 +38,7 @@ class Broker:
         self._client: Client | None = None
         self._arrived = asyncio.Event()
         self._lost = asyncio.Event()
+        self._away = False
         self.trouble = ""
 
     @property
@@ -72,7 +76,7 @@ class Broker:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT + 1):
                 self._client = await nats.connect(
-                    self._url,
+                    self._url.split(","),
                     name=self._name,
                     allow_reconnect=False,
                     connect_timeout=CONNECT_TIMEOUT,
@@ -83,8 +87,11 @@ class Broker:
                     pending_size=64 * 1024 * 1024,
                 )
         except (OSError, TimeoutError, nats.errors.Error) as error:
-            log.warning("nats is out of reach", error=type(error).__name__)
+            if not self._away:
+                log.warning("nats is out of reach; trying again and again", error=type(error).__name__)
+            self._away = True
             return
+        self._away = False
         _bound_unsent_bytes(self._client)
         self.trouble = ""
         self._arrived.set()

@@ -8,18 +8,14 @@ import asyncio
 from contextlib import suppress
 from uuid import UUID, uuid4
 
-import asyncpg
-
 from events.errors import LostFence
-from events.postgres import Connection, Dial
+from events.postgres import AWAY, Connection, Dial
 from events.sql import load
 
 SQL = load("events")
 SECONDS = 3.0
 RENEW = 1.0
 TIMEOUT = 2.0
-
-_AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 class Lease:
@@ -34,7 +30,7 @@ class Lease:
     async def acquire(self) -> int:
         """Wait until this instance is the active one; returns the takeover epoch."""
         while True:
-            with suppress(*_AWAY):
+            with suppress(*AWAY):
                 epoch = await self.take()
                 if epoch is not None:
                     return epoch
@@ -55,7 +51,7 @@ class Lease:
         """Renew each second; raises `LostFence` when another instance took over."""
         while True:
             await asyncio.sleep(RENEW)
-            with suppress(*_AWAY):
+            with suppress(*AWAY):
                 if await self.take() is None:
                     raise LostFence(f"another instance is active as {self.name}")
 
@@ -63,9 +59,11 @@ class Lease:
         """End the lease early, so that a standby takes over at once; drops the connection."""
         if self._connection is None:
             return
-        with suppress(*_AWAY):
+        with suppress(*AWAY):
             async with asyncio.timeout(TIMEOUT):
-                await self._connection.execute(SQL.lease_leave, self.name, self.holder)
+                # A renewal that was cancelled took its connection with it.
+                connection = await self._connected()
+                await connection.execute(SQL.lease_leave, self.name, self.holder)
         self._connection.terminate()
 
     async def _connected(self) -> Connection:

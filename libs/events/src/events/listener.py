@@ -19,7 +19,7 @@ from events.envelope import from_headers
 from events.errors import FeedError, HistoryDiffers, LostFence, PoisonMessage, Undecodable
 from events.health import Check
 from events.hearing import Event, Hears
-from events.postgres import Connection, Dial, is_rejection
+from events.postgres import BROKEN, Connection, Dial, is_rejection
 from events.pull import Pull, PullBroken
 from events.sql import load
 from events.telemetry import HEARD, LAG_EVENTS, LAG_SECONDS, REOPENED, UNVERIFIED
@@ -34,7 +34,7 @@ MEASURE_EVERY = 2.0
 
 log = structlog.get_logger(__name__)
 
-_AWAY = (OSError, TimeoutError, nats.errors.Error, asyncpg.InterfaceError, PullBroken)
+_AWAY = (*BROKEN, nats.errors.Error, PullBroken)
 
 
 class Listener:

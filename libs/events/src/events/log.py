@@ -16,7 +16,7 @@ import structlog
 from events.command import Command
 from events.errors import BadCommand, EventsError, KeyReused, OutcomeUnknown, Overloaded, Unavailable, VersionConflict
 from events.health import Check
-from events.postgres import Connection, Dial, is_rejection
+from events.postgres import AWAY, BROKEN, Connection, Dial, is_rejection
 from events.sql import load
 from events.telemetry import APPEND_GROUP, APPEND_SECONDS, APPENDED, WAITING
 
@@ -125,7 +125,7 @@ class Log:
             try:
                 async with asyncio.timeout(PROBE_TIMEOUT):
                     await connection.execute("select 1")
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except AWAY as error:
                 await self._pause(error)
         self._wake.clear()
 
@@ -156,7 +156,7 @@ class Log:
                     await self._settle_apart(group, error)
                     return
                 await self._pause(error)
-            except (OSError, TimeoutError, asyncpg.InterfaceError) as error:
+            except BROKEN as error:
                 await self._pause(error)
             else:
                 for entry, answer in zip(group, answers, strict=True):
@@ -187,7 +187,7 @@ class Log:
             try:
                 self._connection = await self._dial()
                 self._state = Check(self._state.name, "ok")
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except AWAY as error:
                 await self._pause(error)
         return self._connection
 

@@ -13,6 +13,9 @@ create table if not exists events.migration (
 )
 """
 
+# However long the other run takes: the role's lock_timeout is meant for rows.
+_LOCK = "set lock_timeout = 0; select pg_advisory_lock(hashtext('events.migrate')); reset lock_timeout"
+
 
 async def migrate(connection: asyncpg.Connection, service: str, *, role: str, feeds: tuple[str, ...]) -> list[str]:
     """Bring a service's database up to date; returns the names of what was applied now.
@@ -20,7 +23,7 @@ async def migrate(connection: asyncpg.Connection, service: str, *, role: str, fe
     `connection` is the owner's; `role` is the runtime role that migrations grant rights to (`:role` in their text);
     `feeds` are the feeds that this service publishes. Two runs at once wait for each other (advisory lock).
     """
-    await connection.execute("select pg_advisory_lock(hashtext('events.migrate'))")
+    await connection.execute(_LOCK)
     try:
         await connection.execute(_RECORD)
         applied = [name async for name in _apply_all(connection, service, role)]

@@ -5,9 +5,7 @@ Inside the append's transaction a NOTIFY would serialise every commit of the clu
 
 import asyncio
 
-import asyncpg
-
-from events.postgres import Connection, Dial
+from events.postgres import AWAY, Connection, Dial
 
 TIMEOUT = 3.0
 
@@ -30,12 +28,12 @@ class Notifier:
             await self._news.wait()
             try:
                 connection = await self._dial()
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except AWAY:
                 await asyncio.sleep(1)
                 continue
             try:
                 await self._send(connection)
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except AWAY:
                 await asyncio.sleep(0.1)
             finally:
                 connection.terminate()

@@ -10,6 +10,11 @@ Connection: TypeAlias = asyncpg.Connection | PoolConnectionProxy
 Dial = Callable[[], Awaitable[Connection]]
 """Opens a connection; raises `OSError`, `TimeoutError` or an asyncpg error when the database is away."""
 
+BROKEN = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What a lost or confused connection raises: nothing is known of the call, the connection is of no more use."""
+AWAY = (*BROKEN, asyncpg.PostgresError)
+"""The same, or the database said not now."""
+
 CONNECT_TIMEOUT = 3.0
 COMMAND_TIMEOUT = 10.0
 

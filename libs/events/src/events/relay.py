@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from random import uniform
 
-import asyncpg
 import msgspec
 import nats.errors
 import nats.js.errors
@@ -23,7 +22,7 @@ from events.broker import Broker
 from events.errors import FeedError, HistoryDiffers
 from events.feed import Feed
 from events.health import Check
-from events.postgres import Connection, Dial
+from events.postgres import AWAY, Connection, Dial
 from events.publisher import WRONG_LAST_SEQUENCE, Publisher, RefusedError
 from events.sql import load
 from events.streams import checked, ids_at_the_end
@@ -65,7 +64,7 @@ class Relay:
             except FeedError as error:
                 self._report("failed", str(error))
                 await asyncio.sleep(POLL_IDLE)
-            except (OSError, TimeoutError, nats.errors.Error, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (nats.errors.Error, *AWAY) as error:
                 self._report("late", f"{type(error).__name__}: {error}")
                 await asyncio.sleep(POLL_BUSY)
 

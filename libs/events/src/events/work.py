@@ -15,7 +15,7 @@ import structlog
 
 from events.clock import Clock, system_clock
 from events.health import Check
-from events.postgres import Connection
+from events.postgres import AWAY, Connection
 from events.sql import load
 from events.telemetry import WORK_AGE, WORK_DONE, WORK_ROWS
 
@@ -30,8 +30,6 @@ log = structlog.get_logger(__name__)
 Row: TypeAlias = asyncpg.Record
 """A claimed row: the table's own columns, and `id`, `token`, `attempts` (this one included), `expires_at`."""
 Act: TypeAlias = Callable[[Row], Awaitable[None]]
-
-_AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 def backoff(attempts: int) -> float:
@@ -111,7 +109,7 @@ class WorkTable:
             try:
                 rows = await self.claim(1)
                 self._state = Check(self._state.name, "ok")
-            except _AWAY as error:
+            except AWAY as error:
                 self._state = Check(self._state.name, "late", f"the table is out of reach: {type(error).__name__}")
                 rows = []
             for row in rows:
@@ -130,7 +128,7 @@ class WorkTable:
                 for row in await self.overdue(100):
                     await self._attempt(expire, row)
                 await self._measure()
-            except _AWAY as error:
+            except AWAY as error:
                 log.warning("work table out of reach", table=self.table, error=type(error).__name__)
             await asyncio.sleep(POLL)
 
