@@ -14,12 +14,14 @@ up:
     @exec "{{ python }}" -m local up
 
 # Open a service's database as its owner, e.g. `./run psql todos`
-psql SERVICE *OPTIONS:
-    @exec "{{ python }}" -m local psql {{ SERVICE }} {{ OPTIONS }}
+[positional-arguments]
+psql *ARGUMENTS:
+    @exec "{{ python }}" -m local psql "$@"
 
 # Everything that must hold: lint, then all tests
+[positional-arguments]
 test *OPTIONS: lint
-    @"{{ python }}" -m pytest {{ OPTIONS }}
+    @"{{ python }}" -m pytest "$@"
 
 # Style, types, and who may import whom
 lint:
