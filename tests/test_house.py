@@ -31,6 +31,7 @@ VIOLATIONS = [
     ("rooms", "todos/domain.py", "from todos import tables"),
     ("rooms", "todos/tables.py", "from todos import api"),
     ("rooms", "activity/consumers.py", "from activity import api"),
+    ("rooms", "todos/utils.py", "import msgspec"),
     ("settings", "auth/api.py", "from auth.settings import Settings"),
     ("domain", "todos/domain.py", "from events.log import Log"),
     ("domain", "auth/domain.py", "import secrets"),
@@ -61,15 +62,15 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(("contract", "module", "line"), VIOLATIONS)
 def test_a_forbidden_import_is_found(copy: Path, contract: str, module: str, line: str) -> None:
     file = copy / module
-    before = file.read_text()
-    file.write_text(f"{before}\n{line}\n")
+    before = file.read_text() if file.exists() else None
+    file.write_text(f"{before or ''}\n{line}\n")
     try:
         found = lint_imports(copy, contract)
     finally:
-        file.write_text(before)
+        file.unlink() if before is None else file.write_text(before)
     assert found.returncode != 0
     assert "BROKEN" in found.stdout
-    assert module.removesuffix(".py").replace("/", ".") in found.stdout
+    assert module.removesuffix(".py").split("/")[-1] in found.stdout
 
 
 def test_nothing_imports_what_it_may_not(copy: Path) -> None:
