@@ -17,6 +17,7 @@ from api.keys import Jwks
 from api.problems import Problem
 from api.server import listen, serve
 from events.health import Health
+from local.fixtures import until
 
 
 class Auth:
@@ -27,8 +28,8 @@ class Auth:
         self.fetches = 0
         self._key = Ed25519PrivateKey.generate().public_key()
         with listen("127.0.0.1", 0) as found:
-            self._port = found.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self._port}/jwks"
+            self.port = found.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}/jwks"
 
     @asynccontextmanager
     async def present(self) -> AsyncIterator[None]:
@@ -41,7 +42,7 @@ class Auth:
             return Answer(msgspec.json.encode({"keys": published}))
 
         app = create_app(title="Auth", routes=[jwks], health=Health())
-        server = asyncio.create_task(serve(app, listen("127.0.0.1", self._port), drain=1))
+        server = asyncio.create_task(serve(app, listen("127.0.0.1", self.port), drain=1))
         try:
             yield
         finally:
@@ -103,5 +104,22 @@ async def test_a_withdrawn_key_is_forgotten_when_the_known_ones_are_stale(monkey
         assert await jwks.find("one")
         auth.kids = ["two"]
         assert await jwks.find("one"), "fresh keys are not fetched again"
+        assert auth.fetches == 1
         monkeypatch.setattr(keys, "_FRESH", 0.0)
-        assert await jwks.find("one") is None
+
+        async def forgotten() -> bool:
+            return await jwks.find("one") is None
+
+        await until(forgotten, within=5)
+
+
+async def test_who_brings_a_known_key_never_waits_for_auth(monkeypatch: pytest.MonkeyPatch) -> None:
+    auth = Auth()
+    async with Jwks(auth.url) as jwks:
+        async with auth.present():
+            assert await jwks.find("one")
+        monkeypatch.setattr(keys, "_FRESH", 0.0)
+        monkeypatch.setattr(keys, "_PAUSE", 0.0)
+        with listen("127.0.0.1", auth.port):  # takes connections and answers none
+            async with asyncio.timeout(keys._TIMEOUT / 4):
+                assert all([await jwks.find("one") for _ in range(20)])

@@ -28,26 +28,37 @@ class Jwks:
         self._fetched = self._tried = -_FRESH
         self._reachable = False
         self._turn = asyncio.Lock()
+        self._renewal: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        if self._renewal is not None:
+            self._renewal.cancel()
+            await asyncio.wait([self._renewal])
         await self._client.aclose()
 
     async def find(self, kid: str) -> Ed25519PublicKey | None:
         """The key of an id, None for an unknown one; raises `Problem` (503) for an unknown one while auth is away."""
-        if kid not in self._keys or monotonic() - self._fetched > _FRESH:
-            await self._refresh(kid)
+        if kid in self._keys:
+            self._renew_if_stale()
+            return self._keys[kid]
+        await self._refresh()
         if kid not in self._keys and not self._reachable:
-            raise Problem(UNAVAILABLE, retry_after=int(_PAUSE))
+            raise Problem(UNAVAILABLE, retry_after=int(_PAUSE) or 1)
         return self._keys.get(kid)
 
-    async def _refresh(self, kid: str) -> None:
+    def _renew_if_stale(self) -> None:
+        """Beside the request: who brings a known key never waits for auth."""
+        stale = monotonic() - self._fetched > _FRESH
+        if stale and (self._renewal is None or self._renewal.done()):
+            self._renewal = asyncio.create_task(self._refresh())
+
+    async def _refresh(self) -> None:
         """Fetch once for all who wait; a failure keeps what is at hand."""
         async with self._turn:
-            fresh = kid in self._keys and monotonic() - self._fetched <= _FRESH
-            if fresh or monotonic() - self._tried < _PAUSE:
+            if monotonic() - self._tried < _PAUSE:
                 return
             self._tried = monotonic()
             try:

@@ -29,7 +29,7 @@ def listen(host: str, port: int) -> socket.socket:
         raise AddressTaken(f"cannot listen on {host}:{port} ({error.strerror}): set another HOST or PORT") from error
 
 
-async def serve(app: Any, listener: socket.socket, *, drain: float = 10.0) -> None:
+async def serve(app: Any, listener: socket.socket, *, drain: float = 5.0) -> None:
     """Serve until cancelled; then stop accepting, let requests in flight end for `drain` seconds, and return."""
     config = uvicorn.Config(
         app,
