@@ -107,10 +107,9 @@ async def test_a_withdrawn_key_is_forgotten_when_the_known_ones_are_stale(monkey
         assert auth.fetches == 1
         monkeypatch.setattr(keys, "_FRESH", 0.0)
 
-        async def forgotten() -> bool:
-            return await jwks.find("one") is None
-
-        await until(forgotten, within=5)
+        assert await jwks.find("one"), "who notices does not wait"
+        await until(lambda: auth.fetches == 2 and "one" not in jwks._keys, within=5)
+        assert await jwks.find("one") is None
 
 
 async def test_who_brings_a_known_key_never_waits_for_auth(monkeypatch: pytest.MonkeyPatch) -> None:
