@@ -1,0 +1,249 @@
+"""Signing in over HTTP: a code is asked for, answered, and exchanged for tokens. `domain.py` says what is decided."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
+from uuid import UUID
+
+import msgspec
+from litestar import get, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+from msgspec import UNSET, Meta, Struct, UnsetType, convert
+
+from api.answers import Answer, Envelope, answer
+from api.guard import signed_in
+from api.messages import Message, Text
+from api.problems import INVALID, UNAUTHENTICATED, FieldError, Kind, Problem
+from api.requests import Request, context_of
+from auth.limits import Network, address_of, network_of
+from auth.signin import Auth
+from auth.tables import Account, account_of_session
+from auth.tokens import LIFETIME
+from events.clock import Clock
+
+T = TypeVar("T")
+
+SENT: Final = Message(key="otp.sent", en="OTP sent successfully", ko="OTP 코드가 전송되었습니다")
+SIGNED_IN: Final = Message(key="user.signed_in", en="Signed in successfully", ko="로그인되었습니다")
+REFRESHED: Final = Message(key="token.refreshed", en="Token refreshed successfully", ko="토큰이 갱신되었습니다")
+SIGNED_OUT: Final = Message(key="user.signed_out", en="Signed out successfully", ko="로그아웃되었습니다")
+FOUND: Final = Message(key="user.found", en="User retrieved successfully", ko="사용자를 조회했습니다")
+
+OTP_INVALID: Final = Kind(
+    status=401,
+    code="otp.invalid",
+    title=Text("Code not accepted", "코드를 확인할 수 없습니다"),
+    detail=Text(
+        "The code is wrong or no longer valid; check it, or ask for a new one.",
+        "코드가 틀렸거나 더 이상 유효하지 않습니다. 다시 확인하거나 새 코드를 요청하세요.",
+    ),
+)
+REFRESH_INVALID: Final = Kind(
+    status=401,
+    code="refresh.invalid",
+    title=Text("Session over", "세션이 종료되었습니다"),
+    detail=Text("This refresh token is not valid; sign in again.", "유효하지 않은 갱신 토큰입니다. 다시 로그인하세요."),
+)
+_BEARER: Final = {"www-authenticate": "Bearer"}
+_NO_ADDRESS: Final = FieldError("email", "format", Text("must be an e-mail address", "이메일 주소여야 합니다"))
+
+Line: TypeAlias = Annotated[str, Meta(max_length=512)]
+
+
+class AskForCode(Struct, frozen=True, kw_only=True):
+    """Ask for a code; `device_token` is what an earlier sign-in to this address left on the device."""
+
+    email: Line
+    device_token: Line | None = None
+
+
+class CodeSent(Struct, frozen=True, kw_only=True):
+    """A code is on its way; it answers this challenge alone. `otp_code` is there in development only."""
+
+    email: str
+    expires_in_minutes: int
+    challenge_id: UUID
+    otp_code: str | UnsetType = UNSET
+
+
+class AnswerCode(Struct, frozen=True, kw_only=True):
+    """Answer a challenge with the code from the mail."""
+
+    email: Line
+    challenge_id: UUID
+    otp_code: Line
+    device_token: Line | None = None
+
+
+class Exchange(Struct, frozen=True):
+    """Exchange a refresh token for the next one."""
+
+    refresh_token: Line
+
+
+class Tokens(Struct, frozen=True, kw_only=True):
+    """`expires_in` is the access token's, in seconds. A refresh token is good once."""
+
+    access_token: str
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - a kind, not a secret
+    expires_in: int = int(LIFETIME.total_seconds())
+    refresh_token: str
+
+
+class Identity(Struct, frozen=True):
+    """Who signed in."""
+
+    id: UUID
+    email: str
+
+
+class SignedIn(Tokens, frozen=True, kw_only=True):
+    """Tokens of a new session; the device keeps `device_token` for its next sign-in."""
+
+    user: Identity
+    device_token: str
+
+
+class Me(Struct, frozen=True, kw_only=True):
+    """The signed-in person; `locale` and `timezone` are null until chosen."""
+
+    id: UUID
+    email: str
+    locale: str | None
+    timezone: str | None
+    roles: Sequence[str]
+    registered_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What the handlers work with. `shows_codes` answers a code to whoever asked (development alone)."""
+
+    auth: Auth
+    now: Clock
+    issuer: str
+    trusted_proxies: Sequence[Network]
+    shows_codes: bool
+
+
+Parts: TypeAlias = NamedDependency[Door]
+
+
+@post("/users/request-otp", status_code=200)
+async def request_otp(request: Request, data: JSONBody[AskForCode], door: Parts) -> Answer[Envelope[CodeSent]]:
+    """Ask for a sign-in code by e-mail. Known and unknown addresses get the same answer."""
+    context, email = context_of(request, door.now()), _address(data.email)
+    await _refuse_locked(door, email, data.device_token)
+    await door.auth.limiter.ask(email, _network(request, door), context.time)
+    asked = await door.auth.ask(email, context)
+    sent = CodeSent(
+        email=email,
+        expires_in_minutes=int(door.auth.policy.code_for.total_seconds() // 60),
+        challenge_id=asked.challenge_id,
+        otp_code=asked.code if door.shows_codes else UNSET,
+    )
+    return _private(answer(request, SENT, sent)).at(door.auth.otp_log.feed, asked.position)
+
+
+@post("/users/verify-otp", status_code=200)
+async def verify_otp(request: Request, data: JSONBody[AnswerCode], door: Parts) -> Answer[Envelope[SignedIn]]:
+    """Answer a challenge with its code; the first right answer opens a session."""
+    context, email = context_of(request, door.now()), _address(data.email)
+    await _refuse_locked(door, email, data.device_token)
+    network = _network(request, door)
+    opened = await door.auth.answer(data.challenge_id, email, data.otp_code, network, context)
+    if opened is None:
+        raise Problem(OTP_INVALID, headers=_BEARER)
+    account, token = opened.account, opened.refresh_token
+    tokens = SignedIn(
+        access_token=_access_token(door, account, token.session_id),
+        refresh_token=token.text,
+        user=Identity(account.id, account.email),
+        device_token=door.auth.devices.issue(account.email),
+    )
+    return _private(answer(request, SIGNED_IN, tokens)).at(door.auth.log.feed, opened.position)
+
+
+@post("/users/refresh", status_code=200)
+async def refresh(request: Request, data: JSONBody[Exchange], door: Parts) -> Answer[Envelope[Tokens]]:
+    """Exchange a refresh token for new tokens; a retry within ten seconds gives the same refresh token."""
+    exchanged = await door.auth.exchange(data.refresh_token, context_of(request, door.now()))
+    if exchanged is None:
+        raise Problem(REFRESH_INVALID, headers=_BEARER)
+    account, token = exchanged
+    access_token = _access_token(door, account, token.session_id)
+    return _private(answer(request, REFRESHED, Tokens(access_token=access_token, refresh_token=token.text)))
+
+
+@post("/users/logout", status_code=200, guards=[signed_in])
+async def logout(request: Request, door: Parts) -> Answer[Envelope[None]]:
+    """End the session of this access token. Takes no body."""
+    position = await door.auth.end(request.user.sid, "logout", context_of(request, door.now()))
+    ended = answer(request, SIGNED_OUT, None)
+    return ended if position is None else ended.at(door.auth.log.feed, position)
+
+
+@get("/users/me", guards=[signed_in])
+async def me(request: Request, door: Parts) -> Answer[Envelope[Me]]:
+    """Get who is signed in."""
+    account = await account_of_session(door.auth.pool, request.user.sid)
+    if account is None:
+        raise Problem(UNAUTHENTICATED, headers={"www-authenticate": 'Bearer error="invalid_token"'})
+    return _private(answer(request, FOUND, convert(account, Me, from_attributes=True), version=account.version))
+
+
+@get("/.well-known/jwks.json")
+async def jwks(door: Parts) -> Answer[dict[str, Any]]:
+    """Get the keys that verify access tokens (RFC 7517)."""
+    return _published(door.auth.access.jwks())
+
+
+@get("/.well-known/openid-configuration")
+async def configuration(door: Parts) -> Answer[dict[str, Any]]:
+    """Get where the keys are, for gateways and libraries that look here (OpenID Connect Discovery 1.0)."""
+    return _published(
+        {
+            "issuer": door.issuer,
+            "jwks_uri": f"{door.issuer}/.well-known/jwks.json",
+            "id_token_signing_alg_values_supported": ["EdDSA"],
+            "subject_types_supported": ["public"],
+            "response_types_supported": [],
+        }
+    )
+
+
+ROUTES: Final = (request_otp, verify_otp, refresh, logout, me, jwks, configuration)
+
+
+def _address(text: str) -> str:
+    address = address_of(text)
+    if address is None:
+        raise Problem(INVALID, errors=[_NO_ADDRESS])
+    return address
+
+
+def _network(request: Request, door: Door) -> str:
+    client = request.scope["client"]
+    forwarded_for = ",".join(request.headers.getall("x-forwarded-for", []))
+    return network_of(client[0] if client else "", forwarded_for, door.trusted_proxies)
+
+
+async def _refuse_locked(door: Door, email: str, device_token: str | None) -> None:
+    """Raise `Problem` (429) while an address is locked, but for devices that it knows."""
+    if not door.auth.devices.knows(email, device_token):
+        await door.auth.limiter.refuse_locked(email, door.now())
+
+
+def _access_token(door: Door, account: Account, session_id: UUID) -> str:
+    return door.auth.access.sign(account.id, session_id, account.roles, account.locale, door.now())
+
+
+def _private(answer: Answer[T]) -> Answer[T]:
+    answer.headers["cache-control"] = "no-store"
+    return answer
+
+
+def _published(document: dict[str, Any]) -> Answer[dict[str, Any]]:
+    return Answer(msgspec.json.encode(document), headers={"cache-control": "public, max-age=300"})

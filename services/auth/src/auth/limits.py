@@ -1,0 +1,142 @@
+"""What is refused for being too often: counted in Postgres, for all replicas, each in a transaction of its own."""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from math import ceil
+from typing import Final, TypeAlias
+from uuid import UUID
+
+import asyncpg
+from msgspec import Struct
+
+from api.messages import Text
+from api.problems import TOO_MANY_REQUESTS, Kind, Problem
+from auth import tables
+from auth.seals import Peppers
+
+LOCKED: Final = Kind(
+    status=429,
+    code="otp.locked",
+    title=Text("Sign-in is locked for a while", "로그인이 잠시 잠겼습니다"),
+    detail=Text(
+        "Too many wrong codes: wait as long as `Retry-After` says, or use a device that signed in before.",
+        "잘못된 코드가 너무 많이 입력되었습니다. `Retry-After`만큼 기다리거나 이전에 로그인한 기기를 사용하세요.",
+    ),
+)
+_ADDRESS: Final = re.compile(
+    r"(?=.{3,254}\Z)(?=[^@]{1,64}@)"
+    r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+    r"@([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])"
+)
+
+Network: TypeAlias = IPv4Network | IPv6Network
+
+
+class Rule(Struct, frozen=True):
+    """At most `count` at once, coming back evenly over `seconds`; a `count` of 0 is no limit."""
+
+    count: int
+    seconds: int
+
+    @property
+    def step(self) -> timedelta:
+        """How long until one comes back."""
+        return timedelta(seconds=self.seconds / self.count)
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """The rules: for codes by address (`resend` is the wait between two) and by client network; for guesses.
+
+    A code dies of `guesses` wrong ones; `lock_after` in a row lock an address for unknown devices for `lock_for`.
+    """
+
+    resend: Rule
+    per_hour: Rule
+    per_day: Rule
+    asks_per_network: Rule
+    guesses_per_network: Rule
+    guesses: int
+    lock_after: int
+    lock_for: timedelta
+
+
+class Limiter:
+    """Holds requests against the rules. Addresses and networks are counted under keyed hashes."""
+
+    def __init__(self, pool: asyncpg.Pool, limits: Limits, peppers: Peppers) -> None:
+        self._pool = pool
+        self._limits = limits
+        self._blind = peppers.blind
+
+    async def ask(self, email: str, network: str, now: datetime) -> None:
+        """Count a request for a code; raises `Problem` (429) where it comes too early."""
+        await self._take(
+            now,
+            (self._blind("resend", email), self._limits.resend),
+            (self._blind("hour", email), self._limits.per_hour),
+            (self._blind("day", email), self._limits.per_day),
+            (self._blind("asks", network), self._limits.asks_per_network),
+        )
+
+    async def guess(self, challenge_id: UUID, email: str, network: str, now: datetime) -> tables.Guess | None:
+        """Count an answer before it is compared: for its network, its challenge, its address.
+
+        None for a challenge that this address never had; raises `Problem` (429) where the network guesses too often.
+        """
+        await self._take(now, (self._blind("guesses", network), self._limits.guesses_per_network))
+        streak = tables.Streak(
+            key=self._blind("streak", email),
+            lock_after=self._limits.lock_after,
+            locked_until=now + self._limits.lock_for,
+        )
+        return await tables.count_guess(
+            self._pool, challenge_id, email, now, guesses=self._limits.guesses, streak=streak
+        )
+
+    async def refuse_locked(self, email: str, now: datetime) -> None:
+        """Raise `Problem` (429) while wrong guesses lock an address."""
+        until = await tables.locked_until(self._pool, self._blind("streak", email), now)
+        if until is not None:
+            raise Problem(LOCKED, retry_after=ceil((until - now).total_seconds()))
+
+    async def forgive(self, email: str) -> None:
+        """A right code came: wrong ones are no longer in a row, and the next code need not be waited for."""
+        await tables.forgive(self._pool, self._blind("streak", email), self._blind("resend", email))
+
+    async def _take(self, now: datetime, *rules: tuple[bytes, Rule]) -> None:
+        active = [(key, rule.step, rule.count) for key, rule in rules if rule.count]
+        wait = await tables.take(self._pool, active, now) if active else timedelta(0)
+        if wait:
+            raise Problem(TOO_MANY_REQUESTS, retry_after=ceil(wait.total_seconds()))
+
+
+def address_of(text: str) -> str | None:
+    """An e-mail address, trimmed and lower-cased; None for what is none (RFC 5321 without quoted names, in ASCII)."""
+    # Judged before lower-casing could turn look-alikes (the Kelvin sign) into letters.
+    address = text.strip().lower() if text.strip().isascii() else ""
+    return address if _ADDRESS.fullmatch(address) else None
+
+
+def network_of(peer: str, forwarded_for: str, trusted: Sequence[Network]) -> str:
+    """Whom to count a request for: whom the farthest trusted proxy saw, an IPv4 address or an IPv6 /64.
+
+    `peer` is who connected; `forwarded_for` is the X-Forwarded-For header: each proxy appends whom it saw, so what
+    stands left of an untrusted one may be forged.
+    """
+    seen = _ip(peer)
+    for hop in reversed(forwarded_for.split(",")):
+        before = _ip(hop.strip())
+        if seen is None or before is None or not any(seen in network for network in trusted):
+            break
+        seen = before
+    return str(ip_network((seen, 64), strict=False)) if isinstance(seen, IPv6Address) else str(seen)
+
+
+def _ip(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address

@@ -1,0 +1,93 @@
+"""Puts the service together and runs it."""
+
+import sys
+from datetime import timedelta
+from functools import partial
+
+import asyncpg
+
+from api.app import create_app
+from api.guard import Guard
+from api.server import listen, serve
+from auth.api import ROUTES, Door
+from auth.limits import Limiter
+from auth.retention import Retention
+from auth.seals import Peppers
+from auth.settings import KEY_SIZE, Settings, networks
+from auth.signin import Auth, Policy
+from auth.tokens import AccessTokens, DeviceTokens, RefreshTokens
+from events.broker import Broker
+from events.catalog.feeds import FEEDS
+from events.clock import Clock, clock_for
+from events.health import Health
+from events.keys import Keys, read_keys
+from events.log import Log
+from events.outlet import Outlet
+from events.postgres import dialer, open_pool
+from events.process import Roles, roles, run, start
+from events.settings import read
+from events.telemetry import configure_logging
+
+NAME = "auth"
+
+
+def main() -> None:
+    """Run `python -m auth [api|worker]`."""
+    start(_main(roles(sys.argv[1:]), read(Settings)))
+
+
+async def _main(parts: Roles, settings: Settings) -> None:
+    configure_logging(NAME, settings.log_level)
+    health = Health()
+    clock = clock_for(settings.app_env, settings.clock_file)
+    dial = dialer(settings.database_url, application=NAME)
+    broker = Broker(settings.nats_url, name=NAME)
+    otp, auth = (Outlet(FEEDS[name], dial, broker, parts) for name in ("OTP", "AUTH"))
+    health.add(*otp.checks(), *auth.checks())
+    async with await open_pool(settings.database_url, application=NAME) as pool:
+        door = assemble(settings, pool, clock, otp_log=otp.log, log=auth.log)
+        app = create_app(
+            title="Signing in",
+            routes=ROUTES if parts.api else (),
+            health=health,
+            guard=Guard(door.auth.access.find, issuer=settings.issuer, audience=settings.audience, clock=clock),
+            parts={"door": door},
+            cors_origins=[origin for origin in settings.cors_origins.split(",") if origin],
+        )
+        work = [broker.run, Retention(pool, clock).run] if parts.worker else []
+        await run(
+            server=partial(serve, app, listen(settings.host, settings.port)),
+            tasks=[*work, *otp.tasks(), *auth.tasks()],
+            health=health,
+        )
+
+
+def assemble(settings: Settings, pool: asyncpg.Pool, clock: Clock, *, otp_log: Log, log: Log) -> Door:
+    """What the handlers work with, by the settings."""
+    peppers = Peppers(_keys(settings.otp_peppers))
+    auth = Auth(
+        otp_log=otp_log,
+        log=log,
+        pool=pool,
+        policy=_policy(settings),
+        limiter=Limiter(pool, settings.limits, peppers),
+        peppers=peppers,
+        mailer_keys=_keys(settings.mailer_public_keys),
+        access=AccessTokens(_keys(settings.signing_keys), issuer=settings.issuer, audience=settings.audience),
+        refresh=RefreshTokens(_keys(settings.refresh_keys)),
+        devices=DeviceTokens(_keys(settings.device_keys)),
+    )
+    return Door(auth, clock, settings.issuer, networks(settings.trusted_proxies), settings.is_development)
+
+
+def _policy(settings: Settings) -> Policy:
+    return Policy(
+        code_length=settings.otp_length,
+        code_for=timedelta(minutes=settings.otp_expiration_minutes),
+        guesses=settings.otp_guesses,
+        session_for=timedelta(days=settings.session_days),
+    )
+
+
+def _keys(text: str) -> Keys:
+    return read_keys(text, size=KEY_SIZE)

@@ -1,0 +1,224 @@
+"""What the routes do: load, decide, append. A code becomes a session; a refresh token the next one."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from random import uniform
+from typing import Final, Literal, TypeVar
+from uuid import UUID, uuid4
+
+import asyncpg
+from msgspec import Struct
+from msgspec.structs import replace
+
+from auth import tables
+from auth.domain import CHALLENGE, SESSION, USER, Answer, Challenge, Register, SignIn, SignOut, judge_refresh
+from auth.limits import Limiter
+from auth.seals import CodeLetter, Contact, Peppers, new_code, seal
+from auth.tables import Account, Guess
+from auth.tokens import AccessTokens, DeviceTokens, RefreshToken, RefreshTokens
+from events.catalog.auth import OtpRejected, OtpRequested
+from events.catalog.types import TYPES
+from events.codec import Codec
+from events.command import Change, Context, new_command
+from events.errors import VersionConflict
+from events.ids import uuid7
+from events.keys import Keys
+from events.log import Log
+
+T = TypeVar("T")
+CODEC: Final = Codec(TYPES)
+TRIES: Final = 5
+
+
+class Policy(Struct, frozen=True, kw_only=True):
+    """What is set: `guesses` kill a code of `code_length` digits, which lives for `code_for`."""
+
+    code_length: int
+    code_for: timedelta
+    guesses: int
+    session_for: timedelta
+
+
+class Asked(Struct, frozen=True):
+    """A code is on its way; `position` is its event's in feed OTP."""
+
+    challenge_id: UUID
+    code: str
+    position: int
+
+
+class Attempt(Struct, frozen=True):
+    """An answer to a challenge, counted and compared; without a `guess` its address never had the challenge."""
+
+    challenge_id: UUID
+    email: str
+    guess: Guess | None
+    right: bool
+
+
+class Opened(Struct, frozen=True):
+    """A session began; `position` is its last event's in feed AUTH."""
+
+    account: Account
+    refresh_token: RefreshToken
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """Everything that signing in needs."""
+
+    otp_log: Log
+    log: Log
+    pool: asyncpg.Pool
+    policy: Policy
+    limiter: Limiter
+    peppers: Peppers
+    mailer_keys: Keys
+    access: AccessTokens
+    refresh: RefreshTokens
+    devices: DeviceTokens
+
+    async def ask(self, email: str, context: Context) -> Asked:
+        """Send a code to an address. The challenge's id is random, so that it is never a person's (UUIDv7)."""
+        account = await tables.account_by_email(self.pool, email)
+        locale = account.locale if account else None
+        challenge_id, code = uuid4(), new_code(self.policy.code_length)
+        expires_at = context.time + self.policy.code_for
+        letter = CodeLetter(recipient=email, code=code, expires_at=expires_at, locale=locale)
+        sealed = seal(self.mailer_keys, letter)
+        asked = OtpRequested(challenge_id=challenge_id, sealed=sealed, locale=locale, expires_at=expires_at)
+        pepper, mac = self.peppers.hide(challenge_id, code)
+        state = tables.ChallengeState(email=email, code_mac=mac, pepper=pepper, expires_at=expires_at)
+        change = _new(challenge_id, challenge_id, [asked], "challenge", state)
+        appended = await self.otp_log.append(new_command(CODEC, context, change))
+        return Asked(challenge_id, code, appended.position)
+
+    async def answer(self, challenge_id: UUID, email: str, code: str, network: str, context: Context) -> Opened | None:
+        """Open a session with the right code, once; None for a wrong, used, expired, dead or unknown one."""
+        guess = await self.limiter.guess(challenge_id, email, network, context.time)
+        right = guess is not None and self.peppers.matches(guess.id, code, guess.pepper, guess.code_mac)
+        attempt = Attempt(challenge_id, email, guess, right)
+        return await _decided_again(partial(self._settle, attempt, context))
+
+    async def exchange(self, text: str, context: Context) -> tuple[Account, RefreshToken] | None:
+        """The child of a refresh token and whose it is; None where it is worth nothing (then its thief is out too)."""
+        presented = self.refresh.read(text)
+        child = presented and await _decided_again(partial(self._child, presented, context))
+        account = child and await tables.account_of_session(self.pool, child.session_id)
+        return (account, child) if account and child else None
+
+    async def end(self, session_id: UUID, reason: Literal["logout", "reuse"], context: Context) -> int | None:
+        """End a session; the position of what was said, None where it had ended before."""
+        return await _decided_again(partial(self._end, session_id, reason, context))
+
+    async def _settle(self, attempt: Attempt, context: Context) -> Opened | None:
+        """Open a session or refuse, on the challenge as it is now."""
+        account = await self._account(attempt)
+        command = Answer(
+            challenge_id=attempt.challenge_id,
+            owner=account.id if account and attempt.right else None,
+            guess=attempt.guess.guesses if attempt.guess else 0,
+            guesses=self.policy.guesses,
+            now=context.time,
+        )
+        [outcome] = CHALLENGE.decide(command, await self._challenge(attempt.guess))
+        if account is None or isinstance(outcome, OtpRejected):
+            await self._say_rejected(attempt, outcome, account, context)
+            return None
+        await self.limiter.forgive(attempt.email)
+        return await self._open(attempt, outcome, account, context)
+
+    async def _challenge(self, guess: Guess | None) -> Challenge | None:
+        if guess is None:
+            return None
+        return Challenge(expires_at=guess.expires_at, used=await tables.is_used(self.pool, guess.id))
+
+    async def _account(self, attempt: Attempt) -> Account | None:
+        """Whose challenge it is. The id is fixed here, so that two first sign-ins at once cannot make two people."""
+        if attempt.guess is None:
+            return None
+        account = await tables.account_by_email(self.pool, attempt.email)
+        if account is None and attempt.right:
+            await tables.reserve_account(self.pool, uuid7(), attempt.email)
+            account = await tables.account_by_email(self.pool, attempt.email)
+        return account
+
+    async def _say_rejected(self, attempt: Attempt, outcome: Struct, account: Account | None, context: Context) -> None:
+        """Under its own id: refusals are facts apart, and parallel ones must not conflict."""
+        if attempt.challenge_id.version != 4:
+            # No id of ours: said as a subject, it could name somebody else's person.
+            return
+        subject = account.id if account else attempt.challenge_id
+        change = Change(aggregate=uuid7(), expected=0, subject=subject, events=[outcome])
+        await self.log.append(new_command(CODEC, context, change))
+
+    async def _open(self, attempt: Attempt, verified: Struct, account: Account, context: Context) -> Opened:
+        """The challenge is used, the person registered where they were not, the session begun: all or nothing."""
+        user_id, now, token = account.id, context.time, self.refresh.first(uuid7())
+        contact = seal(self.mailer_keys, Contact(recipient=account.email))
+        registered = USER.decide(
+            Register(user_id=user_id, sealed_contact=contact), "member" if account.version else "stranger"
+        )
+        begun = SESSION.decide(SignIn(user_id=user_id, session_id=token.session_id), "none")
+        until = now + self.policy.session_for
+        session = tables.SessionState(user_id=user_id, refresh_hash=token.hash, created_at=now, expires_at=until)
+        changes = (
+            _new(attempt.challenge_id, user_id, [verified], "challenge_used", tables.ChallengeUsedState(now)),
+            _new(user_id, user_id, registered, "account", tables.AccountState(account.email, now)),
+            _new(token.session_id, user_id, begun, "session", session),
+        )
+        context = replace(context, actor=str(user_id))
+        appended = await self.log.append(new_command(CODEC, context, *(change for change in changes if change.events)))
+        return Opened(account, token, appended.position)
+
+    async def _child(self, presented: RefreshToken, context: Context) -> RefreshToken | None:
+        now, session = context.time, await tables.get_session(self.pool, presented.session_id)
+        if session is None or session.ended_at is not None or now >= session.expires_at:
+            return None
+        match judge_refresh(presented.generation, session.generation, session.refreshed_at, now):
+            case "rotate":
+                child, until = self.refresh.child(presented), now + self.policy.session_for
+                if await tables.rotate(self.pool, presented.hash, child.hash, session.id, now=now, until=until):
+                    return child
+                raise VersionConflict("another request exchanged this refresh token first")
+            case "repeat":
+                return next((c for c in self.refresh.children(presented) if c.hash == session.refresh_hash), None)
+            case "reuse":
+                await self.end(session.id, "reuse", context)
+        return None
+
+    async def _end(self, session_id: UUID, reason: Literal["logout", "reuse"], context: Context) -> int | None:
+        session = await tables.get_session(self.pool, session_id)
+        if session is None:
+            return None
+        command = SignOut(user_id=session.user_id, session_id=session_id, reason=reason)
+        change = Change(
+            aggregate=session_id,
+            expected=session.version,
+            subject=session.user_id,
+            events=SESSION.decide(command, "open" if session.ended_at is None else "ended"),
+            kind="session_ended",
+            state=tables.SessionEndedState(context.time),
+        )
+        if not change.events:
+            return None
+        return (await self.log.append(new_command(CODEC, context, change))).position
+
+
+def _new(aggregate: UUID, subject: UUID, events: Sequence[Struct], kind: str, state: Struct) -> Change:
+    """What happens first to an aggregate."""
+    return Change(aggregate=aggregate, expected=0, subject=subject, events=events, kind=kind, state=state)
+
+
+async def _decided_again(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Attempt until no other command comes first; raises `VersionConflict` when that never ends."""
+    for _ in range(TRIES - 1):
+        with suppress(VersionConflict):
+            return await attempt()
+        await asyncio.sleep(uniform(0, 0.02))  # noqa: S311 - jitter, not a secret
+    return await attempt()

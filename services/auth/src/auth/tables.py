@@ -1,0 +1,168 @@
+"""The queries of `sql/`, one typed function each, and the state rows that the log's append writes."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+from msgspec import Struct
+
+from events.catalog.auth import Locale
+from events.sql import load
+
+SQL = load("auth")
+
+
+class ChallengeState(Struct, frozen=True, kw_only=True):
+    """State `challenge`: a code was asked for."""
+
+    email: str
+    code_mac: bytes
+    pepper: str
+    expires_at: datetime
+
+
+class ChallengeUsedState(Struct, frozen=True):
+    """State `challenge_used`: the right code came."""
+
+    used_at: datetime
+
+
+class AccountState(Struct, frozen=True):
+    """State `account`: its person registered."""
+
+    email: str
+    registered_at: datetime
+
+
+class SessionState(Struct, frozen=True, kw_only=True):
+    """State `session`: it began."""
+
+    user_id: UUID
+    refresh_hash: bytes
+    created_at: datetime
+    expires_at: datetime
+
+
+class SessionEndedState(Struct, frozen=True):
+    """State `session_ended`."""
+
+    ended_at: datetime
+
+
+class Guess(Struct, frozen=True, kw_only=True):
+    """A challenge with this guess counted in `guesses`."""
+
+    id: UUID
+    code_mac: bytes
+    pepper: str
+    expires_at: datetime
+    guesses: int
+    used_at: datetime | None
+
+
+class Account(Struct, frozen=True, kw_only=True):
+    """A row of `account`; version 0 is a reserved id."""
+
+    id: UUID
+    version: int
+    email: str
+    locale: Locale | None
+    timezone: str | None
+    roles: Sequence[str]
+    registered_at: datetime | None
+
+
+class Session(Struct, frozen=True, kw_only=True):
+    """A row of `session`; `generation` and `refresh_hash` are the living refresh token's."""
+
+    id: UUID
+    version: int
+    user_id: UUID
+    refresh_hash: bytes
+    generation: int
+    refreshed_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None
+
+
+class Streak(Struct, frozen=True, kw_only=True):
+    """How wrong guesses in a row are counted: under which key, `lock_after` how many, locked until when."""
+
+    key: bytes
+    lock_after: int
+    locked_until: datetime
+
+
+async def take(pool: asyncpg.Pool, allowances: Sequence[tuple[bytes, timedelta, int]], now: datetime) -> timedelta:
+    """Take one from each allowance (key, step, burst) or from none; how long to wait, zero when taken."""
+    keys, steps, bursts = zip(*allowances, strict=True)
+    wait: timedelta = await pool.fetchval(SQL.take, keys, steps, bursts, now)
+    return wait
+
+
+async def count_guess(
+    pool: asyncpg.Pool, challenge_id: UUID, email: str, now: datetime, *, guesses: int, streak: Streak
+) -> Guess | None:
+    """Count a guess, committed when this returns; None for a challenge that this address never had."""
+    row = await pool.fetchrow(
+        SQL.count_guess, challenge_id, email, streak.key, now, guesses, streak.lock_after, streak.locked_until
+    )
+    return Guess(**row) if row else None
+
+
+async def is_used(pool: asyncpg.Pool, challenge_id: UUID) -> bool:
+    """Whether a challenge was answered with its right code."""
+    return bool(await pool.fetchval(SQL.is_used, challenge_id))
+
+
+async def locked_until(pool: asyncpg.Pool, streak_key: bytes, now: datetime) -> datetime | None:
+    """Until when an address is locked, None for an open one."""
+    until: datetime | None = await pool.fetchval(SQL.locked_until, streak_key, now)
+    return until
+
+
+async def forgive(pool: asyncpg.Pool, streak_key: bytes, resend_key: bytes) -> None:
+    """End an address's streak of wrong guesses and its wait for the next code."""
+    await pool.execute(SQL.forgive, streak_key, resend_key)
+
+
+async def account_by_email(pool: asyncpg.Pool, email: str) -> Account | None:
+    """The account of an address, reserved or registered."""
+    row = await pool.fetchrow(SQL.account_by_email, email)
+    return Account(**row) if row else None
+
+
+async def reserve_account(pool: asyncpg.Pool, account_id: UUID, email: str) -> None:
+    """Fix the id of an address; nothing happens where it has one."""
+    await pool.execute(SQL.reserve_account, account_id, email)
+
+
+async def account_of_session(pool: asyncpg.Pool, session_id: UUID) -> Account | None:
+    """The account behind a session that has not ended."""
+    row = await pool.fetchrow(SQL.account_of_session, session_id)
+    return Account(**row) if row else None
+
+
+async def get_session(pool: asyncpg.Pool, session_id: UUID) -> Session | None:
+    """One session, also an ended one."""
+    row = await pool.fetchrow(SQL.get_session, session_id)
+    return Session(**row) if row else None
+
+
+async def rotate(
+    pool: asyncpg.Pool, parent: bytes, child: bytes, session_id: UUID, *, now: datetime, until: datetime
+) -> bool:
+    """Replace a session's living refresh token (by hashes), once; False where `parent` is not the living one."""
+    return await pool.fetchval(SQL.rotate, parent, child, session_id, now, until) is not None
+
+
+async def trim_otp(pool: asyncpg.Pool, limit: int) -> int:
+    """Drop old rows of feed OTP; how many."""
+    return int(await pool.fetchval(SQL.trim_otp, limit))
+
+
+async def drop_stale(pool: asyncpg.Pool, now: datetime, limit: int) -> int:
+    """Drop challenges, allowances and streaks that mean nothing any more; how many."""
+    queries = (SQL.drop_challenges, SQL.drop_allowances, SQL.drop_streaks)
+    return sum([int(await pool.fetchval(query, now, limit)) for query in queries])

@@ -1,0 +1,149 @@
+"""What people carry: access tokens (JWT), refresh tokens and device tokens (opaque, authenticated by a server key)."""
+
+import base64
+import binascii
+import hmac
+import secrets
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any, Final
+from uuid import UUID
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from msgspec import Struct
+
+from events.ids import uuid7
+from events.keys import Keys
+
+LIFETIME: Final = timedelta(minutes=10)
+_MAC: Final = 32
+
+
+class AccessTokens:
+    """Signs access tokens (RFC 9068, EdDSA by Ed25519) and publishes the keys that verify them (RFC 7517, RFC 8037)."""
+
+    def __init__(self, keys: Keys, *, issuer: str, audience: str) -> None:
+        self._keys = {kid: Ed25519PrivateKey.from_private_bytes(seed) for kid, seed in keys.by_id.items()}
+        self._current = keys.current
+        self._issuer = issuer
+        self._audience = audience
+
+    def sign(self, user_id: UUID, session_id: UUID, roles: Sequence[str], locale: str | None, now: datetime) -> str:
+        """A token that lives for `LIFETIME`."""
+        claims: dict[str, Any] = {
+            "iss": self._issuer,
+            "aud": self._audience,
+            "sub": str(user_id),
+            "sid": str(session_id),
+            "roles": list(roles),
+            "jti": str(uuid7()),
+            "iat": int(now.timestamp()),
+            "exp": int((now + LIFETIME).timestamp()),
+        }
+        if locale is not None:
+            claims["locale"] = locale
+        headers = {"typ": "at+jwt", "kid": self._current}
+        return jwt.encode(claims, self._keys[self._current], algorithm="EdDSA", headers=headers)
+
+    def jwks(self) -> dict[str, Any]:
+        """The key set that everybody may see."""
+        return {"keys": [_published(kid, key) for kid, key in self._keys.items()]}
+
+    async def find(self, kid: str) -> Ed25519PublicKey | None:
+        """The public key of an id, for this service's own guard."""
+        key = self._keys.get(kid)
+        return key.public_key() if key else None
+
+
+def _published(kid: str, key: Ed25519PrivateKey) -> dict[str, str]:
+    x = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return {"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": kid, "x": _text(x)}
+
+
+class RefreshToken(Struct, frozen=True):
+    """A refresh token of ours: which session, which generation of its family, the text that the person holds."""
+
+    session_id: UUID
+    generation: int
+    text: str
+
+    @property
+    def hash(self) -> bytes:
+        """What is kept of it."""
+        return sha256(self.text.encode()).digest()
+
+
+class RefreshTokens:
+    """Makes and recognises refresh tokens. A child follows from its parent and a server key, so a retry repeats it."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+
+    def first(self, session_id: UUID) -> RefreshToken:
+        """The head of a new family."""
+        return self._made(self._keys.current, session_id, 0, secrets.token_bytes(16))
+
+    def child(self, parent: RefreshToken) -> RefreshToken:
+        """What `parent` is exchanged for."""
+        return next(self.children(parent))
+
+    def children(self, parent: RefreshToken) -> Iterator[RefreshToken]:
+        """The child under each key, the current one first: a retry may come after a rotation of keys."""
+        for kid, key in self._keys.by_id.items():
+            nonce = hmac.digest(key, b"child\0" + parent.text.encode(), sha256)[:16]
+            yield self._made(kid, parent.session_id, parent.generation + 1, nonce)
+
+    def read(self, text: str) -> RefreshToken | None:
+        """The token, None for what this service never made."""
+        body = _open(self._keys, text, b"refresh\0")
+        if body is None or len(body) != 36:
+            return None
+        return RefreshToken(UUID(bytes=body[:16]), int.from_bytes(body[16:20], "big"), text)
+
+    def _made(self, kid: str, session_id: UUID, generation: int, nonce: bytes) -> RefreshToken:
+        body = session_id.bytes + generation.to_bytes(4, "big") + nonce
+        return RefreshToken(session_id, generation, _stamp(self._keys, kid, body, b"refresh\0"))
+
+
+class DeviceTokens:
+    """Says that a device once signed in to an address; lets it in while strangers' guesses lock the address."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+
+    def issue(self, email: str) -> str:
+        """A token for a device that just signed in."""
+        return _stamp(self._keys, self._keys.current, secrets.token_bytes(16), _device(email))
+
+    def knows(self, email: str, text: str | None) -> bool:
+        """Whether this token was issued for this address."""
+        return text is not None and _open(self._keys, text, _device(email)) is not None
+
+
+def _device(email: str) -> bytes:
+    return b"device\0" + email.encode() + b"\0"
+
+
+def _stamp(keys: Keys, kid: str, body: bytes, purpose: bytes) -> str:
+    return f"{kid}.{_text(body + hmac.digest(keys.by_id[kid], purpose + body, sha256))}"
+
+
+def _open(keys: Keys, text: str, purpose: bytes) -> bytes | None:
+    """The body of a stamped text, None where the stamp is not ours. The text must be exactly as it was made."""
+    kid, _, encoded = text.partition(".")
+    key = keys.by_id.get(kid)
+    try:
+        raw = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+    except (binascii.Error, ValueError):
+        return None
+    if key is None or len(raw) <= _MAC or _text(raw) != encoded:
+        return None
+    body, mac = raw[:-_MAC], raw[-_MAC:]
+    return body if hmac.compare_digest(hmac.digest(key, purpose + body, sha256), mac) else None
+
+
+def _text(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
