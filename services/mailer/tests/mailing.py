@@ -69,6 +69,11 @@ def settings(database: Database, server: Nats, **changes: Any) -> Settings:
     return Settings(**{**chosen, **changes})
 
 
+def smtp_settings(port: int, **changes: Any) -> dict[str, Any]:
+    """What a mailer needs to post to a mail server of this machine."""
+    return {"mail_transport": "smtp", "smtp_server": "127.0.0.1", "smtp_port": port, **changes}
+
+
 @dataclass
 class Auth:
     """Says what auth says, straight into the streams."""

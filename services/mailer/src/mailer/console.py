@@ -24,6 +24,9 @@ class Console:
         """Always ok."""
         return Check("console", "ok")
 
+    def close(self) -> None:
+        """Nothing to close."""
+
     async def send(self, mail: Mail, mark: Mark) -> None:
         """Print one letter after its `mark`."""
         await mark()

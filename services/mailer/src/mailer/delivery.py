@@ -19,7 +19,7 @@ from events.health import Check
 from events.log import append_last
 from events.work import Row, WorkTable, backoff
 from mailer.console import keep
-from mailer.domain import ATTEMPTS_MAX, Letter, Settled, failed, has_expired, sent, settled_as
+from mailer.domain import ATTEMPTS_MAX, Letter, Settled, failed, has_expired, may_go_again, sent, settled_as
 from mailer.letters import Letters, Mail
 from mailer.seals import Seals, Unreadable
 from mailer.smtp import Deferred, Mark, Refused, Unsure
@@ -43,6 +43,9 @@ class Transport(Protocol):
 
     async def send(self, mail: Mail, mark: Mark) -> None:
         """Post one letter."""
+
+    def close(self) -> None:
+        """Let go of what is kept open."""
 
 
 class ClaimLost(Exception):
@@ -81,7 +84,10 @@ class Delivery:
 
     async def run(self) -> None:
         """Post letters until cancelled."""
-        await self._table.run(self._post, judge=self._judge, expire=self._expire, workers=WORKERS)
+        try:
+            await self._table.run(self._post, judge=self._judge, expire=self._expire, workers=WORKERS)
+        finally:
+            self._transport.close()
 
     async def _post(self, row: Row) -> None:
         """One attempt at one letter."""
@@ -113,11 +119,16 @@ class Delivery:
                 raise ClaimLost
 
         mail = self._letters.write_code(letter, code, self._clock())
-        if has_expired(code.expires_at, self._clock()):
-            raise Expired
         await self._transport.send(mail, mark)
-        if self._mail_dir is not None:
+        self._keep(mail)
+
+    def _keep(self, mail: Mail) -> None:
+        if self._mail_dir is None:
+            return
+        try:
             keep(mail, self._mail_dir)
+        except OSError as error:
+            log.warning("no copy of a mail could be kept", folder=str(self._mail_dir), error=type(error).__name__)
 
     async def _succeed(self, row: Row) -> None:
         await self._settle(row, "sent", sent(letter_of(row), self._clock()))
@@ -136,10 +147,10 @@ class Delivery:
 
     async def _judge(self, row: Row) -> None:
         """Nobody knows whether the letter went: a code that still lives goes once more, under the same Message-ID."""
-        if has_expired(row["expires_at"], self._clock()) or not await resend(self._pool, row, "unknown"):
-            await self._fail(row, "unknown")
-        else:
+        if may_go_again(letter_of(row), self._clock()) and await resend(self._pool, row, "unknown"):
             self._table.wake()
+        else:
+            await self._fail(row, "unknown")
 
     async def _settle(self, row: Row, state: Settled, event: MailSent | MailFailed, reason: str | None = None) -> None:
         """Write the outcome and tell it, both or neither; until the database answers, with the same ids."""

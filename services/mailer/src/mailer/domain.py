@@ -48,6 +48,11 @@ def has_expired(expires_at: datetime | None, now: datetime) -> bool:
     return expires_at is not None and expires_at <= now
 
 
+def may_go_again(letter: Letter, now: datetime) -> bool:
+    """Whether a letter of unknown outcome is worth a second copy: a code that still lives, nothing else."""
+    return letter.kind == "code" and not has_expired(letter.expires_at, now)
+
+
 def sent(letter: Letter, now: datetime) -> MailSent:
     """The mail server took the letter at `now`."""
     waited = max(0, round((now - letter.happened_at).total_seconds() * 1000))

@@ -26,8 +26,8 @@ from mailer.consumers import hears
 from mailer.delivery import FEED, Delivery
 from mailer.letters import Letters
 from mailer.seals import Seals
-from mailer.settings import Settings
-from mailer.smtp import Server, Smtp
+from mailer.settings import IMPLICIT_TLS_PORT, Settings
+from mailer.smtp import Security, Server, Smtp
 
 NAME = "mailer"
 
@@ -61,7 +61,7 @@ def worker_tasks(settings: Settings, pool: asyncpg.Pool, health: Health) -> list
         pool=pool,
         table=table,
         codec=codec,
-        seals=Seals.from_text(settings.mailer_private_keys),
+        seals=Seals(settings.keys),
         letters=Letters(settings.product_name, settings.sender),
         transport=transport,
         clock=clock,
@@ -77,8 +77,14 @@ def _mail_server(settings: Settings) -> Server:
         host=settings.smtp_server,
         port=settings.smtp_port,
         greeting=settings.sender.rpartition("@")[2],
-        starttls=settings.smtp_starttls,
+        security=_security(settings),
         username=settings.smtp_username,
         password=settings.smtp_password,
         ca_file=settings.smtp_ca_file,
     )
+
+
+def _security(settings: Settings) -> Security:
+    if settings.smtp_port == IMPLICIT_TLS_PORT:
+        return "tls"
+    return "starttls" if settings.smtp_starttls else "none"

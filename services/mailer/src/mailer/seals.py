@@ -1,16 +1,15 @@
 """Opens what was sealed for the mailer: libsodium sealed boxes (X25519, XSalsa20-Poly1305), `<key id>.<base64url>`."""
 
 import base64
-import binascii
-from collections.abc import Mapping
 from datetime import datetime
 from email.errors import HeaderParseError
 from email.headerregistry import Address
-from typing import Self
 
 import msgspec
 from nacl.exceptions import CryptoError
 from nacl.public import PrivateKey, SealedBox
+
+from events.keys import Keys
 
 
 class Unreadable(Exception):
@@ -28,17 +27,8 @@ class Code(msgspec.Struct, frozen=True):
 class Seals:
     """The mailer's private keys by key id."""
 
-    def __init__(self, keys: Mapping[str, bytes]) -> None:
-        self._boxes = {kid: SealedBox(PrivateKey(key)) for kid, key in keys.items()}
-
-    @classmethod
-    def from_text(cls, text: str) -> Self:
-        """Keys as settings hold them, `kid:base64url` separated by commas; raises `ValueError`."""
-        pairs = [part.strip().partition(":") for part in text.split(",")]
-        keys = {kid: _decoded(key) for kid, _, key in pairs}
-        if not all(kid and len(key) == PrivateKey.SIZE for kid, key in keys.items()):
-            raise ValueError("a key is `kid:` and 32 bytes as base64url")
-        return cls(keys)
+    def __init__(self, keys: Keys) -> None:
+        self._boxes = {kid: SealedBox(PrivateKey(key)) for kid, key in keys.by_id.items()}
 
     def open_code(self, sealed: str) -> Code:
         """What a code's seal holds; raises `Unreadable`, which never quotes it."""
@@ -55,7 +45,5 @@ class Seals:
 
 
 def _decoded(text: str) -> bytes:
-    try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except binascii.Error:
-        raise ValueError("no base64url") from None
+    """The bytes of base64url without padding; raises `ValueError`."""
+    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)

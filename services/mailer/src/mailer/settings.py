@@ -1,11 +1,17 @@
 """What this service reads from its environment."""
 
 from collections.abc import Iterator
-from typing import Literal
+from email.errors import HeaderParseError
+from email.headerregistry import Address
+from pathlib import Path
+from typing import Final, Literal
 
 from msgspec import Struct
 
-from mailer.seals import Seals
+from events.keys import Keys, read_keys
+
+KEY_SIZE: Final = 32
+IMPLICIT_TLS_PORT: Final = 465
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -65,11 +71,20 @@ class Settings(Struct, frozen=True, kw_only=True):
         """The address that letters come from."""
         return self.from_email or "noreply@todo.localhost"
 
+    @property
+    def keys(self) -> Keys:
+        """The keys that open seals."""
+        return read_keys(self.mailer_private_keys, size=KEY_SIZE)
+
     def _wrong(self) -> Iterator[str]:
         try:
-            Seals.from_text(self.mailer_private_keys)
+            _ = self.keys
         except ValueError as error:
-            yield f"MAILER_PRIVATE_KEYS: {error}"
+            yield f"MAILER_PRIVATE_KEYS {error}"
+        try:
+            Address(self.product_name, addr_spec=self.sender)
+        except (ValueError, HeaderParseError, IndexError):
+            yield "FROM_EMAIL and PRODUCT_NAME must make a sender, an address and one line"
         if self.transport == "console" and not self.is_development:
             yield "MAIL_TRANSPORT: console prints codes and is for development alone; use smtp"
         if not self.from_email and not self.is_development:
@@ -78,5 +93,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     def _wrong_smtp(self) -> Iterator[str]:
         if self.transport == "smtp" and not self.smtp_server:
             yield "SMTP_SERVER is required for MAIL_TRANSPORT=smtp"
-        if self.smtp_username and not self.smtp_starttls and self.smtp_port != 465:
+        if self.smtp_username and not (self.smtp_starttls or self.smtp_port == IMPLICIT_TLS_PORT):
             yield "SMTP_STARTTLS: credentials never go over clear text; leave it on, or SMTP_USERNAME empty"
+        if self.smtp_ca_file and not Path(self.smtp_ca_file).is_file():
+            yield "SMTP_CA_FILE is no file"

@@ -8,7 +8,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import aiosmtplib
 import msgspec
@@ -19,12 +19,13 @@ from mailer.letters import Mail
 
 PREPARE: Final = 10.0
 TRANSFER: Final = 15.0
-IMPLICIT_TLS_PORT: Final = 465
 
 log = structlog.get_logger(__name__)
 
 Mark: TypeAlias = Callable[[], Awaitable[None]]
 """Commits the point of no return; raises when the letter must not go."""
+
+Security: TypeAlias = Literal["starttls", "tls", "none"]
 
 _TROUBLE = (aiosmtplib.SMTPException, OSError, TimeoutError)
 
@@ -46,12 +47,15 @@ class Unsure(SmtpError):
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
-    """A mail server; `username` empty: no AUTH. `greeting` is the name that we give ourselves in EHLO."""
+    """A mail server; `username` empty: no AUTH. `greeting` is the name that we give ourselves in EHLO.
+
+    AUTH is never spoken without TLS: where `security` is none, `username` is empty.
+    """
 
     host: str
     port: int
     greeting: str
-    starttls: bool = True
+    security: Security = "starttls"
     username: str = ""
     password: str = ""
     ca_file: str = ""
@@ -63,6 +67,8 @@ class Smtp:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._idle: list[aiosmtplib.SMTP] = []
+        if server.username and server.security == "none":
+            raise ValueError("credentials never go over clear text")
         self._tls = ssl.create_default_context(cafile=server.ca_file or None)
         self._state = Check("smtp", "ok")
 
@@ -119,8 +125,8 @@ class Smtp:
             hostname=server.host,
             port=server.port,
             local_hostname=server.greeting,
-            use_tls=server.port == IMPLICIT_TLS_PORT,
-            start_tls=server.starttls and server.port != IMPLICIT_TLS_PORT,
+            use_tls=server.security == "tls",
+            start_tls=server.security == "starttls",
             tls_context=self._tls,
             username=server.username or None,
             password=server.password or None,

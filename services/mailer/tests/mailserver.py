@@ -1,0 +1,181 @@
+"""A real mail server for tests, with STARTTLS and AUTH, that keeps what it is given and can be told to misbehave."""
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+USERNAME, PASSWORD = "mailer", "a password of many words"
+
+Reply = str | Callable[[SMTP], Awaitable[str]]
+"""What the server answers, or something it does first."""
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """A certificate for 127.0.0.1, and the authority that signed it (paths of PEM files)."""
+
+    authority: Path
+    server: Path
+    key: Path
+
+    def context(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.server, self.key)
+        return context
+
+
+def make_certificates(folder: Path) -> Certificates:
+    authority_key, server_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    authority = _name("Test authority")
+    own = _certificate(authority, authority, authority_key.public_key(), is_authority=True)
+    server = _certificate(_name("127.0.0.1"), authority, server_key.public_key(), is_authority=False)
+    made = Certificates(folder / "authority.pem", folder / "server.pem", folder / "key.pem")
+    made.authority.write_bytes(_pem(own.sign(authority_key, hashes.SHA256())))
+    made.server.write_bytes(_pem(server.sign(authority_key, hashes.SHA256())))
+    made.key.write_bytes(
+        server_key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return made
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def _certificate(subject: x509.Name, issuer: x509.Name, key: Any, *, is_authority: bool) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+    )
+
+
+def _pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+@dataclass
+class MailServer:
+    """`rcpt` and `data` hold what is answered next; when they are empty, 250. `mails` is all that came before a dot."""
+
+    port: int
+    mails: list[EmailMessage] = field(default_factory=list)
+    rcpt: deque[Reply] = field(default_factory=deque)
+    data: deque[Reply] = field(default_factory=deque)
+    greeted: int = 0
+    logins: list[tuple[str, str]] = field(default_factory=list)
+    envelopes: list[tuple[str, list[str]]] = field(default_factory=list)
+    encrypted: list[bool] = field(default_factory=list)
+    connections: list[SMTP] = field(default_factory=list)
+
+    async def handle_EHLO(  # noqa: N802 - the library's name
+        self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        session.host_name = hostname
+        self.greeted += 1
+        return responses
+
+    async def handle_RCPT(  # noqa: N802 - the library's name
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        reply = await self._next(self.rcpt, server)
+        if reply.startswith("250"):
+            envelope.rcpt_tos.append(address)
+        return reply
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - as above
+        self.mails.append(message_from_bytes(envelope.content, policy=default))
+        self.envelopes.append((envelope.mail_from, list(envelope.rcpt_tos)))
+        self.encrypted.append(session.ssl is not None)
+        return await self._next(self.data, server)
+
+    async def _next(self, replies: deque[Reply], server: SMTP) -> str:
+        reply = replies.popleft() if replies else "250 OK"
+        return reply if isinstance(reply, str) else await reply(server)
+
+    def authenticate(self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:
+        given = (data.login.decode(), data.password.decode())
+        self.logins.append(given)
+        return AuthResult(success=given == (USERNAME, PASSWORD), handled=False)
+
+
+async def hang(server: SMTP) -> str:
+    """Never answer."""
+    await asyncio.Event().wait()
+    return ""
+
+
+async def drop(server: SMTP) -> str:
+    """End the connection instead of answering."""
+    server.transport.abort()
+    return "250 nobody hears this"
+
+
+@asynccontextmanager
+async def mail_server(
+    port: int, certificates: Certificates | None = None, *, auth: bool = False
+) -> AsyncIterator[MailServer]:
+    mails = MailServer(port)
+    async with serving(mails, certificates, auth=auth):
+        yield mails
+
+
+@asynccontextmanager
+async def serving(
+    mails: MailServer, certificates: Certificates | None = None, *, auth: bool = False
+) -> AsyncIterator[None]:
+    """Listen on the server's port while the body runs."""
+    loop = asyncio.get_running_loop()
+
+    def connect() -> SMTP:
+        connection = SMTP(
+            mails,
+            hostname="mail.test",
+            loop=loop,
+            tls_context=certificates and certificates.context(),
+            require_starttls=certificates is not None,
+            auth_required=auth,
+            authenticator=mails.authenticate if auth else None,
+        )
+        mails.connections.append(connection)
+        return connection
+
+    server = await loop.create_server(connect, "127.0.0.1", mails.port)
+    try:
+        yield
+    finally:
+        server.close()
+        for connection in mails.connections:
+            if connection.transport is not None:
+                connection.transport.abort()
+            if connection._handler_coroutine is not None:
+                connection._handler_coroutine.cancel()
+        handlers = [each._handler_coroutine for each in mails.connections if each._handler_coroutine]
+        if handlers:
+            await asyncio.wait(handlers, timeout=5)
+        mails.connections.clear()
