@@ -22,6 +22,7 @@ from events.telemetry import WORK_AGE, WORK_DONE, WORK_ROWS
 SQL = load("events")
 LEASE = 60.0
 POLL = 1.0
+DRAIN = 5.0
 BACKOFF_FIRST = 1.0
 BACKOFF_MAX = 300.0
 
@@ -96,7 +97,8 @@ class WorkTable:
     async def run(self, act: Act, *, judge: Act, expire: Act, workers: int = 4) -> None:
         """Work until cancelled: `act` on claimed rows, `judge` on doubtful ones, `expire` on overdue ones.
 
-        Each settles its row itself. An exception is logged and leaves the row to its lease.
+        Each settles its row itself. An exception is logged and leaves the row to its lease. What is under way when the
+        cancel comes has five seconds to end.
         """
         async with asyncio.TaskGroup() as group:
             group.create_task(self._sweep(judge, expire))
@@ -133,6 +135,17 @@ class WorkTable:
             await asyncio.sleep(POLL)
 
     async def _attempt(self, act: Act, row: Row) -> None:
+        """Act on a row; cancelled, let that end first: cut off past its mark, nobody would know what it did."""
+        acting = asyncio.create_task(self._act(act, row))
+        try:
+            await asyncio.shield(acting)
+        except asyncio.CancelledError:
+            await asyncio.wait([acting], timeout=DRAIN)
+            acting.cancel()
+            await asyncio.wait([acting])
+            raise
+
+    async def _act(self, act: Act, row: Row) -> None:
         # Under half the lease: when this ends, the claim is still ours.
         try:
             async with asyncio.timeout(self._lease / 2):
