@@ -16,7 +16,7 @@ import msgspec
 import nats as nats_py
 from nacl.public import PrivateKey, SealedBox
 
-from events.catalog.auth import OtpRequested, UserRegistered
+from events.catalog.auth import Locale, OtpRequested, UserRegistered
 from events.catalog.feeds import FEEDS
 from events.catalog.mailer import MailFailed, MailSent
 from events.catalog.types import TYPES
@@ -46,11 +46,12 @@ def seal(content: Any, key: PrivateKey = KEY, kid: str = "k1") -> str:
 
 
 def asked(
-    code: str = "519834", *, recipient: str = RECIPIENT, locale: str | None = None, lives: float = 300.0
+    code: str = "519834", *, locale: Locale | None = None, lives: float = 300.0, sealed: str | None = None
 ) -> OtpRequested:
     """A request for a code that lives for some seconds."""
     expires_at = datetime.now(UTC) + timedelta(seconds=lives)
-    sealed = seal({"recipient": recipient, "code": code, "expires_at": expires_at})
+    if sealed is None:
+        sealed = seal({"recipient": RECIPIENT, "code": code, "expires_at": expires_at, "locale": locale})
     return OtpRequested(challenge_id=uuid7(), sealed=sealed, locale=locale, expires_at=expires_at)
 
 
@@ -115,21 +116,33 @@ class Post:
     async def letter(self, cause: Envelope) -> asyncpg.Record | None:
         return await self.owner.fetchrow("select * from letter where cause = $1", cause.id)
 
-    async def settled(self, cause: Envelope, state: str, *, within: float = 10.0) -> asyncpg.Record:
-        """The letter of an event once it is settled, which must be in this state."""
+    async def settled(self, cause: Envelope, state: str = "", *, within: float = 10.0) -> asyncpg.Record:
+        """The letter of an event once it is settled: in this state, if one is given, and without its seal."""
 
         async def done() -> asyncpg.Record | None:
             row = await self.letter(cause)
             return row if row is not None and row["settled_at"] is not None else None
 
         row = await until(done, within=within)
-        assert (row["state"], row["sealed"]) == (state, None), (row["state"], row["reason"])
+        assert row["state"] == (state or row["state"]), row["reason"]
+        assert row["sealed"] is None
         return row
 
     async def said(self) -> list[MailSent | MailFailed]:
         """What mailer's own log holds."""
         rows = await self.owner.fetch("select type, data from events.log order by seq")
         return [CODEC.decode(row["type"], row["data"]) for row in rows]
+
+    async def cut_connections(self) -> None:
+        """End every connection of mailers to their database."""
+        admin = await asyncpg.connect(self.database.admin_url)
+        try:
+            await admin.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity "
+                "where datname = current_database() and usename = 'mailer'"
+            )
+        finally:
+            await admin.close()
 
     @asynccontextmanager
     async def mailer(self, **changes: Any) -> AsyncIterator[Health]:

@@ -92,6 +92,7 @@ class MailServer:
     envelopes: list[tuple[str, list[str]]] = field(default_factory=list)
     encrypted: list[bool] = field(default_factory=list)
     connections: list[SMTP] = field(default_factory=list)
+    hanging: bool = False
 
     async def handle_EHLO(  # noqa: N802 - the library's name
         self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
@@ -126,6 +127,7 @@ class MailServer:
 
 async def hang(server: SMTP) -> str:
     """Never answer."""
+    server.event_handler.hanging = True
     await asyncio.Event().wait()
     return ""
 

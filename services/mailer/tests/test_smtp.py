@@ -1,5 +1,6 @@
 """A letter is posted to a mail server, whatever the server does."""
 
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -62,6 +63,15 @@ async def test_hearing_the_log_again_sends_nothing(post: Post, server: MailServe
         assert await post.owner.fetchval("select count(*) from letter") == 2
     assert len(server.mails) == 2
     assert len(await post.said()) == 2
+
+
+async def test_a_letter_does_not_wait_for_the_next_poll(post: Post, server: MailServer, by_smtp: dict[str, Any]):
+    async with post.mailer(**by_smtp):
+        await post.settled(await post.auth.say(asked()), "sent")
+        started = time.monotonic()
+        for _ in range(10):
+            await post.settled(await post.auth.say(asked()), "sent")
+    assert time.monotonic() - started < 3
 
 
 async def test_two_mailers_send_each_letter_once(post: Post, server: MailServer, by_smtp: dict[str, Any]):

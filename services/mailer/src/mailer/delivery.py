@@ -17,6 +17,7 @@ from events.codec import Codec
 from events.command import Change, Command, Context, new_command
 from events.health import Check
 from events.log import append_last
+from events.postgres import AWAY
 from events.work import Row, WorkTable, backoff
 from mailer.console import keep
 from mailer.domain import ATTEMPTS_MAX, Letter, Settled, failed, has_expired, may_go_again, sent, settled_as
@@ -31,8 +32,6 @@ WORKERS: Final = 4
 PAUSE_MAX: Final = 10.0
 
 log = structlog.get_logger(__name__)
-
-_AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 class Transport(Protocol):
@@ -158,7 +157,7 @@ class Delivery:
         while True:
             try:
                 await self._settle_once(row, state, command, reason)
-            except _AWAY as error:
+            except AWAY as error:
                 log.warning("the outcome will be written again", letter=str(row["id"]), error=type(error).__name__)
                 await asyncio.sleep(0.5)
             else:

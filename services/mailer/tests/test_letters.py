@@ -1,0 +1,97 @@
+"""What people read, and what a letter is."""
+
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes
+from email.policy import default
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from events.catalog.mailer import MailFailed, MailSent
+from mailer.domain import Letter, failed, has_expired, letter_id, may_go_again, message_id, sent, settled_as
+from mailer.letters import Letters
+from mailer.seals import Code
+
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+CAUSE = UUID("018f0000-0000-7000-8000-000000000001")
+SENDER = "noreply@todo.example"
+
+
+def letter(**changes: Any) -> Letter:
+    id_ = letter_id(CAUSE, "code")
+    fields: dict[str, Any] = {
+        "id": id_,
+        "kind": "code",
+        "cause": CAUSE,
+        "subject": CAUSE,
+        "correlation_id": "",
+        "traceparent": "",
+        "happened_at": NOW,
+        "expires_at": NOW + timedelta(minutes=5),
+        "locale": "ko",
+        "message_id": message_id(id_, SENDER),
+        "sealed": "",
+    }
+    return Letter(**{**fields, **changes})
+
+
+def test_an_event_has_one_letter_of_a_kind_however_often_it_is_heard():
+    assert letter_id(CAUSE, "code") == letter_id(CAUSE, "code")
+    assert letter_id(CAUSE, "code") != letter_id(CAUSE, "welcome")
+
+
+def test_the_message_id_is_made_of_the_letter_and_the_sender_s_domain():
+    assert message_id(CAUSE, SENDER) == f"<{CAUSE}@todo.example>"
+
+
+def test_a_letter_may_be_sent_until_its_last_moment_and_not_in_it():
+    assert not has_expired(NOW + timedelta(microseconds=1), NOW)
+    assert has_expired(NOW, NOW)
+    assert not has_expired(None, NOW)
+
+
+def test_only_a_code_that_lives_is_worth_a_second_copy():
+    assert may_go_again(letter(), NOW)
+    assert not may_go_again(letter(), NOW + timedelta(minutes=5))
+    assert not may_go_again(letter(kind="welcome", expires_at=None), NOW)
+
+
+def test_a_letter_says_how_long_it_waited_and_how_it_ended():
+    told = {"letter_id": letter().id, "kind": "code", "cause": CAUSE}
+    assert sent(letter(), NOW + timedelta(seconds=1.5)) == MailSent(**told, waited_ms=1500)
+    assert sent(letter(), NOW - timedelta(seconds=1)) == MailSent(**told, waited_ms=0)
+    assert failed(letter(), "expired") == MailFailed(**told, reason="expired")
+    assert [settled_as(reason) for reason in ("refused", "unreadable", "gave_up", "expired", "unknown")] == [
+        "failed",
+        "failed",
+        "failed",
+        "expired",
+        "unknown",
+    ]
+
+
+@pytest.mark.parametrize(("late", "minutes"), [(0, "5분"), (0.2, "5분"), (-0.2, "5분"), (125, "3분"), (299, "1분")])
+def test_a_late_code_says_the_minutes_that_it_still_lives(late: float, minutes: str):
+    mail = write(letter(), now=NOW + timedelta(seconds=late))
+    assert f"이 코드는 {minutes} 후에 만료됩니다" in mail.text
+
+
+def test_a_letter_is_plain_ascii_on_the_wire_and_the_same_at_each_attempt():
+    first, second = write(letter()), write(letter())
+    assert first.content == second.content
+    assert first.content.isascii()
+    assert all(len(line) <= 998 for line in first.content.split(b"\r\n"))
+
+
+def test_the_product_s_name_is_escaped_in_html_and_in_html_alone():
+    mail = write(letter(locale="en"), product="Tom & <b>Jerry</b>")
+    message = message_from_bytes(mail.content, policy=default)
+    assert mail.subject == "🔐 Your OTP Code - Tom & <b>Jerry</b>" == message["Subject"]
+    assert "Tom & <b>Jerry</b> Team" in mail.text
+    assert "Tom &amp; &lt;b&gt;Jerry&lt;/b&gt; Team" in message.get_body(("html",)).get_content()
+
+
+def write(to_write: Letter, *, product: str = "Todo API", now: datetime = NOW) -> Any:
+    code = Code("person@example.com", "519834", NOW + timedelta(minutes=5))
+    return Letters(product, SENDER).write_code(to_write, code, now)
