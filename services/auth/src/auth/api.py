@@ -17,7 +17,7 @@ from api.guard import signed_in
 from api.messages import Message, Text
 from api.problems import INVALID, UNAUTHENTICATED, FieldError, Kind, Problem
 from api.requests import Request, context_of
-from auth.limits import Network, address_of, network_of
+from auth.limits import address_of
 from auth.signin import Auth
 from auth.tables import Account, account_of_session
 from auth.tokens import LIFETIME
@@ -124,7 +124,6 @@ class Door:
     auth: Auth
     now: Clock
     issuer: str
-    trusted_proxies: Sequence[Network]
     shows_codes: bool
 
 
@@ -227,7 +226,7 @@ def _address(text: str) -> str:
 def _network(request: Request, door: Door) -> str:
     client = request.scope["client"]
     forwarded_for = ",".join(request.headers.getall("x-forwarded-for", []))
-    return network_of(client[0] if client else "", forwarded_for, door.trusted_proxies)
+    return door.auth.limiter.network_of(client[0] if client else "", forwarded_for)
 
 
 async def _refuse_locked(door: Door, email: str, device_token: str | None) -> None:

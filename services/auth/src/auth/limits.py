@@ -49,7 +49,8 @@ class Rule(Struct, frozen=True):
 class Limits(Struct, frozen=True, kw_only=True):
     """The rules: for codes by address (`resend` is the wait between two) and by client network; for guesses.
 
-    A code dies of `guesses` wrong ones; `lock_after` in a row lock an address for unknown devices for `lock_for`.
+    A network is what `trusted_proxies` saw. A code dies of `guesses` wrong ones; `lock_after` wrong ones in a row lock
+    an address for unknown devices for `lock_for`.
     """
 
     resend: Rule
@@ -60,6 +61,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     guesses: int
     lock_after: int
     lock_for: timedelta
+    trusted_proxies: Sequence[Network]
 
 
 class Limiter:
@@ -69,6 +71,10 @@ class Limiter:
         self._pool = pool
         self._limits = limits
         self._blind = peppers.blind
+
+    def network_of(self, peer: str, forwarded_for: str) -> str:
+        """Whom to count a request for: see `network_of`."""
+        return network_of(peer, forwarded_for, self._limits.trusted_proxies)
 
     async def ask(self, email: str, network: str, now: datetime) -> None:
         """Count a request for a code; raises `Problem` (429) where it comes too early."""

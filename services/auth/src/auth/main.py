@@ -13,7 +13,7 @@ from auth.api import ROUTES, Door
 from auth.limits import Limiter
 from auth.retention import Retention
 from auth.seals import Peppers
-from auth.settings import KEY_SIZE, Settings, networks
+from auth.settings import KEY_SIZE, Settings
 from auth.signin import Auth, Policy
 from auth.tokens import AccessTokens, DeviceTokens, RefreshTokens
 from events.broker import Broker
@@ -77,7 +77,7 @@ def assemble(settings: Settings, pool: asyncpg.Pool, clock: Clock, *, otp_log: L
         refresh=RefreshTokens(_keys(settings.refresh_keys)),
         devices=DeviceTokens(_keys(settings.device_keys)),
     )
-    return Door(auth, clock, settings.issuer, networks(settings.trusted_proxies), settings.is_development)
+    return Door(auth, clock, settings.issuer, settings.is_development)
 
 
 def _policy(settings: Settings) -> Policy:

@@ -68,7 +68,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         """Raise `ValueError` naming every malformed list."""
         keys = ("signing_keys", "refresh_keys", "otp_peppers", "device_keys", "mailer_public_keys")
         checks: list[tuple[str, Callable[[str], Any]]] = [(name, _keys) for name in keys]
-        wrong = [_fault(name, check, getattr(self, name)) for name, check in (*checks, ("trusted_proxies", networks))]
+        wrong = [_fault(name, check, getattr(self, name)) for name, check in (*checks, ("trusted_proxies", _networks))]
         if any(wrong):
             raise ValueError("; ".join(fault for fault in wrong if fault))
 
@@ -90,6 +90,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             guesses=self.otp_guesses,
             lock_after=self.lock_after,
             lock_for=timedelta(minutes=self.lock_minutes),
+            trusted_proxies=_networks(self.trusted_proxies),
         )
 
     def _limit(self, value: int | None, production: int) -> int:
@@ -98,7 +99,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         return 0 if self.is_development else production
 
 
-def networks(text: str) -> tuple[Network, ...]:
+def _networks(text: str) -> tuple[Network, ...]:
     """Networks separated by commas; raises `ValueError`."""
     return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
 
