@@ -48,6 +48,19 @@ async def test_a_request_in_flight_is_answered_while_new_ones_are_refused() -> N
     assert server.cancelled()
 
 
+async def test_a_request_on_a_connection_kept_open_is_answered_and_closes_it() -> None:
+    gate = Gate()
+    gate.open.set()
+    server = gate.serving(drain=5)
+    async with httpx.AsyncClient(base_url=gate.url, timeout=5) as client, asyncio.timeout(10):
+        assert "connection" not in (await client.get("/slow")).headers
+        server.cancel()
+        await _refused(gate.url)
+        answer = await client.get("/slow")
+        assert (answer.status_code, answer.headers["connection"]) == (200, "close")
+        await asyncio.wait([server])
+
+
 async def test_a_request_that_does_not_end_cannot_hold_the_process() -> None:
     gate = Gate()
     server = gate.serving(drain=1)

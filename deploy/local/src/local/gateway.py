@@ -44,7 +44,7 @@ _SERVICE = """\
 			lb_try_interval 50ms
 			transport http {{
 				dial_timeout 1s
-				keepalive 3s
+				keepalive 1s
 			}}
 		}}
 	}}

@@ -3,10 +3,13 @@
 import asyncio
 import socket
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import uvicorn
+
+IDLE = 1.5
+"""Longer than the gateway keeps an idle connection: it closes those itself, so no request meets a closed one."""
 
 
 class AddressTaken(Exception):
@@ -30,7 +33,10 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 async def serve(app: Any, listener: socket.socket, *, drain: float = 5.0) -> None:
-    """Serve until cancelled; then stop accepting, let requests in flight end for `drain` seconds, and return."""
+    """Serve until cancelled; then stop accepting, let requests in flight end for `drain` seconds, and return.
+
+    Connections that are kept open stay so for `IDLE` seconds at most, each closed with its next answer.
+    """
     config = uvicorn.Config(
         app,
         http="httptools",
@@ -49,6 +55,22 @@ async def serve(app: Any, listener: socket.socket, *, drain: float = 5.0) -> Non
     try:
         await asyncio.shield(running)
     except asyncio.CancelledError:
+        await _empty(server)
         server.should_exit = True
         await running
         raise
+
+
+async def _empty(server: uvicorn.Server) -> None:
+    """Accept nobody, and see those out who are inside.
+
+    A request that was already on its way to a connection closed at once would be lost.
+    """
+    for listening in server.servers:
+        listening.close()
+    for headers in (server.config.encoded_headers, server.server_state.default_headers):
+        headers.append((b"connection", b"close"))
+    with suppress(TimeoutError):
+        async with asyncio.timeout(IDLE):
+            while server.server_state.connections:  # noqa: ASYNC110 - uvicorn tells nobody when one ends
+                await asyncio.sleep(0.02)
