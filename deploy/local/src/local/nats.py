@@ -69,7 +69,7 @@ class Nats:
     def stop(self) -> None:
         """Stop cleanly."""
         if self.child:
-            self.child.stop(within=5)
+            self.child.stop(within=2)
 
     def kill(self) -> None:
         """SIGKILL the server."""

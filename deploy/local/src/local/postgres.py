@@ -58,7 +58,7 @@ class Postgres(Cluster):
     def stop(self) -> None:
         """Stop cleanly: connections are ended, data is flushed."""
         if self.child:
-            self.child.stop(by=signal.SIGINT, within=5)
+            self.child.stop(by=signal.SIGINT, within=2)
 
     def kill(self) -> None:
         """SIGKILL the whole cluster."""
