@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import os
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -201,6 +202,7 @@ async def service(post: Post, folder: Path, *, port: int = 0, **environment: str
         "MAIL_DIR": str(folder / "mails"),
         "PORT": str(port),
         "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPATH": os.pathsep.join(sys.path),  # the code under test, wherever it was imported from
         **environment,
     }
     with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
