@@ -13,6 +13,10 @@ default:
 up:
     @exec "{{ python }}" -m local up
 
+# Walk the whole path with times, in a stack of its own unless one is up
+demo:
+    @exec "{{ python }}" -m local demo
+
 # Open a service's database as its owner, e.g. `./run psql todos`
 [positional-arguments]
 psql *ARGUMENTS:

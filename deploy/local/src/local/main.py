@@ -1,4 +1,4 @@
-"""The commands of the local stack: `up` runs it, `psql` opens a database of it."""
+"""The commands of the local stack: `up` runs it, `demo` walks through it, `psql` opens a database of it."""
 
 import argparse
 import os
@@ -12,6 +12,7 @@ import msgspec
 from local.child import StartError
 from local.cluster import connection_environment, psql_program
 from local.console import say
+from local.demo import demo
 from local.folders import lock
 from local.layout import SERVICES, layout
 from local.supervisor import Supervisor, greet
@@ -22,11 +23,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="local", description="The local stack")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="run everything until Ctrl-C")
+    commands.add_parser("demo", help="walk the whole path, in a stack of its own unless one is up")
     psql = commands.add_parser("psql", help="open a service's database as its owner")
     psql.add_argument("service", choices=SERVICES)
     arguments, rest = parser.parse_known_args()
     try:
-        up() if arguments.command == "up" else open_psql(arguments.service, rest)
+        match arguments.command:
+            case "up":
+                up()
+            case "demo":
+                demo(layout())
+            case _:
+                open_psql(arguments.service, rest)
     except StartError as error:
         say(f"local: {error}")
         sys.exit(1)

@@ -1,0 +1,73 @@
+"""A stack seen from outside, as its users see it: for the demonstration and for the whole-system tests."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from typing import IO, Any, cast
+
+import msgspec
+
+from local.child import Child, StartError
+from local.layout import Layout
+from local.parts import status
+
+_READY = b"ready "
+_STOPS_WITHIN = 20.0
+
+
+class Stack:
+    """A stack at its ports, whoever started it; `start` and `stop` are for one of our own."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.gateway = layout.gateway
+        self.child: Child | None = None
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the gateway answers and the stack has told its URLs."""
+        return self.layout.stack_file.exists() and status(self.layout.port_base, "/") != 0
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """URLs, passwords, folders and process ids; the ids change when a part is started again."""
+        return cast("dict[str, Any]", msgspec.json.decode(self.layout.stack_file.read_bytes()))
+
+    def mails_to(self, address: str) -> list[EmailMessage]:
+        """Every mail to an address that the stack has kept, oldest first."""
+        files = sorted(self.layout.mails.glob("*.eml"), key=lambda file: file.stat().st_mtime_ns)
+        mails = (message_from_bytes(file.read_bytes(), policy=default) for file in files)
+        return [mail for mail in mails if mail["To"] == address]
+
+    def start(self, environment: Mapping[str, str], show: Callable[[bytes], object]) -> None:
+        """Start it and wait until it is ready; `show` gets what it prints later (letters). Raises StartError."""
+        with tempfile.TemporaryFile() as errors:
+            self.child = Child(
+                [sys.executable, "-m", "local", "up"],
+                output=errors,
+                stdout=subprocess.PIPE,
+                death=signal.SIGTERM,
+                env={**os.environ, **environment, "PORT_BASE": str(self.layout.port_base)},
+            )
+            output = cast("IO[bytes]", self.child.process.stdout)
+            if not any(line.startswith(_READY) for line in output):
+                errors.seek(0)
+                raise StartError(errors.read().decode(errors="replace")[-2000:])
+        threading.Thread(target=_pass_on, args=(output, show), daemon=True).start()
+
+    def stop(self) -> None:
+        """Stop what `start` started."""
+        if self.child is not None:
+            self.child.stop(within=_STOPS_WITHIN)
+
+
+def _pass_on(output: IO[bytes], show: Callable[[bytes], object]) -> None:
+    for line in output:
+        show(line)
