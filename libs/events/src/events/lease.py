@@ -59,11 +59,12 @@ class Lease:
         """End the lease early, so that a standby takes over at once; drops the connection."""
         if self._connection is None:
             return
-        with suppress(*AWAY):
-            async with asyncio.timeout(TIMEOUT):
-                # A renewal that was cancelled took its connection with it.
-                connection = await self._connected()
-                await connection.execute(SQL.lease_leave, self.name, self.holder)
+        for _ in range(2):  # a connection that died unnoticed is found out by its use
+            with suppress(*AWAY):
+                async with asyncio.timeout(TIMEOUT):
+                    connection = await self._connected()
+                    await connection.execute(SQL.lease_leave, self.name, self.holder)
+                break
         self._connection.terminate()
 
     async def _connected(self) -> Connection:
