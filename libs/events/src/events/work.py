@@ -35,7 +35,8 @@ Act: TypeAlias = Callable[[Row], Awaitable[None]]
 
 def backoff(attempts: int) -> float:
     """Seconds until the next try: doubling from 1 s to 5 min, with full jitter over the upper half."""
-    longest: float = min(BACKOFF_MAX, BACKOFF_FIRST * 2.0 ** (attempts - 1))
+    doublings = min(attempts - 1, 16)  # past the longest wait; a float ends after a thousand of them
+    longest: float = min(BACKOFF_MAX, BACKOFF_FIRST * 2.0**doublings)
     return uniform(longest / 2, longest)  # noqa: S311 - jitter, not a secret
 
 
@@ -84,8 +85,10 @@ class WorkTable:
     async def retry(self, row: Row, reason: str, *, after: float | None = None) -> bool:
         """Queue again after `after` seconds (default: by back-off); False when the claim is lost."""
         delay = backoff(row["attempts"]) if after is None else after
-        WORK_DONE.labels(self.table, "retried").inc()
-        return await self._pool.fetchval(self._sql["retry"], row["id"], row["token"], delay, reason) is not None
+        queued = await self._pool.fetchval(self._sql["retry"], row["id"], row["token"], delay, reason)
+        if queued is not None:
+            WORK_DONE.labels(self.table, "retried").inc()
+        return queued is not None
 
     async def settle(self, connection: Connection, row: Row, state: str, reason: str | None = None) -> bool:
         """Write the outcome inside the caller's transaction; False when the claim is lost: then write nothing else."""

@@ -1,0 +1,229 @@
+"""Work tables over real PostgreSQL: a row has one holder, and only the holder writes its outcome."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from uuid import UUID
+
+import asyncpg
+import pytest
+from feeding import connection, running
+from hypothesis import given
+from hypothesis import strategies as st
+
+from events.ids import uuid7
+from events.work import BACKOFF_FIRST, BACKOFF_MAX, Row, WorkTable, backoff
+from local.fixtures import Database, until
+
+SHORT = 0.3
+
+
+@pytest.fixture
+async def pool(todos: Database) -> AsyncIterator[asyncpg.Pool]:
+    """The runtime role's connections to a database with a work table `letter`."""
+    async with connection(todos.owner_url) as owner:
+        await owner.execute("create table letter (like events.work including all)")
+        await owner.execute("grant select, insert, update on letter to events")
+    async with asyncpg.create_pool(todos.url, min_size=0) as opened:
+        yield opened
+
+
+@pytest.fixture
+def letters(pool: asyncpg.Pool) -> WorkTable:
+    return WorkTable("letter", pool)
+
+
+@pytest.fixture
+def short(pool: asyncpg.Pool) -> WorkTable:
+    """The same table, worked with a lease that ends soon."""
+    return WorkTable("letter", pool, lease=SHORT)
+
+
+async def put(pool: asyncpg.Pool, count: int = 1, *, due: float = 0, expires_at: datetime | None = None) -> list[UUID]:
+    """New rows, due in `due` seconds, the first one first."""
+    ids = [uuid7() for _ in range(count)]
+    await pool.execute(
+        "insert into letter (id, due_at, expires_at) "
+        "select id, clock_timestamp() + make_interval(secs => $2 + nr * 1e-6), $3 "
+        "from unnest($1::uuid[]) with ordinality as t (id, nr)",
+        ids,
+        due,
+        expires_at,
+    )
+    return ids
+
+
+async def state_of(pool: asyncpg.Pool, row: UUID) -> str:
+    return str(await pool.fetchval("select state from letter where id = $1", row))
+
+
+async def settled(pool: asyncpg.Pool, table: WorkTable, row: Row, state: str = "sent") -> bool:
+    async with pool.acquire() as conn, conn.transaction():
+        return await table.settle(conn, row, state)
+
+
+async def lease_ended(pool: asyncpg.Pool, row: UUID) -> None:
+    query = "select lease_until < clock_timestamp() from letter where id = $1"
+    await until(partial(pool.fetchval, query, row))
+
+
+@asynccontextmanager
+async def working(table: WorkTable) -> AsyncIterator[list[tuple[str, UUID]]]:
+    """Run the table's workers beside the body; gives what they were asked to do, each settled at once."""
+    done: list[tuple[str, UUID]] = []
+
+    async def settle(verb: str, outcome: str, row: Row) -> None:
+        done.append((verb, row["id"]))
+        assert await settled(table._pool, table, row, outcome)
+
+    judge, expire = partial(settle, "judge", "unknown"), partial(settle, "expire", "expired")
+    async with running(partial(table.run, partial(settle, "act", "sent"), judge=judge, expire=expire)):
+        yield done
+
+
+async def test_two_workers_never_hold_the_same_row(pool: asyncpg.Pool, letters: WorkTable) -> None:
+    ids = await put(pool, 200)
+    claims = await asyncio.gather(*(letters.claim(7) for _ in range(40)))
+    held = [row["id"] for rows in claims for row in rows]
+    assert sorted(held) == sorted(ids)
+
+
+async def test_the_row_that_is_due_longest_comes_first_and_none_before_it_is_due(
+    pool: asyncpg.Pool, letters: WorkTable
+) -> None:
+    [later] = await put(pool, due=-1)
+    [first] = await put(pool, due=-60)
+    await put(pool, due=60)
+    assert [row["id"] for row in [*await letters.claim(1), *await letters.claim(5)]] == [first, later]
+
+
+async def test_the_holder_marks_settles_and_nobody_claims_it_again(pool: asyncpg.Pool, letters: WorkTable) -> None:
+    await put(pool)
+    [row] = await letters.claim(1)
+    assert row["attempts"] == 1
+    assert await letters.sending(row)
+    assert await settled(pool, letters, row)
+    assert await state_of(pool, row["id"]) == "sent"
+    assert await letters.claim(1) == []
+
+
+async def test_an_outcome_that_is_rolled_back_was_never_written(pool: asyncpg.Pool, letters: WorkTable) -> None:
+    await put(pool)
+    [row] = await letters.claim(1)
+    async with pool.acquire() as conn:
+        transaction = conn.transaction()
+        await transaction.start()
+        assert await letters.settle(conn, row, "sent")
+        await transaction.rollback()
+    assert await state_of(pool, row["id"]) == "claimed"
+
+
+async def test_a_lease_that_ends_before_the_mark_gives_the_row_back(
+    pool: asyncpg.Pool, short: WorkTable, letters: WorkTable
+) -> None:
+    await put(pool)
+    [slow] = await short.claim(1)
+    await lease_ended(pool, slow["id"])
+    assert not await short.sending(slow)
+    async with working(letters) as acted:
+        await until(lambda: acted)
+    assert acted[0][:2] == ("act", slow["id"])
+
+
+async def test_a_lease_that_ends_after_the_mark_is_judged_and_never_acted_on(
+    pool: asyncpg.Pool, short: WorkTable, letters: WorkTable
+) -> None:
+    await put(pool)
+    [slow] = await short.claim(1)
+    assert await short.sending(slow)
+    await lease_ended(pool, slow["id"])
+    async with working(letters) as acted:
+        await until(lambda: acted)
+    assert acted == [("judge", slow["id"])]
+    assert not await settled(pool, letters, slow)
+
+
+async def test_a_lost_claim_writes_nothing(pool: asyncpg.Pool, short: WorkTable, letters: WorkTable) -> None:
+    await put(pool)
+    [lost] = await short.claim(1)
+    assert await short.sending(lost)
+    await lease_ended(pool, lost["id"])
+    [taken] = await letters.doubtful(10)
+    assert taken["token"] != lost["token"]
+    before = await pool.fetchrow("select * from letter")
+    assert not await short.sending(lost)
+    assert not await short.retry(lost, "too late")
+    assert not await settled(pool, short, lost, "failed")
+    assert await pool.fetchrow("select * from letter") == before
+    assert await settled(pool, letters, taken, "unknown")
+
+
+async def test_a_row_past_its_expiry_is_expired_and_never_acted_on(pool: asyncpg.Pool, letters: WorkTable) -> None:
+    [late] = await put(pool, expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    [alive] = await put(pool, expires_at=datetime.now(UTC) + timedelta(hours=1))
+    async with working(letters) as acted:
+        await until(lambda: len(acted) == 2)
+    assert set(acted) == {("expire", late), ("act", alive)}
+
+
+async def test_expiry_goes_by_the_clock_of_the_service(pool: asyncpg.Pool) -> None:
+    await put(pool, expires_at=datetime.now(UTC) + timedelta(hours=1))
+    tomorrow = WorkTable("letter", pool, clock=lambda: datetime.now(UTC) + timedelta(days=1))
+    assert await tomorrow.claim(1) == []
+    assert len(await tomorrow.overdue(1)) == 1
+
+
+async def test_a_retry_is_due_later_with_its_reason_and_counts(pool: asyncpg.Pool, letters: WorkTable) -> None:
+    await put(pool)
+    [row] = await letters.claim(1)
+    assert await letters.retry(row, "451", after=60)
+    assert await letters.claim(1) == []
+    assert await pool.fetchval("select reason from letter") == "451"
+    assert await pool.fetchval("select due_at between now() + interval '50 s' and now() + interval '70 s' from letter")
+    await pool.execute("update letter set due_at = clock_timestamp()")
+    [again] = await letters.claim(1)
+    assert again["attempts"] == 2
+    assert again["token"] != row["token"]
+
+
+async def test_work_that_breaks_stops_no_other_and_is_tried_again(pool: asyncpg.Pool, short: WorkTable) -> None:
+    broken, sound = await put(pool, 2)
+    acted: list[UUID] = []
+
+    async def act(row: Row) -> None:
+        acted.append(row["id"])
+        if row["id"] == broken:
+            raise RuntimeError
+        await settled(pool, short, row)
+
+    async with running(partial(short.run, act, judge=act, expire=act, workers=1)):
+        await until(lambda: acted.count(broken) >= 2 and sound in acted)
+    assert acted.count(sound) == 1
+
+
+async def test_a_new_row_is_acted_on_at_once_when_told_of(pool: asyncpg.Pool, letters: WorkTable) -> None:
+    async with working(letters) as acted:
+        await put(pool)
+        await until(lambda: acted)  # all workers have looked, and rest for a second now
+        [row] = await put(pool)
+        letters.wake()
+        await until(lambda: ("act", row) in acted, within=0.5)
+
+
+async def test_work_goes_on_when_the_table_comes_back(pool: asyncpg.Pool, todos: Database, letters: WorkTable) -> None:
+    async with connection(todos.owner_url) as owner, working(letters) as acted:
+        await owner.execute("alter table letter rename to gone")
+        await until(lambda: letters.check().state == "late")
+        await owner.execute("alter table gone rename to letter")
+        [row] = await put(pool)
+        await until(lambda: acted)
+        await until(lambda: letters.check().state == "ok")
+    assert acted == [("act", row)]
+
+
+@given(st.integers(1, 100_000))
+def test_back_off_doubles_up_to_five_minutes_and_jitters_over_its_upper_half(attempts: int) -> None:
+    longest = BACKOFF_FIRST * 2 ** (attempts - 1) if attempts < 9 else BACKOFF_MAX
+    assert longest / 2 <= backoff(attempts) <= longest
