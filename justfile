@@ -27,6 +27,15 @@ psql *ARGUMENTS:
 test *OPTIONS: lint
     @"{{ python }}" -m pytest "$@"
 
+# The full counts of everything that is tried by chance, and every test again
+test-long:
+    @"{{ python }}" -m pytest --full
+
+# Break the code on purpose, one rule at a time; fails if the tests do not notice
+[positional-arguments]
+mutants *NAMES:
+    @"{{ python }}" tests/mutants/run.py "$@"
+
 # Style, types, and who may import whom
 lint:
     @"{{ bin }}/ruff" check

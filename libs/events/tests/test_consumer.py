@@ -7,7 +7,8 @@ import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,10 @@ from part import copy
 from events.broker import Broker
 from events.catalog.todos import TodoToggled
 from events.consumer import Consumer
+from events.errors import LostFence
 from events.hearing import Event, Hears
 from events.ids import uuid7
+from events.listener import Listener
 from events.log import Log
 from events.postgres import Connection, dialer
 from events.relay import Relay
@@ -255,6 +258,19 @@ async def test_a_stopped_instance_cannot_commit_when_it_wakes(plant: Plant) -> N
             active.send_signal(signal.SIGCONT)
             await plant.append(10)
             await exactly_once(plant.todos, 30)
+
+
+async def test_two_instances_that_both_take_themselves_for_the_active_one_cannot_both_win(plant: Plant) -> None:
+    one, two = plant.consumer()._listeners[0], plant.consumer()._listeners[0]
+
+    async def hear(listener: Listener, epoch: int) -> None:
+        with suppress(LostFence):
+            await listener.run(epoch)
+
+    async with running(*plant.tasks, partial(hear, one, 1), partial(hear, two, 2)):
+        for count in range(100, 1100, 100):
+            await plant.append(100)
+            await exactly_once(plant.todos, count)
 
 
 async def test_a_message_lost_in_a_dead_link_is_heard_with_none_after_it(plant: Plant) -> None:
