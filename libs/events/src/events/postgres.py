@@ -40,6 +40,10 @@ async def open_pool(url: str, *, application: str, size: int = 8) -> asyncpg.Poo
     )
 
 
+_NOT_NOW = {"08", "25", "40", "42", "53", "55", "57", "58", "F0", "XX"}
+"""Classes of SQLSTATE that speak of the server, its load or its schema, not of the data (PostgreSQL, appendix A)."""
+
+
 def is_rejection(error: asyncpg.PostgresError) -> bool:
-    """Whether the database said no for good (bad data, a broken rule) rather than not now."""
-    return (error.sqlstate or "")[:2] in {"22", "23", "P0"}
+    """Whether the database said no for good (bad data, a broken rule, a limit) rather than not now."""
+    return bool(error.sqlstate) and error.sqlstate[:2] not in _NOT_NOW
