@@ -118,6 +118,7 @@ class Log:
     async def _idle(self) -> None:
         """Wait for a command; every two seconds see that the database is still there."""
         connection = await self._connected()
+        self._answers()
         try:
             async with asyncio.timeout(PROBE_EVERY):
                 await self._wake.wait()
@@ -159,6 +160,7 @@ class Log:
             except BROKEN as error:
                 await self._pause(error)
             else:
+                self._answers()
                 for entry, answer in zip(group, answers, strict=True):
                     _deliver(entry, self.feed, answer)
                 self._on_appended()
@@ -186,20 +188,23 @@ class Log:
         while self._connection is None or self._connection.is_closed():
             try:
                 self._connection = await self._dial()
-                self._state = Check(self._state.name, "ok")
             except AWAY as error:
                 await self._pause(error)
         return self._connection
 
     async def _pause(self, error: BaseException) -> None:
         """The outcome is unknown or the database away: drop the connection, wait, let the caller try again."""
-        self._state = Check(self._state.name, "failed", f"the database is out of reach: {type(error).__name__}")
+        self._state = Check(self._state.name, "failed", f"the database takes no writes: {type(error).__name__}")
         log.warning("append will be tried again", feed=self.feed, error=type(error).__name__)
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
         self._forget_the_late()
         await asyncio.sleep(0.1)
+
+    def _answers(self) -> None:
+        # Not at a new connection alone: a database that accepts those may still refuse every append.
+        self._state = Check(self._state.name, "ok")
 
     def _forget_the_late(self) -> None:
         self._waiting = deque(entry for entry in self._waiting if not entry.answer.done())
