@@ -28,7 +28,12 @@ create table events.log (
     primary key (feed, seq),
     unique (feed, aggregate, version),
     -- The cast refuses what no text column could hold later (U+0000).
-    check (data::jsonb is not null)
+    check (data::jsonb is not null),
+    -- What no message can carry would hold up its feed for ever: headers are visible ASCII (a line break would begin
+    -- another header), the whole stays far below NATS' limit of 1 MiB.
+    check (type || correlation_id || causation_id || actor || traceparent ~ '^[!-~]+$'),
+    check (octet_length(type || correlation_id || causation_id || actor || traceparent) <= 1024),
+    check (octet_length(data::text) <= 262144)
 );
 
 create table events.idempotency (
