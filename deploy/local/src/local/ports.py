@@ -9,7 +9,7 @@ from local.child import wait_until
 def assert_free(port: int, purpose: str) -> None:
     """Raise StartError, saying what to do, where something listens on `port` already."""
     wait_until(
-        lambda: _is_free(port),
+        lambda: is_free(port),
         within=1,  # what was killed a moment ago frees its port only now
         otherwise=lambda: (
             f"port {port} ({purpose}) is taken by another program; "
@@ -20,10 +20,11 @@ def assert_free(port: int, purpose: str) -> None:
 
 def free_port() -> int:
     """A port that nothing listens on now; chosen at random, so that test runs side by side do not meet."""
-    return next(port for port in iter(lambda: random.randrange(10000, 32000), None) if _is_free(port))  # noqa: S311
+    return next(port for port in iter(lambda: random.randrange(10000, 32000), None) if is_free(port))  # noqa: S311
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Whether nothing listens on `port` of the loopback interface now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -29,6 +29,7 @@ class Stack:
         self.layout = layout
         self.gateway = layout.gateway
         self.child: Child | None = None
+        self._reader: threading.Thread | None = None
 
     @property
     def is_up(self) -> bool:
@@ -60,14 +61,18 @@ class Stack:
             if not any(line.startswith(_READY) for line in output):
                 errors.seek(0)
                 raise StartError(errors.read().decode(errors="replace")[-2000:])
-        threading.Thread(target=_pass_on, args=(output, show), daemon=True).start()
+        self._reader = threading.Thread(target=_pass_on, args=(output, show), daemon=True)
+        self._reader.start()
 
     def stop(self) -> None:
         """Stop what `start` started."""
         if self.child is not None:
             self.child.stop(within=_STOPS_WITHIN)
+        if self._reader is not None:
+            self._reader.join()
 
 
 def _pass_on(output: IO[bytes], show: Callable[[bytes], object]) -> None:
-    for line in output:
-        show(line)
+    with output:
+        for line in output:
+            show(line)

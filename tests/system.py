@@ -1,0 +1,210 @@
+"""The whole system from outside: HTTP through the gateway, SQL, NATS, letters, and faults. Nothing of the services."""
+
+import os
+import re
+import secrets
+import shutil
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import nats
+import psutil
+from nats.js import JetStreamContext
+
+from local import ports
+from local.fixtures import until
+from local.layout import Layout, layout
+from local.stack import Stack
+
+CODE = re.compile(r"\b\d{6,12}\b")
+
+
+class System:
+    """A stack of our own; `printed` is what its console showed, `clock` moves the time of every service."""
+
+    def __init__(self, stack: Stack, clock_file: Path) -> None:
+        self.stack = stack
+        self.printed: list[bytes] = []
+        self._clock_file = clock_file
+
+    def start(self, **environment: str) -> None:
+        self.stack.start({"CLOCK_FILE": str(self._clock_file), **environment}, self.printed.append)
+
+    def pid(self, part: str) -> int:
+        return self.stack.details["pids"][part]
+
+    def url(self, service: str) -> str:
+        return self.stack.details["services"][service]
+
+    @contextmanager
+    def later(self, seconds: float) -> Iterator[None]:
+        """Every service reads a later time meanwhile."""
+        self._clock_file.write_text(str(seconds))
+        yield
+        self._clock_file.write_text("0")
+
+    @contextmanager
+    def without(self, part: str) -> Iterator[None]:
+        """A part is killed, and nobody starts it again meanwhile."""
+        os.kill(self.pid("supervisor"), signal.SIGSTOP)
+        try:
+            self.kill(part)
+            yield
+        finally:
+            os.kill(self.pid("supervisor"), signal.SIGCONT)
+
+    @contextmanager
+    def hung(self, part: str) -> Iterator[None]:
+        """A part is there and does nothing."""
+        pid = self.pid(part)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    def kill(self, part: str) -> None:
+        """SIGKILL a part with all its processes."""
+        leader = psutil.Process(self.pid(part))
+        for process in (leader, *leader.children(recursive=True)):
+            process.kill()
+
+    async def rows(self, service: str, query: str, *values: object) -> list[asyncpg.Record]:
+        connection = await asyncpg.connect(self.stack.details["postgres"][f"{service}_owner"])
+        try:
+            return await connection.fetch(query, *values)
+        finally:
+            await connection.close()
+
+    async def value(self, service: str, query: str, *values: object) -> Any:
+        return (await self.rows(service, query, *values))[0][0]
+
+    @asynccontextmanager
+    async def jetstream(self) -> AsyncIterator[JetStreamContext]:
+        client = await nats.connect(self.stack.details["nats"]["admin"])
+        try:
+            yield client.jetstream(timeout=2)
+        finally:
+            await client.close()
+
+    async def readiness(self, service: str) -> dict[str, Any]:
+        """What a service says of its parts."""
+        async with httpx.AsyncClient(timeout=5) as http:
+            answer = await http.get(f"{self.url(service)}/healthz/ready")
+        return {"status": answer.status_code, **{check["name"]: check["state"] for check in answer.json()["checks"]}}
+
+    async def ready(self, *services: str) -> None:
+        """Wait until services answer and nothing of them is late."""
+
+        async def well() -> bool:
+            try:
+                states = [await self.readiness(service) for service in services]
+            except httpx.HTTPError:
+                return False
+            return all(set(state.values()) <= {200, "ok"} for state in states)
+
+        await until(well, within=20)
+
+    @asynccontextmanager
+    async def visitor(self, **headers: str) -> AsyncIterator["Person"]:
+        """Somebody who is not signed in."""
+        async with httpx.AsyncClient(base_url=self.stack.gateway, timeout=15, headers=headers) as http:
+            yield Person(self, http, f"{secrets.token_hex(6)}@example.com")
+
+    @asynccontextmanager
+    async def person(self) -> AsyncIterator["Person"]:
+        """Somebody new, signed in by the code of the letter."""
+        async with self.visitor() as someone:
+            await someone.sign_in()
+            yield someone
+
+
+@dataclass
+class Person:
+    """A client of the gateway."""
+
+    system: System
+    http: httpx.AsyncClient
+    email: str
+    id: str = ""
+
+    async def ask_for_code(self, **headers: str) -> dict[str, Any]:
+        answer = await self.http.post("/users/request-otp", json={"email": self.email}, headers=headers)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["data"]
+
+    async def letter(self) -> EmailMessage:
+        letters = await until(lambda: self.system.stack.mails_to(self.email))
+        return letters[-1]
+
+    async def verify(self, challenge: dict[str, Any], code: str) -> httpx.Response:
+        body = {"email": self.email, "challenge_id": challenge["challenge_id"], "otp_code": code}
+        return await self.http.post("/users/verify-otp", json=body)
+
+    async def sign_in(self) -> dict[str, Any]:
+        challenge = await self.ask_for_code()
+        answer = await self.verify(challenge, code_of(await self.letter()))
+        assert answer.status_code == 200, answer.text
+        session = answer.json()["data"]
+        self.id = session["user"]["id"]
+        self.http.headers["authorization"] = f"Bearer {session['access_token']}"
+        return session
+
+    async def create(self, title: str = "우유 사기", **headers: str) -> httpx.Response:
+        answer = await self.http.post("/todos/", json={"title": title}, headers=headers)
+        assert answer.status_code == 201, answer.text
+        return answer
+
+    async def actions(self) -> list[str]:
+        """What the person did, oldest first."""
+        answer = await self.http.get("/activity/?limit=100")
+        assert answer.status_code == 200, answer.text
+        return [entry["action"] for entry in reversed(answer.json()["data"])]
+
+    async def did(self, *actions: str, within: float = 10) -> None:
+        """Wait until the person's activity is exactly this since signing in."""
+
+        async def arrived() -> bool:
+            return await self.actions() == ["user_registered", "user_signed_in", *actions]
+
+        await until(arrived, within=within)
+
+
+def code_of(letter: EmailMessage) -> str:
+    body = letter.get_body(("plain",))
+    assert body is not None
+    found = CODE.search(body.get_content())
+    assert found is not None
+    return found[0]
+
+
+@contextmanager
+def system(**environment: str) -> Iterator[System]:
+    """A whole stack for tests, removed afterwards."""
+    where = free_layout()
+    with tempfile.TemporaryDirectory() as folder:
+        made = System(Stack(where), Path(folder) / "clock")
+        try:
+            made.start(**environment)
+            yield made
+        finally:
+            made.stack.stop()
+            data = where.folder / "data"
+            shutil.rmtree(data.resolve(), ignore_errors=True)
+            shutil.rmtree(where.folder, ignore_errors=True)
+
+
+def free_layout(choose: Callable[[], int] = ports.free_port) -> Layout:
+    """Ports in a row that nothing listens on now."""
+    while True:
+        where = layout({"PORT_BASE": str(choose())})
+        if all(map(ports.is_free, where.ports)):
+            return where
