@@ -127,6 +127,8 @@ class Broker:
     async def _on_error(self, error: Exception) -> None:
         # Permission errors come only here: the call itself just times out.
         if "permissions violation" in str(error).lower():
+            if self.trouble == str(error):
+                return  # each message of a window would write it
             self.trouble = str(error)
         log.error("nats reported an error", error=type(error).__name__, detail=str(error))
 

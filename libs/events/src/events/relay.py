@@ -46,6 +46,7 @@ class Relay:
         self._broker = broker
         self._window = window
         self._news = asyncio.Event()
+        self._last: int | None = None
         self._state = Check(f"relay {feed.name}", "late", "not connected yet")
 
     def wake(self) -> None:
@@ -69,29 +70,54 @@ class Relay:
                 await asyncio.sleep(POLL_BUSY)
 
     def _report(self, state: str, detail: str) -> None:
-        if (state, detail) != (self._state.state, self._state.detail):
+        if self._broker.trouble and state != "failed":  # a missing right looks like a time-out here
+            state, detail = "failed", self._broker.trouble
+        if state != self._state.state or (state != "ok" and detail != self._state.detail):
             write = log.error if state == "failed" else log.info
             write("relay", feed=self.feed.name, state=state, detail=detail)
         self._state = msgspec.structs.replace(self._state, state=state, detail=detail)
 
     async def _session(self) -> None:
-        """One connection to each side: look, then publish, looking again after every refusal."""
-        client = await self._broker.connected()
+        """One connection to each side, for as long as both live."""
         connection = await self._dial()
+        try:
+            client = await self._connected(connection)
+            async with asyncio.timeout(READ_TIMEOUT):
+                await connection.add_listener(channel_of(self.feed.name), lambda *_: self.wake())
+            await self._relay(client, connection)
+        finally:
+            connection.terminate()
+
+    async def _connected(self, connection: Connection) -> Client:
+        """The live connection to NATS; what waits for one is measured meanwhile."""
+        while True:
+            await self._measure(connection)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(POLL_IDLE):
+                    return await self._broker.connected()
+
+    async def _measure(self, connection: Connection) -> None:
+        async with asyncio.timeout(READ_TIMEOUT):
+            bounds = await connection.fetchrow(SQL.feed_bounds, self.feed.name)
+        if bounds is not None and self._last is not None:
+            RELAY_BACKLOG.labels(self.feed.name).set(max(0, bounds["last_seq"] - self._last))
+
+    async def _relay(self, client: Client, connection: Connection) -> None:
+        """Look, then publish; look again after every refusal, and when the stream changed by itself."""
         publisher = Publisher(client, self.feed)
         try:
-            await connection.add_listener(channel_of(self.feed.name), lambda *_: self.wake())
             await publisher.open()
             suspect = None
             while client.is_connected:
-                last = await self._look(client.jetstream(timeout=1), connection, suspect)
+                self._last = await self._look(client.jetstream(timeout=1), connection, suspect)
+                await self._measure(connection)
+                suspect = None
                 try:
-                    await self._publish_from(last, client, connection, publisher)
+                    await self._publish(client, connection, publisher)
                 except RefusedError as refusal:
                     suspect = refusal.seq
                     await self._step_back(refusal)
         finally:
-            connection.terminate()
             await publisher.close()
 
     async def _step_back(self, refusal: RefusedError) -> None:
@@ -143,26 +169,42 @@ class Relay:
         log.warning("stream purged up to the trimmed log", feed=self.feed.name, skipped=oldest - 1 - last)
         return oldest - 1
 
-    async def _publish_from(self, last: int, client: Client, connection: Connection, publisher: Publisher) -> None:
-        """Publish what follows `last`, window by window; raises `RefusedError`."""
+    async def _publish(self, client: Client, connection: Connection, publisher: Publisher) -> None:
+        """Publish what follows the last number, window by window, until the stream is no longer where it was left.
+
+        Raises `RefusedError`.
+        """
         while client.is_connected:
             self._news.clear()
-            async with asyncio.timeout(READ_TIMEOUT):
-                rows = await connection.fetch(SQL.read_log, self.feed.name, last, self._window)
-            RELAY_BACKLOG.labels(self.feed.name).set(len(rows))
-            if rows:
-                await publisher.publish(rows)
-                last = rows[-1]["seq"]
-                RELAYED.labels(self.feed.name).inc(len(rows))
-            self._report("failed", self._broker.trouble) if self._broker.trouble else self._report("ok", f"at {last}")
-            if len(rows) < self._window:
-                await self._rest()
+            full = await self._publish_window(connection, publisher)
+            self._report("ok", f"at {self._last}")
+            if full:
+                await self._measure(connection)
+            elif not await self._hears_news():
+                info = await checked(client.jetstream(timeout=1), self.feed)
+                if info.state.last_seq != self._last:
+                    return
         raise nats.errors.ConnectionClosedError
 
-    async def _rest(self) -> None:
+    async def _publish_window(self, connection: Connection, publisher: Publisher) -> bool:
+        """Publish the next events; whether there may be more at once."""
+        async with asyncio.timeout(READ_TIMEOUT):
+            rows = await connection.fetch(SQL.read_log, self.feed.name, self._last, self._window)
+        if rows:
+            await publisher.publish(rows)
+            self._last = rows[-1]["seq"]
+            RELAYED.labels(self.feed.name).inc(len(rows))
+        full = len(rows) == self._window
+        if not full:
+            RELAY_BACKLOG.labels(self.feed.name).set(0)
+        return full
+
+    async def _hears_news(self) -> bool:
+        """Wait for a wake-up; False when the poll's time passed without one."""
         with suppress(TimeoutError):
             async with asyncio.timeout(POLL_IDLE):
-                await self._news.wait()
+                return await self._news.wait()
+        return False
 
 
 def channel_of(feed: str) -> str:
