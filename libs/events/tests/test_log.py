@@ -68,6 +68,15 @@ async def test_of_two_commands_on_one_version_one_wins(todos: Database) -> None:
     assert len(await log_ids(todos)) == 2
 
 
+async def test_commands_on_one_aggregate_that_come_together_are_appended_in_turn(todos: Database) -> None:
+    log = a_log(todos)
+    todo = uuid7()
+    async with running(log.run):
+        await log.append(create(todo))
+        answers = await asyncio.gather(*(log.append(toggle(todo, version)) for version in range(1, 20)))
+    assert [answer.position for answer in answers] == list(range(2, 21))
+
+
 async def test_the_same_command_again_gets_the_same_answer_and_stores_nothing(todos: Database) -> None:
     log = a_log(todos)
     command = create(events=2)
