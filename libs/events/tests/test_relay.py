@@ -297,3 +297,20 @@ def otp() -> object:
     challenge: UUID = uuid7()
     event = OtpRequested(challenge_id=challenge, sealed="k.x", locale=None, expires_at=datetime.now(UTC))
     return new_command(CODEC, context(), Change(aggregate=challenge, expected=0, subject=challenge, events=[event]))
+
+
+async def test_an_idle_relay_sees_that_its_stream_is_gone_and_that_somebody_wrote_to_it(
+    todos: Database, nats: Nats
+) -> None:
+    await make_stream(nats)
+    plant = Plant(todos, nats)
+    async with running(*plant.tasks), client(nats) as nc:
+        await plant.append(3)
+        await same(todos, nats, 3)
+        await nc.jetstream().delete_stream("TODOS")
+        await until(lambda: "does not exist" in plant.relay.check().detail, within=5)
+        await make_stream(nats)
+        await same(todos, nats, 3)
+        await until(lambda: plant.relay.check().state == "ok")
+        await nc.jetstream().publish("ev.todos.1.TodoCreated", b"{}", headers={"ce-id": str(uuid7())})
+        await until(lambda: plant.relay.check().state == "failed", within=5)
