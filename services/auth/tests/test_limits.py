@@ -1,13 +1,16 @@
 """What is refused for being too often."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 
 import pytest
 from signing import ADA, Service, running, wrong
 
+from auth import tables
 from auth.limits import network_of
-from local.fixtures import DatabaseFactory
+from events.postgres import open_pool
+from local.fixtures import DatabaseFactory, until
 
 PRODUCTION = {"OTP_RESEND_SECONDS": "", "OTP_PER_HOUR": "", "OTP_PER_DAY": "", "OTP_PER_IP_PER_HOUR": ""}
 
@@ -25,9 +28,23 @@ async def test_the_next_code_must_be_waited_for(database: DatabaseFactory) -> No
 
 async def test_parallel_requests_get_one_code(database: DatabaseFactory) -> None:
     async with running(database("auth").url, **PRODUCTION) as auth:
-        answers = await asyncio.gather(*(auth.ask() for _ in range(20)))
-        assert sorted(answer.status_code for answer in answers) == [200] + [429] * 19
-        assert len(await auth.events("OtpRequested")) == 1
+        for _ in range(2):
+            answers = await asyncio.gather(*(auth.ask() for _ in range(20)))
+            assert sorted(answer.status_code for answer in answers) == [200] + [429] * 19
+            auth.clock.move(seconds=60)
+        assert len(await auth.events("OtpRequested")) == 2
+
+
+async def test_who_waits_for_another_replica_sees_what_it_took(database: DatabaseFactory) -> None:
+    async with await open_pool(database("auth").url, application="auth") as pool:
+        now, allowance = datetime.now(UTC), (b"key", timedelta(seconds=60), 1)
+        assert not await tables.take(pool, [allowance], now - timedelta(minutes=1))
+        async with pool.acquire() as other, other.transaction():
+            await other.execute("select from allowance for update")
+            later = asyncio.create_task(tables.take(pool, [allowance], now))
+            await until(lambda: pool.fetchval("select count(*) from pg_locks where not granted"))
+            assert not await other.fetchval(tables.SQL.take, *([each] for each in allowance), now)
+        assert await later == timedelta(seconds=60)
 
 
 async def test_a_used_code_ends_the_wait(database: DatabaseFactory) -> None:
