@@ -1,13 +1,13 @@
-"""Does the suite notice a broken rule? Each patch beside this file breaks one; its `kill` must turn red.
+"""Does the suite notice a broken rule? Each patch beside this file breaks one, and its `kill` must turn red.
 
 `run.py [NAME ...]`; without names, all of them. A patch begins with two lines:
 
     rule: what holds in the unbroken code
-    kill: pytest libs/events/tests/test_log.py::test_...     (or: lint-imports --contract layers)
+    kill: libs/events/tests/test_log.py -k stale     (a selection of pytest's; or: lint-imports)
 
-What git tracks is copied, as it stands in the work tree, and the copy's code runs: its source folders come first on
-PYTHONPATH. A mutant counts as killed where a test failed or a contract broke, not where nothing could be collected,
-and only if the same command is green in a copy without the patch.
+What git tracks is copied as it stands in the work tree, and the copy's code runs: its source folders come first on
+PYTHONPATH. A mutant is killed where a test failed or a contract broke, not where nothing could be collected, and only
+if the same command is green without the patch.
 """
 
 import os
@@ -17,81 +17,110 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import NamedTuple
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-FOLDER = Path(__file__).parent
-# That each package is imported from the tree that the tests stand in.
-PROOF = "pytest tests/test_house.py -k a_package_of_ours"
+FOLDER = Path(__file__).resolve().parent
+REPOSITORY = FOLDER.parents[1]
+# Every package is imported from the tree that its tests stand in.
+PROOF = "tests/test_house.py -k a_package_of_ours"
+PYTEST = ("pytest", "-x", "-q", "-p", "no:cacheprovider", "--timeout=60")
+HEADER = re.compile(r"rule: (.+)\nkill: (.+)\n")
+CULPRIT = re.compile(r"^FAILED (?:\S*::)?(\S+)|^(.+) BROKEN$", re.MULTILINE)
 LIMIT = 120
-BROKEN = re.compile(r"^FAILED \S*?([^/\s]+?)(?: - .*)?$|^(.*) BROKEN$", re.MULTILINE)
 
 
 class Mutant(NamedTuple):
     """A patch, the rule that it breaks, the command that must notice."""
 
-    path: Path
+    patch: Path
     rule: str
     kill: str
 
 
 class Trial(NamedTuple):
-    """How a command ended: green, red (and by what), or neither."""
+    """How a command ended: green, red by `culprit`, or neither (it could not do its work)."""
 
     green: bool
-    killer: str
+    culprit: str
     output: str
 
 
 def mutants(names: Sequence[str]) -> Iterator[Mutant]:
     """The named mutants, or all."""
-    for path in [FOLDER / f"{name}.patch" for name in names] or sorted(FOLDER.glob("*.patch")):
-        rule, kill = (re.match(r"rule: (.+)\nkill: (.+)\n", path.read_text()) or sys.exit(f"no header: {path}")).groups()
-        yield Mutant(path, rule, kill)
+    for patch in [FOLDER / f"{name}.patch" for name in names] or sorted(FOLDER.glob("*.patch")):
+        header = HEADER.match(patch.read_text()) if patch.exists() else None
+        if header is None:
+            sys.exit(f"{patch.name} is missing, or does not begin with its `rule:` and its `kill:`")
+        yield Mutant(patch, header[1], header[2])
 
 
-def copy_tracked(target: Path) -> None:
+def copy_tracked(target: Path) -> Path:
     """Copy what git tracks."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     for name in filter(None, listed.stdout.split("\0")):
         if (REPOSITORY / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(REPOSITORY / name, target / name)
+    return target
+
+
+def run(call: Sequence[str], tree: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command in a tree, over the code of that tree."""
+    sources = os.pathsep.join(str(path) for path in sorted(tree.glob("*/*/src")))
+    ours = {"PYTHONPATH": sources, "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "200"}
+    environment = os.environ | ours | {"GIT_CEILING_DIRECTORIES": str(tree.parent)}
+    return subprocess.run(call, cwd=tree, env=environment, capture_output=True, text=True, timeout=LIMIT, check=False)
 
 
 def attempt(command: str, tree: Path) -> Trial:
-    """Run a command on a tree."""
+    """Run a `kill` on the code of a tree."""
     program, *arguments = shlex.split(command)
-    if program == "pytest":
-        arguments = ["-x", "-q", "-p", "no:cacheprovider", "--timeout=60", *arguments]
-    sources = os.pathsep.join(str(path) for path in sorted(tree.glob("*/*/src")))
-    environment = os.environ | {"PYTHONPATH": sources, "PYTHONDONTWRITEBYTECODE": "1"}
-    call = [Path(sys.executable).with_name(program), *arguments]
+    if program != "lint-imports":
+        program, *arguments = (*PYTEST, program, *arguments)
     try:
-        ran = subprocess.run(
-            call, cwd=tree, env=environment, capture_output=True, text=True, timeout=LIMIT, check=False
-        )
+        ran = run([str(Path(sys.executable).with_name(program)), *arguments], tree)
     except subprocess.TimeoutExpired:
-        return Trial(green=False, killer="", output=f"no end within {LIMIT} s")
-    found = BROKEN.search(ran.stdout) if ran.returncode == 1 else None
-    killer = (found[1] or found[2]) if found else ""
-    return Trial(ran.returncode == 0, killer, ran.stdout + ran.stderr)
+        return Trial(green=False, culprit="", output=f"no end within {LIMIT} s")
+    found = CULPRIT.search(ran.stdout) if ran.returncode == 1 else None
+    return Trial(ran.returncode == 0, (found[1] or found[2]) if found else "", ran.stdout + ran.stderr)
 
 
-def judge(mutant: Mutant, clean: Path, tree: Path, green: "cache") -> str:
-    """What killed a mutant; exits nowhere: an empty text begins no table row, a `!` marks what went wrong."""
-    shutil.copytree(clean, tree)
-    applied = subprocess.run(
-        ["git", "apply", mutant.path], cwd=tree, capture_output=True, text=True, check=False,
-        env=os.environ | {"GIT_CEILING_DIRECTORIES": str(tree.parent)},
-    )
+def judge(mutant: Mutant, tree: Path, *, green: bool) -> tuple[str, str]:
+    """What killed a mutant, or why it does not count as killed."""
+    applied = run(["git", "apply", str(mutant.patch)], tree)
     if applied.returncode != 0:
-        return f"! no longer applies: {applied.stderr.strip()}"
-    if not green(mutant.kill):
-        return "! red without the patch too"
+        return "", f"the patch no longer applies: {applied.stderr.strip()}"
+    if not green:
+        return "", "its command is red without the patch too"
     trial = attempt(mutant.kill, tree)
-    return trial.killer or ("! SURVIVED" if trial.green else f"! neither green nor red:\n{trial.output[-2000:]}")
+    fault = "SURVIVED" if trial.green else f"neither green nor red:\n{trial.output[-3000:]}"
+    return trial.culprit, "" if trial.culprit else fault
+
+
+def main(names: Sequence[str]) -> None:
+    """Judge the mutants one after another, a line each; exits with what went wrong."""
+    green: dict[str, bool] = {}
+    faults: dict[str, str] = {}
+    with TemporaryDirectory(prefix="todo-mutants-") as folder:
+        clean, tree = copy_tracked(Path(folder) / "clean"), Path(folder) / "mutant"
+        if not (proof := attempt(PROOF, clean)).green:
+            sys.exit(f"the copy's code is not what runs:\n{proof.output}")
+        for mutant in mutants(names):
+            started, name = monotonic(), mutant.patch.stem
+            if mutant.kill not in green:
+                green[mutant.kill] = attempt(mutant.kill, clean).green
+            shutil.copytree(clean, tree)
+            culprit, fault = judge(mutant, tree, green=green[mutant.kill])
+            shutil.rmtree(tree)
+            faults |= {name: fault} if fault else {}
+            killer = f"NOT KILLED: {fault.splitlines()[0]}" if fault else culprit
+            print(f"{name:38} {mutant.rule:70} {monotonic() - started:5.1f} s  {killer}", flush=True)
+    if faults or not green:
+        sys.exit("\n".join(f"\n{name}: {fault}" for name, fault in faults.items()) or "there are no mutants")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
