@@ -71,7 +71,8 @@ async def test_without_postgres_a_request_is_told_when_to_come_back_and_then_ser
                 assert int(refused.headers["retry-after"]) >= 1
 
             async def told() -> bool:
-                return (await shaken.readiness("todos"))["status"] == 503
+                states = [await shaken.readiness(service) for service in ("todos", "activity")]
+                return [state["status"] for state in states] == [503, 503]
 
             await until(told)
         await shaken.ready(*SERVICES)

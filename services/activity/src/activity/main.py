@@ -17,6 +17,7 @@ from events.codec import Codec
 from events.consumer import Consumer
 from events.health import Health
 from events.postgres import dialer, open_pool
+from events.probe import Probe
 from events.process import Roles, roles, run, start
 from events.settings import read
 from events.telemetry import configure_logging
@@ -34,9 +35,9 @@ async def _main(parts: Roles, settings: Settings) -> None:
     dial = dialer(settings.database_url, application=NAME)
     broker = Broker(settings.nats_url, name=NAME)
     consumer = Consumer(NAME, hears(clock), dial, broker, Codec(TYPES))
-    if parts.worker:
-        health.add(*consumer.checks())
     async with await open_pool(settings.database_url, application=NAME) as pool, Jwks(settings.jwks_url) as keys:
+        probe = Probe(pool)
+        health.add(probe.check, *(consumer.checks() if parts.worker else []))
         app = create_app(
             title="Activity",
             routes=ROUTES if parts.api else (),
@@ -47,6 +48,6 @@ async def _main(parts: Roles, settings: Settings) -> None:
         )
         await run(
             server=partial(serve, app, listen(settings.host, settings.port)),
-            tasks=[broker.run, consumer.run] if parts.worker else [],
+            tasks=[probe.run, *([broker.run, consumer.run] if parts.worker else [])],
             health=health,
         )
