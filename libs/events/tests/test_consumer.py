@@ -306,6 +306,23 @@ async def test_a_message_swallowed_by_a_link_that_lives_on_is_heard(plant: Plant
             await exactly_once(plant.todos, 11, within=5.0)
 
 
+async def test_a_swallowed_message_is_heard_before_the_next_one(plant: Plant) -> None:
+    async with link(plant.server.port) as (port, swallow, _):
+        url = plant.server.url("activity").replace(str(plant.server.port), str(port))
+        consumer = plant.consumer(url=url)
+        ear = consumer._listeners[0]._broker
+        async with running(plant.broker.run, plant.relay.run, plant.log.run, ear.run, consumer.run):
+            await plant.append(10)
+            await exactly_once(plant.todos, 10)
+            swallow.set()
+            await plant.append(1)
+            await until(lambda: _published(plant.server, 11))
+            await asyncio.sleep(0.05)
+            swallow.clear()
+            await plant.append(1)
+            await exactly_once(plant.todos, 12, within=5.0)
+
+
 async def _published(server: Nats, seq: int) -> bool:
     return await last_seq(server) >= seq
 

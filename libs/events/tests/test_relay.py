@@ -189,6 +189,17 @@ async def test_a_stream_ahead_of_its_log_is_refused_and_said(todos: Database, na
     assert await last_seq(nats) == 10
 
 
+async def test_an_empty_stream_ahead_of_its_log_is_refused_by_its_number_alone(todos: Database, nats: Nats) -> None:
+    """As after retention took everything and the log lost its tail: no id is there to be compared."""
+    await make_stream(nats, first_seq=11)
+    plant = Plant(todos, nats)
+    async with running(*plant.tasks):
+        await plant.append(3)
+        await until(lambda: plant.relay.check().state == "failed")
+        assert "is at 10, its log only at" in plant.relay.check().detail
+    assert await last_seq(nats) == 10
+
+
 async def test_equal_numbers_do_not_hide_another_history(todos: Database, nats: Nats) -> None:
     await make_stream(nats)
     plant = Plant(todos, nats)
