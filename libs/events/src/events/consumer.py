@@ -38,9 +38,8 @@ class Consumer:
         """Stand by, take over, hear; back to standing by when another instance moved on."""
         try:
             while True:
-                for listener in self._listeners:
-                    listener.stand_by()
-                epoch = await self._lease.acquire()
+                self._stand_by(None)
+                epoch = await self._lease.acquire(tell=self._stand_by)
                 log.info("consumer is active", consumer=self.name, epoch=epoch)
                 try:
                     await self._hear(epoch)
@@ -48,6 +47,10 @@ class Consumer:
                     log.warning("consumer stands by", consumer=self.name, why=str(lost.exceptions[0]))
         finally:
             await self._lease.leave()
+
+    def _stand_by(self, trouble: BaseException | None) -> None:
+        for listener in self._listeners:
+            listener.stand_by(trouble)
 
     async def _hear(self, epoch: int) -> None:
         async with asyncio.TaskGroup() as group:

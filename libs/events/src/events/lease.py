@@ -5,6 +5,7 @@ be kept for ever by a stopped process or a vanished node.
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from uuid import UUID, uuid4
 
@@ -27,13 +28,20 @@ class Lease:
         self._dial = dial
         self._connection: Connection | None = None
 
-    async def acquire(self) -> int:
-        """Wait until this instance is the active one; returns the takeover epoch."""
+    async def acquire(self, *, tell: Callable[[BaseException | None], None] = lambda _: None) -> int:
+        """Wait until this instance is the active one; returns the takeover epoch.
+
+        `tell` hears after each try what kept it from looking: None when somebody else is active.
+        """
         while True:
-            with suppress(*AWAY):
+            try:
                 epoch = await self.take()
+            except AWAY as error:
+                tell(error)
+            else:
                 if epoch is not None:
                     return epoch
+                tell(None)
             await asyncio.sleep(RENEW)
 
     async def take(self) -> int | None:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from uuid import UUID
 
 import asyncpg
@@ -19,14 +20,18 @@ from events.envelope import from_headers
 from events.errors import FeedError, HistoryDiffers, LostFence, PoisonMessage, Undecodable
 from events.health import Check
 from events.hearing import Event, Hears
-from events.postgres import BROKEN, Connection, Dial, is_rejection
+from events.postgres import BROKEN, Connection, Dial, is_misbuilt, is_rejection, transaction
 from events.pull import Pull, PullBroken
 from events.sql import load
+from events.streams import state_with_deleted
 from events.telemetry import HEARD, LAG_EVENTS, LAG_SECONDS, REOPENED, UNVERIFIED
 
 SQL = load("events")
 BATCH = 500
 APPLY_TIMEOUT = 30.0
+OPEN_TIMEOUT = 5.0
+# A stopped instance keeps its checkpoint's row locked no longer than its lease lives.
+_GIVE_WAY = "set idle_in_transaction_session_timeout = '3s'"
 TRIES = 3
 PAUSE = 0.2
 STILL = 1.0
@@ -60,12 +65,19 @@ class Listener:
         """ok, late (waits for something that will come) or failed (stands still before something named)."""
         return self._state
 
-    def stand_by(self) -> None:
-        """Another instance is the active one."""
-        self._report("ok", "standby")
+    def stand_by(self, trouble: BaseException | None) -> None:
+        """Another instance is the active one, or the lease cannot be read: whoever stands by measures no lag."""
+        for gauge in (LAG_EVENTS, LAG_SECONDS):
+            with suppress(KeyError):
+                gauge.remove(self.consumer, self.feed.name)
+        if trouble is None:
+            self._report("ok", "standby")
+        else:
+            self._trouble(trouble)
 
     async def run(self, epoch: int) -> None:
         """Hear until cancelled; raises `LostFence` when another instance moved the checkpoint."""
+        self._report("late", "opening the stream")
         while True:
             try:
                 await self._session(epoch)
@@ -73,12 +85,20 @@ class Listener:
                 self._report("failed", str(error))
                 await asyncio.sleep(STILL)
             except asyncpg.PostgresError as error:
-                self._report("late", f"{type(error).__name__}")
+                self._trouble(error)
                 await asyncio.sleep(PAUSE)
             except _AWAY as error:
-                self._report("late", f"{type(error).__name__}: {error}")
+                self._trouble(error)
                 REOPENED.labels(self.consumer, self.feed.name, type(error).__name__).inc()
                 await asyncio.sleep(PAUSE)
+
+    def _trouble(self, error: BaseException) -> None:
+        if self._broker.trouble:  # a missing right looks like a time-out here
+            self._report("failed", self._broker.trouble)
+        elif isinstance(error, asyncpg.PostgresError):  # its message can quote a row
+            self._report("failed" if is_misbuilt(error) else "late", f"the database says {type(error).__name__}")
+        else:
+            self._report("late", f"{type(error).__name__}: {error}")
 
     def _report(self, state: str, detail: str) -> None:
         if state != self._state.state or (state != "ok" and detail != self._state.detail):
@@ -91,6 +111,8 @@ class Listener:
         connection = await self._dial()
         pull = None
         try:
+            async with asyncio.timeout(OPEN_TIMEOUT):
+                await connection.execute(_GIVE_WAY)
             start = await self._open(client.jetstream(timeout=1), connection)
             name = f"{self.consumer}-{epoch}"
             pull = Pull(client, self.feed.name, name, start=start, batch=self._batch)
@@ -103,7 +125,7 @@ class Listener:
 
     async def _open(self, js: JetStreamContext, connection: Connection) -> int:
         """Read the checkpoint, prove that the stream still holds that history; returns the number to begin at."""
-        async with asyncio.timeout(APPLY_TIMEOUT):
+        async with asyncio.timeout(OPEN_TIMEOUT):
             [row] = await connection.fetch(SQL.checkpoint_open, self.consumer, self.feed.name)
         self._seq = row["seq"]
         try:
@@ -143,13 +165,10 @@ class Listener:
         return first_seq
 
     async def _hear(self, pull: Pull, connection: Connection, *, expected: int) -> None:
-        self._report("ok", f"at {self._seq}")
         while True:
             messages = await pull.fetch()
-            if not messages:
-                if await pull.has_lost():
-                    raise PullBroken("a message was sent and never came")
-                continue
+            if not messages and await pull.has_lost():
+                raise PullBroken("a message was sent and never came")
             for run in _unbroken([m for m in messages if _number(m) >= expected]):
                 if _number(run[0]) != expected:
                     await self._examine_gap(expected, _number(run[0]))
@@ -163,7 +182,7 @@ class Listener:
             self._gap_at = expected
             raise PullBroken(f"a gap: expected {expected}, got {found}")
         js = await self._broker.jetstream()
-        state = await _state_with_deleted(js, self.feed.name)
+        state = await state_with_deleted(js, self.feed.name)
         gone = {*state.deleted, *(range(expected, state.first_seq) if self.feed.trimmed else ())}
         if not gone.issuperset(range(expected, found)):
             raise HistoryDiffers(f"stream {self.feed.name} has no {expected} and does not list it as deleted")
@@ -212,7 +231,7 @@ class Listener:
         """Fence, effects, commit."""
         last = events[-1].envelope
         wanted = [event for event in events if event.data is not None or not self._names]
-        async with asyncio.timeout(APPLY_TIMEOUT), connection.transaction():
+        async with asyncio.timeout(APPLY_TIMEOUT), transaction(connection):
             moved = await connection.fetchval(
                 SQL.checkpoint_move, self.consumer, self.feed.name, last.seq, last.id, self._seq
             )
@@ -263,17 +282,3 @@ def _unbroken(messages: Sequence[Msg]) -> list[list[Msg]]:
 def _name(error: Exception) -> str:
     # A database's message can quote the row: only its kind is told.
     return str(error) if isinstance(error, Undecodable) else type(error).__name__
-
-
-async def _state_with_deleted(js: JetStreamContext, stream: str) -> "_State":
-    reply = await js._nc.request(f"$JS.API.STREAM.INFO.{stream}", b'{"deleted_details":true}', timeout=1)  # noqa: SLF001
-    return msgspec.json.decode(reply.data, type=_Info).state
-
-
-class _State(msgspec.Struct):
-    first_seq: int = 0
-    deleted: tuple[int, ...] = ()
-
-
-class _Info(msgspec.Struct):
-    state: _State = msgspec.field(default_factory=_State)

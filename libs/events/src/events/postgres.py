@@ -1,6 +1,7 @@
 """Connections to PostgreSQL."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import TypeAlias
 
 import asyncpg
@@ -40,6 +41,23 @@ async def open_pool(url: str, *, application: str, size: int = 8) -> asyncpg.Poo
     )
 
 
+@asynccontextmanager
+async def transaction(connection: Connection) -> AsyncIterator[None]:
+    """A transaction: committed at the end of the block, rolled back after an error in it.
+
+    Cut off by a cancel or a time-out it sends nothing more, for a dead link would never answer a roll-back: the caller
+    must end the connection then, which rolls back as well.
+    """
+    block = connection.transaction()
+    await block.start()
+    try:
+        yield
+    except Exception:
+        await block.rollback()
+        raise
+    await block.commit()
+
+
 _NOT_NOW = {"08", "25", "40", "42", "53", "55", "57", "58", "F0", "XX"}
 """Classes of SQLSTATE that speak of the server, its load or its schema, not of the data (PostgreSQL, appendix A)."""
 
@@ -47,3 +65,8 @@ _NOT_NOW = {"08", "25", "40", "42", "53", "55", "57", "58", "F0", "XX"}
 def is_rejection(error: asyncpg.PostgresError) -> bool:
     """Whether the database said no for good (bad data, a broken rule, a limit) rather than not now."""
     return bool(error.sqlstate) and error.sqlstate[:2] not in _NOT_NOW
+
+
+def is_misbuilt(error: BaseException) -> bool:
+    """Whether a table, a function or a right is missing: waiting does not help, migrating does."""
+    return isinstance(error, asyncpg.PostgresError) and (error.sqlstate or "").startswith("42")

@@ -6,7 +6,9 @@ so that event N is message N again.
 
 import asyncio
 from collections.abc import Iterable
+from typing import Any
 
+import msgspec
 import nats.js.errors
 from nats.js import JetStreamContext
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig, StreamInfo, StreamState
@@ -100,3 +102,24 @@ async def _id_at(js: JetStreamContext, stream: str, seq: int) -> str | None:
     except nats.js.errors.NotFoundError:
         return None
     return str((message.headers or {}).get("ce-id", ""))
+
+
+class Presence(msgspec.Struct, frozen=True):
+    """Where a stream begins, and the numbers after that which were deleted one by one."""
+
+    first_seq: int = 0
+    deleted: frozenset[int] = frozenset()
+
+
+class _Answer(msgspec.Struct):
+    state: Presence = Presence()
+    error: dict[str, Any] | None = None
+
+
+async def state_with_deleted(js: JetStreamContext, stream: str) -> Presence:
+    """Ask for the deleted numbers too, which nats-py's `stream_info` leaves out; raises its `APIError`."""
+    reply = await js._nc.request(f"$JS.API.STREAM.INFO.{stream}", b'{"deleted_details":true}', timeout=1)  # noqa: SLF001
+    answer = msgspec.json.decode(reply.data, type=_Answer)
+    if answer.error is not None:
+        nats.js.errors.APIError.from_error(answer.error)
+    return answer.state

@@ -1,0 +1,238 @@
+"""A consumer tells the truth about itself, and no dead link to its database holds it for ever."""
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from time import monotonic
+
+import pytest
+from feeding import CODEC, FEED, client, connection, create, make_stream, running
+from nats.js import errors as nats_errors
+from prometheus_client import REGISTRY
+
+import events.listener
+from events.broker import Broker
+from events.consumer import Consumer
+from events.health import Check
+from events.hearing import Event, Hears
+from events.log import Log
+from events.postgres import Connection, Dial, dialer
+from events.relay import Relay
+from events.streams import state_with_deleted
+from local.fixtures import Database, until
+from local.nats import Nats
+
+PART = str(Path(__file__).with_name("part.py"))
+
+
+async def nothing(_: Connection, __: Sequence[Event]) -> None:
+    return
+
+
+def consumer_of(dial: Dial, broker: Broker, handle: object = nothing, types: tuple = ()) -> Consumer:
+    return Consumer("activity", [Hears(FEED, handle, types)], dial, broker, CODEC)
+
+
+def said(consumer: Consumer) -> Check:
+    [source] = consumer.checks()
+    return source()
+
+
+@asynccontextmanager
+async def feed(todos: Database, server: Nats) -> AsyncIterator[Log]:
+    await make_stream(server)
+    dial = dialer(todos.url, application="writer")
+    broker = Broker(server.url("todos"), name="writer")
+    relay = Relay(FEED, dial, broker)
+    log = Log("TODOS", dial, on_appended=relay.wake)
+    async with running(broker.run, relay.run, log.run):
+        yield log
+
+
+async def position(todos: Database) -> int:
+    async with connection(todos.admin_url) as admin:
+        return int(await admin.fetchval("select coalesce(max(seq), 0) from events.checkpoint"))
+
+
+async def reaches(todos: Database, seq: int, *, within: float = 10.0) -> None:
+    async def there() -> bool:
+        return await position(todos) == seq
+
+    await until(there, within=within)
+
+
+async def test_an_active_consumer_without_a_broker_is_late_and_no_standby(todos: Database, nats: Nats) -> None:
+    nats.kill()
+    broker = Broker(nats.url("activity"), name="test")
+    consumer = consumer_of(dialer(todos.url, application="test"), broker)
+    async with running(broker.run, consumer.run):
+        await until(lambda: said(consumer).state == "late", within=5)
+
+
+async def test_a_consumer_that_cannot_read_its_lease_is_no_standby(todos: Database, nats: Nats) -> None:
+    async with connection(todos.admin_url) as admin:
+        await admin.execute("revoke all on events.lease from events")
+    broker = Broker(nats.url("activity"), name="test")
+    consumer = consumer_of(dialer(todos.url, application="test"), broker)
+    async with running(broker.run, consumer.run):
+        await until(lambda: said(consumer).state == "failed", within=5)
+        assert "InsufficientPrivilegeError" in said(consumer).detail
+        async with connection(todos.admin_url) as admin:
+            await admin.execute("grant all on events.lease to events")
+            await make_stream(nats)
+        await until(lambda: said(consumer).state == "ok")
+
+
+async def test_a_consumer_without_the_right_to_its_stream_fails_readiness(todos: Database, nats: Nats) -> None:
+    await make_stream(nats)
+    broker = Broker(nats.url("mailer"), name="test")
+    consumer = consumer_of(dialer(todos.url, application="test"), broker)
+    async with running(broker.run, consumer.run):
+        await until(lambda: said(consumer).state == "failed", within=5)
+        assert "ermissions" in said(consumer).detail
+
+
+async def test_a_handler_whose_sql_is_wrong_fails_readiness(todos: Database, nats: Nats) -> None:
+    async def wrong(conn: Connection, _: Sequence[Event]) -> None:
+        await conn.execute("insert into nowhere values (1)")
+
+    broker = Broker(nats.url("activity"), name="test")
+    consumer = consumer_of(dialer(todos.url, application="test"), broker, wrong)
+    async with feed(todos, nats) as log, running(broker.run, consumer.run):
+        await log.append(create())
+        await until(lambda: said(consumer).state == "failed")
+        assert "UndefinedTableError" in said(consumer).detail
+
+
+async def test_a_standby_reports_no_lag(todos: Database, nats: Nats) -> None:
+    labels = {"consumer": "activity", "feed": "TODOS"}
+    broker = Broker(nats.url("activity"), name="test")
+    consumer = consumer_of(dialer(todos.url, application="test"), broker)
+    async with feed(todos, nats) as log, running(broker.run, consumer.run), connection(todos.admin_url) as admin:
+        await log.append(create())
+        await until(lambda: REGISTRY.get_sample_value("todo_consumer_lag_events", labels) is not None)
+        await admin.execute(
+            "update events.lease set holder = gen_random_uuid(), expires_at = clock_timestamp() + interval '1 hour'"
+        )
+        await until(lambda: said(consumer).detail == "standby")
+        assert REGISTRY.get_sample_value("todo_consumer_lag_events", labels) is None
+        assert REGISTRY.get_sample_value("todo_consumer_lag_seconds", labels) is None
+
+
+async def test_a_link_to_the_database_that_falls_silent_holds_nothing_for_ever(
+    todos: Database, nats: Nats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old connection never answers again, not even to a roll-back; new ones work."""
+    monkeypatch.setattr(events.listener, "APPLY_TIMEOUT", 1.0)
+    broker = Broker(nats.url("activity"), name="test")
+    async with silenceable(todos.url) as (url, silence):
+
+        async def handle(conn: Connection, _: Sequence[Event]) -> None:
+            if not silenced:
+                silenced.append(True)
+                silence()
+            await conn.execute("select 1")
+
+        silenced: list[bool] = []
+        consumer = consumer_of(dialer(url, application="test"), broker, handle)
+        async with feed(todos, nats) as log, running(broker.run, consumer.run):
+            await log.append(create())
+            await reaches(todos, 1, within=15)
+
+
+@asynccontextmanager
+async def silenceable(url: str) -> AsyncIterator[tuple[str, object]]:
+    """A way to the database whose open connections can fall silent, each end believing the other alive."""
+    port = int(url.rsplit(":", 1)[1].split("/")[0])
+    alive: set[asyncio.Task[None]] = set()
+    muted: set[int] = set()
+    links: set[int] = set()
+
+    async def carry(number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            if number not in muted:
+                writer.write(data)
+        if number in muted:
+            await asyncio.Event().wait()  # not even that it ended is heard
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        number = len(links)
+        links.add(number)
+        there, back = await asyncio.open_connection("127.0.0.1", port)
+        task = asyncio.current_task()
+        assert task is not None
+        alive.add(task)
+        try:
+            await asyncio.gather(carry(number, reader, back), carry(number, there, writer))
+        finally:
+            alive.discard(task)
+            for end in (writer, back):
+                end.transport.abort()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield url.replace(f":{port}/", f":{server.sockets[0].getsockname()[1]}/"), lambda: muted.update(links)
+    finally:
+        server.close()
+        for task in list(alive):
+            task.cancel()
+        await asyncio.gather(*alive, return_exceptions=True)
+
+
+async def test_a_standby_takes_over_within_five_seconds_of_one_stopped_in_its_transaction(
+    todos: Database, nats: Nats
+) -> None:
+    async with connection(todos.owner_url) as owner:
+        await owner.execute(
+            "create table heard (nr bigserial primary key, seq bigint, id uuid, aggregate uuid, version bigint);"
+            "grant all on heard, heard_nr_seq to events"
+        )
+    broker = Broker(nats.url("activity"), name="test")
+    standby = consumer_of(dialer(todos.url, application="test"), broker)
+    async with feed(todos, nats) as log:
+        active = await asyncio.create_subprocess_exec(
+            sys.executable, PART, "consumer", todos.url, nats.url("activity"),
+            stdout=PIPE, env=os.environ | {"HOLD": "1.5"},
+        )  # fmt: skip
+        try:
+            assert active.stdout is not None
+            await active.stdout.readline()
+            await log.append(create())
+            assert b"applied" in await active.stdout.readline()
+            active.send_signal(signal.SIGSTOP)
+            begun = monotonic()
+            async with running(broker.run, standby.run):
+                await reaches(todos, 1, within=10)
+            assert monotonic() - begun < 5
+        finally:
+            active.kill()
+            await active.wait()
+            active._transport.close()
+
+
+async def test_a_consumer_before_a_poison_message_does_not_say_ok_in_between(todos: Database, nats: Nats) -> None:
+    async def choke(_: Connection, __: Sequence[Event]) -> None:
+        raise KeyError
+
+    broker = Broker(nats.url("activity"), name="test")
+    consumer = consumer_of(dialer(todos.url, application="test"), broker, choke)
+    async with feed(todos, nats) as log, running(broker.run, consumer.run):
+        await log.append(create())
+        await until(lambda: said(consumer).state == "failed")
+        states = set()
+        for _ in range(300):
+            states.add(said(consumer).state)
+            await asyncio.sleep(0.01)
+    assert states == {"failed"}
+
+
+async def test_asking_a_stream_that_is_gone_for_its_holes_is_no_answer(nats: Nats) -> None:
+    async with client(nats) as nc:
+        with pytest.raises(nats_errors.NotFoundError):
+            await state_with_deleted(nc.jetstream(timeout=1), "TODOS")
