@@ -3,15 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
-from events.catalog.feeds import feeds_of
+from events.catalog.feeds import HEARS, feeds_of
 from events.feed import Feed
 
-HEARS: dict[str, tuple[str, ...]] = {
-    "auth": (),
-    "todos": ("AUTH",),
-    "mailer": ("OTP", "AUTH"),
-    "activity": ("OTP", "AUTH", "TODOS", "MAILER"),
-}
 _READ = ("STREAM.INFO.{0}", "STREAM.MSG.GET.{0}")
 _RELAY = (*_READ, "STREAM.MSG.DELETE.{0}")
 _CONSUME = (*_READ, "CONSUMER.CREATE.{0}.>", "CONSUMER.INFO.{0}.*", "CONSUMER.DELETE.{0}.*", "CONSUMER.MSG.NEXT.{0}.*")
