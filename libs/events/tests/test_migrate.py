@@ -79,6 +79,15 @@ async def test_a_migration_that_fails_leaves_nothing_and_goes_through_once_mende
     assert await run(bare, "shop") == ["shop/0002_fill.sql"]
 
 
+async def test_a_migration_that_cannot_be_recorded_leaves_nothing(bare: Database, shop: Path) -> None:
+    recorded = "insert into events.migration (package, name) values ('shop', '0002_fill.sql');"
+    (shop / "0002_fill.sql").write_text(f"create table half (id int); {recorded}")
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await run(bare, "shop")
+    async with connection(bare.owner_url) as owner:
+        assert await owner.fetchval("select to_regclass('half')") is None
+
+
 async def test_two_runs_at_once_apply_each_migration_once(bare: Database) -> None:
     applied = await asyncio.gather(run(bare), run(bare))
     assert sorted(map(bool, applied)) == [False, True]
