@@ -70,7 +70,7 @@ class Pull:
         """The next messages, in the order received; empty after an idle time. Raises `PullBroken`."""
         if self._asked <= 0 and len(self._buffer) < self._batch:
             await self._ask()
-        if not self._buffer:
+        if not self._buffer and not self._broken:
             self._arrived.clear()
             try:
                 async with asyncio.timeout(EXPIRES + 0.5):

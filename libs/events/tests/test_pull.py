@@ -1,0 +1,25 @@
+"""A pull that was told that it ended says so at once."""
+
+from time import monotonic
+
+import pytest
+from feeding import client, make_stream
+
+from events.pull import Pull, PullBroken
+from local.fixtures import until
+from local.nats import Nats
+
+
+async def test_a_pull_whose_consumer_was_deleted_while_nobody_fetched_waits_for_nothing(nats: Nats) -> None:
+    await make_stream(nats)
+    async with client(nats) as nc:
+        pull = Pull(nc, "TODOS", "activity-1", start=1, batch=10)
+        await pull.open()
+        assert await pull.fetch() == []
+        await pull._ask()
+        await nc.jsm().delete_consumer("TODOS", "activity-1")
+        await until(lambda: bool(pull._broken))
+        begun = monotonic()
+        with pytest.raises(PullBroken):
+            await pull.fetch()
+        assert monotonic() - begun < 1
