@@ -1,0 +1,94 @@
+"""The stack that is measured: all services as people run them, on ports and in a folder of its own, gone afterwards."""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from auth.tokens import AccessTokens
+from events.catalog.feeds import feeds_of
+from events.clock import system_clock
+from events.ids import uuid7
+from events.keys import read_keys
+from events.migrate import migrate
+from local import parts, ports
+from local.child import wait_until
+from local.environment import service_environment
+from local.layout import REPOSITORY, Layout
+from local.supervisor import Supervisor
+
+_ECHO: Final = 10  # the first port after the services'
+_APPENDS: Final = "bench_appends"
+
+
+class Stack:
+    """A stack that is up."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        layout = supervisor.layout
+        self._postgres = supervisor.postgres
+        self.todos = layout.service_url("todos")
+        self.echo = f"http://127.0.0.1:{layout.port_base + _ECHO}"
+        self.data = self._postgres.data
+        self.appends_url = self._postgres.url(_APPENDS, "todos")
+        signing = read_keys(supervisor.secrets.keys["SIGNING_KEYS"], size=32)
+        self._tokens = AccessTokens(signing, issuer=layout.gateway, audience="todo")
+
+    def token(self, user_id: UUID) -> str:
+        """An access token for ten minutes, signed with the stack's own key."""
+        return self._tokens.sign(user_id, uuid7(), (), None, system_clock())
+
+    async def connect(self, service: str) -> asyncpg.Connection:
+        """A connection to a service's database as its owner."""
+        return await asyncpg.connect(self._postgres.url(service, f"{service}_owner"))
+
+    async def prepare(self) -> None:
+        """Migrate the database that `appends` writes to: a to-do service's without the service."""
+        connection = await asyncpg.connect(self._postgres.url(_APPENDS, "todos_owner"))
+        try:
+            await migrate(connection, "todos", role="todos", feeds=tuple(feed.name for feed in feeds_of("todos")))
+        finally:
+            await connection.close()
+
+
+@contextmanager
+def running() -> Iterator[Stack]:
+    """Start a stack and the echo; stop them and remove their data. Raises `StartError`."""
+    os.environ.setdefault("LOG_LEVEL", "WARNING")
+    (REPOSITORY / "var").mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="bench-", dir=REPOSITORY / "var"))
+    supervisor = Supervisor(Layout(_port_base(), folder))
+    echo = _echo(supervisor)
+    try:
+        supervisor.start()
+        supervisor.postgres.create_database(_APPENDS, service="todos")
+        echo.start()
+        port = supervisor.layout.port_base + _ECHO
+        wait_until(lambda: parts.status(port, "/healthz/ready") == 200, within=30, otherwise=lambda: "no echo")
+        yield Stack(supervisor)
+    finally:
+        echo.stop()
+        supervisor.stop()
+        shutil.rmtree((folder / "data").resolve(), ignore_errors=True)
+        shutil.rmtree(folder)
+
+
+def _port_base() -> int:
+    """A port whose next 19 are free too."""
+    return next(base for base in iter(ports.free_port, None) if all(ports.is_free(base + nr) for nr in range(20)))
+
+
+def _echo(supervisor: Supervisor) -> parts.Program:
+    layout = supervisor.layout
+    urls = {"DATABASE_URL": supervisor.postgres.url("todos", "todos"), "NATS_URL": supervisor.nats.url("todos")}
+    environment = service_environment("todos", layout, supervisor.secrets, urls)
+    environment["PORT"] = str(layout.port_base + _ECHO)
+    return parts.Program([sys.executable, "-m", "bench.echo"], log=layout.logs / "echo.log", env=environment)
