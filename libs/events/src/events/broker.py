@@ -11,7 +11,6 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
-import nats
 import nats.errors
 import structlog
 from nats.aio.client import Client
@@ -73,9 +72,10 @@ class Broker:
     async def _connect(self) -> None:
         await self._drop()
         self._lost.clear()
+        client = Client()
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT + 1):
-                self._client = await nats.connect(
+                await client.connect(
                     self._url.split(","),
                     name=self._name,
                     allow_reconnect=False,
@@ -87,12 +87,14 @@ class Broker:
                     pending_size=64 * 1024 * 1024,
                 )
         except (OSError, TimeoutError, nats.errors.Error) as error:
+            _abort(client)  # nats-py leaves the socket of a failed try open
             if not self._away:
                 log.warning("nats is out of reach; trying again and again", error=type(error).__name__)
             self._away = True
             return
         self._away = False
-        _bound_unsent_bytes(self._client)
+        self._client = client
+        _bound_unsent_bytes(client)
         self.trouble = ""
         self._arrived.set()
         log.info("connected to nats")
