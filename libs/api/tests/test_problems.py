@@ -148,6 +148,12 @@ async def test_a_body_deep_and_with_nul_is_refused_too(client: httpx.AsyncClient
     assert_problem(await client.post("/things", content=body, headers={**JSON, **me}), 422, "invalid")
 
 
+async def test_u0000_in_a_parameter_is_named(client: httpx.AsyncClient) -> None:
+    """Whether or not the parameter's own type would refuse it."""
+    problem = assert_problem(await client.get("/things?kind=a%00&limit=2"), 422, "invalid")
+    assert [(error["field"], error["code"]) for error in problem["errors"]] == [("kind", "nul")]
+
+
 async def test_an_escaped_backslash_before_u0000_is_no_nul(client: httpx.AsyncClient, me: dict[str, str]) -> None:
     answer = await client.post("/things", content=rb'{"title": "\\u0000"}', headers={**JSON, **me})
     assert answer.status_code == 201
