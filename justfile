@@ -36,11 +36,16 @@ test-long:
 mutants *NAMES:
     @"{{ python }}" tests/mutants/run.py "$@"
 
+# Measure ratios side by side and write docs/benchmarks.md
+[positional-arguments]
+bench *OPTIONS:
+    @"{{ python }}" -m bench "$@"
+
 # Style, types, and who may import whom
 lint:
     @"{{ bin }}/ruff" check
     @"{{ bin }}/ruff" format --check
-    @"{{ bin }}/mypy" {{ sources }}
+    @"{{ bin }}/mypy" {{ sources }} bench
     @"{{ bin }}/lint-imports" --no-logo --no-cache
 
 # Put the code in order
