@@ -33,16 +33,16 @@ def main() -> None:
 
 
 async def _measure(stack: Stack, rounds: int, seconds: float) -> None:
-    await stack.prepare()
     async with AsyncExitStack() as leaving:
         todos, activity = await stack.connect("todos"), await stack.connect("activity")
-        for connection in (todos, activity):
+        alone = await stack.connect_alone()
+        for connection in (todos, activity, alone):
             leaving.push_async_callback(connection.close)
         await assert_durable(todos)
         machine = await facts(todos, stack.data)
         appended, posted = defaultdict(list), defaultdict(list)
         arrived = []
-        await posts.measure(stack, todos, activity, 2)  # what a process does once
+        await posts.measure(stack, todos, activity, alone, 2)  # what a process does once
         for nr in range(1, rounds + 1):
             say(f"bench: round {nr} of {rounds}")
             for writers in appends.WRITERS:
@@ -50,7 +50,7 @@ async def _measure(stack: Stack, rounds: int, seconds: float) -> None:
                     run = await appends.measure(stack.appends_url, way, writers)
                     appended[way, writers].append(run)
                     _tell(f"{writers} writers, {way}", run)
-            for name, run in (await posts.measure(stack, todos, activity, seconds)).items():
+            for name, run in (await posts.measure(stack, todos, activity, alone, seconds)).items():
                 posted[name].append(run)
                 _tell(name, run)
             arrived.append(await arrivals.measure(stack, todos, activity, seconds))

@@ -67,7 +67,7 @@ GROUPED: Final = "group commit"
 ONE_BY_ONE: Final = "one transaction each"
 WAYS: Final[dict[str, tuple[Way, int, int]]] = {
     GROUPED: (grouped, 1_000, 24_000),
-    ONE_BY_ONE: (one_by_one, 1_000, 6_000),
+    ONE_BY_ONE: (one_by_one, 1_000, 3_000),
 }
 """How, how many writes by one writer, how many by several: a few seconds of work each."""
 

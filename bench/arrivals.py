@@ -1,6 +1,7 @@
 """From an answered POST to the entry in activity's table, seen from outside, at a steady pace."""
 
 import asyncio
+from collections import deque
 from datetime import datetime
 from time import perf_counter
 from typing import Final
@@ -42,7 +43,7 @@ class _Walk:
     def __init__(self, url: str, request: bytes) -> None:
         self._url = url
         self._request = request
-        self._idle: list[Connection] = []
+        self._idle: deque[Connection] = deque()
         self._awaited: dict[int, tuple[float, datetime]] = {}
         self.found = Arrivals([], [], [])
         self.refused = 0
@@ -63,8 +64,8 @@ class _Walk:
             connection.close()
 
     async def _post(self, due: float) -> None:
-        """Over an idle connection, or one more: nobody waits for another's answer."""
-        connection = self._idle.pop() if self._idle else await Connection.open(self._url)
+        """Over the connection idle for longest, before the server would end it, or one more: nobody waits for another."""
+        connection = self._idle.popleft() if self._idle else await Connection.open(self._url)
         answer = Answer(*await connection.call(self._request))
         answered = perf_counter()
         self._idle.append(connection)

@@ -1,6 +1,7 @@
-"""An application of the parts that `todos` is made of, whose one route answers what it was sent: the measure for POST.
+"""The API role of `todos` with one route more, which answers what it was sent: the measure for POST /todos.
 
-Edge, guard, decoding, envelope and headers are the same; deciding, appending and relaying are what it leaves out.
+Both routes share the process, edge, guard, decoding, envelope and headers; deciding and appending is what the echo
+leaves out. Nothing hears what is appended here.
 """
 
 from functools import partial
@@ -16,12 +17,17 @@ from api.keys import Jwks
 from api.messages import Message
 from api.requests import Request
 from api.server import listen, serve
+from events.broker import Broker
+from events.catalog.feeds import FEEDS
+from events.clock import system_clock
 from events.health import Health
 from events.ids import uuid7
-from events.process import run, start
+from events.outlet import Outlet
+from events.postgres import dialer, open_pool
+from events.process import Roles, run, start
 from events.settings import read
 from events.telemetry import configure_logging
-from todos.api import NewTodo
+from todos.api import ROUTES, NewTodo, Todos
 from todos.settings import Settings
 
 ECHOED: Final = Message(key="echo", en="Echoed successfully", ko="되돌려 보냈습니다")
@@ -29,17 +35,25 @@ ECHOED: Final = Message(key="echo", en="Echoed successfully", ko="되돌려 보�
 
 @post("/echo", guards=[signed_in])
 async def echo(request: Request, data: JSONBody[NewTodo]) -> Answer[Envelope[NewTodo]]:
-    """Answer as a to-do that was made would be, with nothing made."""
+    """Answer as for a to-do that was made, with nothing made."""
     return answer(request, ECHOED, data, status=201, version=1, location=f"/todos/{uuid7()}").at("TODOS", 1)
 
 
 async def _main(settings: Settings) -> None:
     configure_logging("echo", settings.log_level)
     health = Health()
-    async with Jwks(settings.jwks_url) as keys:
-        guard = Guard(keys.find, issuer=settings.issuer, audience=settings.audience)
-        app = create_app(title="Echo", routes=(echo,), health=health, guard=guard)
-        await run(server=partial(serve, app, listen(settings.host, settings.port)), tasks=[], health=health)
+    dial = dialer(settings.database_url, application="echo")
+    outlet = Outlet(FEEDS["TODOS"], dial, Broker(settings.nats_url, name="echo"), Roles(worker=False))
+    async with await open_pool(settings.database_url, application="echo") as pool, Jwks(settings.jwks_url) as keys:
+        app = create_app(
+            title="To-dos with an echo",
+            routes=(*ROUTES, echo),
+            health=health,
+            guard=Guard(keys.find, issuer=settings.issuer, audience=settings.audience),
+            parts={"todos": Todos(outlet.log, pool, system_clock)},
+        )
+        server = partial(serve, app, listen(settings.host, settings.port))
+        await run(server=server, tasks=outlet.tasks(), health=health)
 
 
 if __name__ == "__main__":

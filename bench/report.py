@@ -8,7 +8,7 @@ from bench.appends import GROUPED, ONE_BY_ONE, WRITERS
 from bench.arrivals import RATE, Arrivals
 from bench.figures import Goal, Run, at_least, at_most, percentile, ratios, row, spread, table
 from bench.load import CONNECTIONS, generator
-from bench.posts import ECHO, POST
+from bench.posts import ECHO, PIPELINE, POST
 
 Appends = dict[tuple[str, int], list[Run]]
 Posts = dict[str, list[Run]]
@@ -29,10 +29,10 @@ A new to-do: its event and its row. Closed loop, one process of writers.
 
 {appends}
 
-## POST /todos/ beside an echo of the same parts
+## POST /todos/ beside an echo route of the same app
 
-{connections} connections, closed loop, load by {generator}. Behind the POST the whole pipeline runs on the same
-cores: relay, JetStream, activity.
+{connections} connections, closed loop, load by {generator}. The first row is the service with both roles, with
+relay, JetStream and activity at work on the same cores; the others are two routes of one process, the API role alone.
 
 {posts}
 
@@ -83,8 +83,8 @@ def _append_goals(runs: Appends) -> list[Goal]:
 
 
 def _posts(runs: Posts) -> str:
-    lines = [row(POST, runs[POST], spread(ratios(runs[POST], runs[ECHO]))), row(ECHO, runs[ECHO], "1")]
-    return table(("route", "requests/s", "p50", "p99", "ratio"), lines)
+    lines = [row(name, runs[name], spread(ratios(runs[name], runs[ECHO]))) for name in (PIPELINE, POST)]
+    return table(("route", "requests/s", "p50", "p99", "ratio"), [*lines, row(ECHO, runs[ECHO], "1")])
 
 
 def _post_goals(runs: Posts) -> list[Goal]:

@@ -1,5 +1,6 @@
 """The stack that is measured: all services as people run them, on ports and in a folder of its own, gone afterwards."""
 
+import asyncio
 import os
 import shutil
 import sys
@@ -25,7 +26,7 @@ from local.layout import REPOSITORY, Layout
 from local.supervisor import Supervisor
 
 _ECHO: Final = 10  # the first port after the services'
-_APPENDS: Final = "bench_appends"
+_ALONE: Final = "todos_alone"  # a to-do service's database that no relay reads
 
 
 class Stack:
@@ -38,7 +39,7 @@ class Stack:
         self.todos = layout.service_url("todos")
         self.echo = f"http://127.0.0.1:{layout.port_base + _ECHO}"
         self.data = self._postgres.data
-        self.appends_url = self._postgres.url(_APPENDS, "todos")
+        self.appends_url = self._postgres.url(_ALONE, "todos")
         signing = read_keys(supervisor.secrets.keys["SIGNING_KEYS"], size=32)
         self._tokens = AccessTokens(signing, issuer=layout.gateway, audience="todo")
 
@@ -50,13 +51,9 @@ class Stack:
         """A connection to a service's database as its owner."""
         return await asyncpg.connect(self._postgres.url(service, f"{service}_owner"))
 
-    async def prepare(self) -> None:
-        """Migrate the database that `appends` writes to: a to-do service's without the service."""
-        connection = await asyncpg.connect(self._postgres.url(_APPENDS, "todos_owner"))
-        try:
-            await migrate(connection, "todos", role="todos", feeds=tuple(feed.name for feed in feeds_of("todos")))
-        finally:
-            await connection.close()
+    async def connect_alone(self) -> asyncpg.Connection:
+        """A connection to the database of `appends_url` as its owner."""
+        return await asyncpg.connect(self._postgres.url(_ALONE, "todos_owner"))
 
 
 @contextmanager
@@ -69,7 +66,8 @@ def running() -> Iterator[Stack]:
     echo = _echo(supervisor)
     try:
         supervisor.start()
-        supervisor.postgres.create_database(_APPENDS, service="todos")
+        supervisor.postgres.create_database(_ALONE, service="todos")
+        asyncio.run(_migrate(supervisor.postgres.url(_ALONE, "todos_owner")))
         echo.start()
         port = supervisor.layout.port_base + _ECHO
         wait_until(lambda: parts.status(port, "/healthz/ready") == 200, within=30, otherwise=lambda: "no echo")
@@ -81,6 +79,14 @@ def running() -> Iterator[Stack]:
         shutil.rmtree(folder)
 
 
+async def _migrate(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await migrate(connection, "todos", role="todos", feeds=tuple(feed.name for feed in feeds_of("todos")))
+    finally:
+        await connection.close()
+
+
 def _port_base() -> int:
     """A port whose next 19 are free too."""
     return next(base for base in iter(ports.free_port, None) if all(ports.is_free(base + nr) for nr in range(20)))
@@ -88,7 +94,7 @@ def _port_base() -> int:
 
 def _echo(supervisor: Supervisor) -> parts.Program:
     layout = supervisor.layout
-    urls = {"DATABASE_URL": supervisor.postgres.url("todos", "todos"), "NATS_URL": supervisor.nats.url("todos")}
+    urls = {"DATABASE_URL": supervisor.postgres.url(_ALONE, "todos"), "NATS_URL": supervisor.nats.url("todos")}
     environment = service_environment("todos", layout, supervisor.secrets, urls)
     environment["PORT"] = str(layout.port_base + _ECHO)
     return parts.Program([sys.executable, "-m", "bench.echo"], log=layout.logs / "echo.log", env=environment)
