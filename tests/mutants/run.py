@@ -28,7 +28,7 @@ REPOSITORY = FOLDER.parents[1]
 PROOF = "tests/test_house.py -k a_package_of_ours"
 PYTEST = ("pytest", "-x", "-q", "-p", "no:cacheprovider", "--timeout=60")
 HEADER = re.compile(r"rule: (.+)\nkill: (.+)\n")
-CULPRIT = re.compile(r"^FAILED (?:\S*::)?(\S+)|^(.+) BROKEN$", re.MULTILINE)
+CULPRIT = re.compile(r"^FAILED (?:\S*::)?(\S+)|^(.+) BROKEN\b", re.MULTILINE)
 LIMIT = 120
 
 
