@@ -87,11 +87,16 @@ class Broker:
                     pending_size=64 * 1024 * 1024,
                 )
         except (OSError, TimeoutError, nats.errors.Error) as error:
-            _abort(client)  # nats-py leaves the socket of a failed try open
             if not self._away:
                 log.warning("nats is out of reach; trying again and again", error=type(error).__name__)
             self._away = True
-            return
+        else:
+            self._use(client)
+        finally:
+            if client is not self._client:
+                _abort(client)  # nats-py leaves the socket of a failed try open
+
+    def _use(self, client: Client) -> None:
         self._away = False
         self._client = client
         _bound_unsent_bytes(client)
