@@ -115,11 +115,11 @@ async def test_a_standby_reports_no_lag(todos: Database, nats: Nats) -> None:
     consumer = consumer_of(dialer(todos.url, application="test"), broker)
     async with feed(todos, nats) as log, running(broker.run, consumer.run), connection(todos.admin_url) as admin:
         await log.append(create())
-        await until(lambda: REGISTRY.get_sample_value("todo_consumer_lag_events", labels) is not None)
+        await until(lambda: REGISTRY.get_sample_value("todo_consumer_lag_events", labels) is not None, within=30)
         await admin.execute(
             "update events.lease set holder = gen_random_uuid(), expires_at = clock_timestamp() + interval '1 hour'"
         )
-        await until(lambda: said(consumer).detail == "standby")
+        await until(lambda: said(consumer).detail == "standby", within=30)
         assert REGISTRY.get_sample_value("todo_consumer_lag_events", labels) is None
         assert REGISTRY.get_sample_value("todo_consumer_lag_seconds", labels) is None
 

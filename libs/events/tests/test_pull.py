@@ -22,4 +22,4 @@ async def test_a_pull_whose_consumer_was_deleted_while_nobody_fetched_waits_for_
         begun = monotonic()
         with pytest.raises(PullBroken):
             await pull.fetch()
-        assert monotonic() - begun < 1
+        assert monotonic() - begun < 2  # an idle fetch waits for 2.5
