@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from email.message import EmailMessage
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import asyncpg
 import httpx
 import nats
 import psutil
+import pytest
 from nats.js import JetStreamContext
 
 from local import ports
@@ -103,15 +105,21 @@ class System:
 
     async def ready(self, *services: str) -> None:
         """Wait until services answer and nothing of them is late."""
-
-        async def well() -> bool:
+        for service in services:
+            unwell: dict[str, Any] = {}
             try:
-                states = [await self.readiness(service) for service in services]
-            except httpx.HTTPError:
-                return False
-            return all(set(state.values()) <= {200, "ok"} for state in states)
+                await until(partial(self._is_well, service, unwell), within=20)
+            except pytest.fail.Exception:
+                pytest.fail(f"{service} does not get well: {unwell}")
 
-        await until(well, within=20)
+    async def _is_well(self, service: str, unwell: dict[str, Any]) -> bool:
+        try:
+            state = await self.readiness(service)
+        except httpx.HTTPError as error:
+            state = {"status": repr(error)}
+        unwell.clear()
+        unwell.update({part: told for part, told in state.items() if told not in {200, "ok"}})
+        return not unwell
 
     @asynccontextmanager
     async def visitor(self, **headers: str) -> AsyncIterator["Person"]:
