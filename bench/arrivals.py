@@ -64,7 +64,7 @@ class _Walk:
             connection.close()
 
     async def _post(self, due: float) -> None:
-        """Over the connection idle for longest, before the server would end it, or one more: nobody waits for another."""
+        """Over the connection idle for longest (the server ends none so), or one more: nobody waits for another."""
         connection = self._idle.popleft() if self._idle else await Connection.open(self._url)
         answer = Answer(*await connection.call(self._request))
         answered = perf_counter()
