@@ -58,7 +58,15 @@ def spread(values: Sequence[float]) -> str:
 
 def number(value: float) -> str:
     """Three digits that matter, thousands in full."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    return (
+        f"{value:,.0f}"
+        if value >= 100
+        else f"{value:.1f}"
+        if value >= 10
+        else f"{value:.2f}"
+        if value >= 1
+        else f"{value:.3f}"
+    )
 
 
 def at_least(text: str, values: Sequence[float], least: float) -> Goal:

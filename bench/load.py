@@ -65,7 +65,7 @@ async def load(target: Target) -> Run:
         raise Unsound(f"the load generator ended with {process.returncode}")
     result = msgspec.json.decode(output.splitlines()[-1], type=_Result)
     if result.failed or not result.answered:
-        raise Unsound(f"{target.path}: {result.failed} requests failed, {result.answered} were answered with 201")
+        raise Unsound(f"{target.path}: {result.failed} of {result.answered} answers were not 201")
     return Run(answered=result.answered, seconds=result.seconds, p50=result.p50, p99=result.p99)
 
 

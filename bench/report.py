@@ -16,10 +16,10 @@ Posts = dict[str, list[Run]]
 _PAGE: Final = """\
 # Benchmarks
 
-Written by `./run bench` on {day}, {rounds} rounds, the peers of a table in turn within each round. A figure is the
+Written by `./run bench` on {day}, rounds: {rounds}, the peers of a table in turn within each round. A figure is the
 median over the rounds, in brackets the least and the greatest; times are in milliseconds. How to read it:
-[bench/README.md](../bench/README.md). `fsync`, `synchronous_commit` and `full_page_writes` were on,
-as the server says; after each run rows, counter, numbers and answers were equal.
+[bench/README.md](../bench/README.md). `fsync`, `synchronous_commit` and `full_page_writes` were on, as the server
+says; after each run rows, counter, numbers and answers were equal.
 
 {machine}
 
