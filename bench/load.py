@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 import uvloop
+
 from bench.counts import Unsound
 from bench.figures import Run, percentile
 from bench.requests import Connection, post

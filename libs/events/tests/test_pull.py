@@ -15,8 +15,12 @@ async def test_a_pull_whose_consumer_was_deleted_while_nobody_fetched_waits_for_
     async with client(nats) as nc:
         pull = Pull(nc, "TODOS", "activity-1", start=1, batch=10)
         await pull.open()
-        assert await pull.fetch() == []
         await pull._ask()
+
+        async def is_asked() -> bool:
+            return bool((await nc.jsm().consumer_info("TODOS", "activity-1")).num_waiting)
+
+        await until(is_asked)
         await nc.jsm().delete_consumer("TODOS", "activity-1")
         await until(lambda: bool(pull._broken))
         begun = monotonic()
