@@ -25,7 +25,7 @@ from todos.tables import TodoRow
 
 FEED: Final = "TODOS"
 WRITERS: Final = (1, 32, 128)
-_WARM_UP: Final = 4
+_WARM_UP: Final = 10
 _PATIENT: Final = {"statement_timeout": "0", "lock_timeout": "0", "transaction_timeout": "0"}
 _CODEC: Final = Codec(TYPES)
 
