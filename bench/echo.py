@@ -4,6 +4,7 @@ Both routes share the process, edge, guard, decoding, envelope and headers; deci
 leaves out. Nothing hears what is appended here.
 """
 
+import gc
 from functools import partial
 from typing import Final
 
@@ -53,6 +54,8 @@ async def _main(settings: Settings) -> None:
             parts={"todos": Todos(outlet.log, pool, system_clock)},
         )
         server = partial(serve, app, listen(settings.host, settings.port))
+        gc.collect()
+        gc.freeze()  # as the service does
         await run(server=server, tasks=outlet.tasks(), health=health)
 
 
