@@ -5,9 +5,8 @@
     rule: what holds in the unbroken code
     kill: libs/events/tests/test_log.py -k stale     (a selection of pytest's; or: lint-imports)
 
-What git tracks is copied as it stands in the work tree, and the copy's code runs: its source folders come first on
-PYTHONPATH. A mutant is killed where a test failed or a contract broke, not where nothing could be collected, and only
-if the same command is green without the patch.
+The copy's code runs: its source folders come first on PYTHONPATH. A mutant is killed where a test failed or a contract
+broke, not where nothing could be collected, and only if the same command is green without the patch.
 """
 
 import os
@@ -24,11 +23,10 @@ from typing import NamedTuple
 
 FOLDER = Path(__file__).resolve().parent
 REPOSITORY = FOLDER.parents[1]
-# Every package is imported from the tree that its tests stand in.
 PROOF = "tests/test_house.py -k a_package_of_ours"
 PYTEST = ("pytest", "-x", "-q", "-p", "no:cacheprovider", "--timeout=60")
 HEADER = re.compile(r"rule: (.+)\nkill: (.+)\n")
-CULPRIT = re.compile(r"^FAILED (?:\S*::)?(\S+)|^(.+) BROKEN\b", re.MULTILINE)
+CULPRIT = re.compile(r"^FAILED (?:\S*::)?(.+?)(?: - .*)?$|^(.+) BROKEN\b", re.MULTILINE)
 LIMIT = 120
 
 
@@ -51,35 +49,31 @@ class Trial(NamedTuple):
 def mutants(names: Sequence[str]) -> Iterator[Mutant]:
     """The named mutants, or all."""
     for patch in [FOLDER / f"{name}.patch" for name in names] or sorted(FOLDER.glob("*.patch")):
-        header = HEADER.match(patch.read_text()) if patch.exists() else None
-        if header is None:
+        if not patch.exists() or not (header := HEADER.match(patch.read_text())):
             sys.exit(f"{patch.name} is missing, or does not begin with its `rule:` and its `kill:`")
         yield Mutant(patch, header[1], header[2])
 
 
 def copy_tracked(target: Path) -> Path:
-    """Copy what git tracks."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    for name in filter(None, listed.stdout.split("\0")):
-        if (REPOSITORY / name).is_file():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(REPOSITORY / name, target / name)
+    """Copy what git tracks, as it stands in the work tree."""
+    names = subprocess.check_output(["git", "ls-files", "-z"], cwd=REPOSITORY, text=True).split("\0")
+    for name in filter(lambda name: (REPOSITORY / name).is_file(), names):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(REPOSITORY / name, target / name)
     return target
 
 
 def run(call: Sequence[str], tree: Path) -> subprocess.CompletedProcess[str]:
     """Run a command in a tree, over the code of that tree."""
-    sources = os.pathsep.join(str(path) for path in sorted(tree.glob("*/*/src")))
-    ours = {"PYTHONPATH": sources, "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "200"}
-    environment = os.environ | ours | {"GIT_CEILING_DIRECTORIES": str(tree.parent)}
-    return subprocess.run(call, cwd=tree, env=environment, capture_output=True, text=True, timeout=LIMIT, check=False)
+    path = os.pathsep.join(map(str, tree.glob("*/*/src")))
+    env = os.environ | {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", "GIT_CEILING_DIRECTORIES": str(tree.parent)}
+    return subprocess.run(call, cwd=tree, env=env, capture_output=True, text=True, timeout=LIMIT, check=False)
 
 
 def attempt(command: str, tree: Path) -> Trial:
     """Run a `kill` on the code of a tree."""
-    program, *arguments = shlex.split(command)
-    if program != "lint-imports":
-        program, *arguments = (*PYTEST, program, *arguments)
+    words = shlex.split(command)
+    program, *arguments = words if words[0] == "lint-imports" else [*PYTEST, *words]
     try:
         ran = run([str(Path(sys.executable).with_name(program)), *arguments], tree)
     except subprocess.TimeoutExpired:
@@ -88,13 +82,13 @@ def attempt(command: str, tree: Path) -> Trial:
     return Trial(ran.returncode == 0, (found[1] or found[2]) if found else "", ran.stdout + ran.stderr)
 
 
-def judge(mutant: Mutant, tree: Path, *, green: bool) -> tuple[str, str]:
+def judge(mutant: Mutant, tree: Path, before: Trial) -> tuple[str, str]:
     """What killed a mutant, or why it does not count as killed."""
     applied = run(["git", "apply", str(mutant.patch)], tree)
     if applied.returncode != 0:
         return "", f"the patch no longer applies: {applied.stderr.strip()}"
-    if not green:
-        return "", "its command is red without the patch too"
+    if not before.green:
+        return "", f"its command is not green without the patch:\n{before.output[-3000:]}"
     trial = attempt(mutant.kill, tree)
     fault = "SURVIVED" if trial.green else f"neither green nor red:\n{trial.output[-3000:]}"
     return trial.culprit, "" if trial.culprit else fault
@@ -102,7 +96,7 @@ def judge(mutant: Mutant, tree: Path, *, green: bool) -> tuple[str, str]:
 
 def main(names: Sequence[str]) -> None:
     """Judge the mutants one after another, a line each; exits with what went wrong."""
-    green: dict[str, bool] = {}
+    unbroken: dict[str, Trial] = {}
     faults: dict[str, str] = {}
     with TemporaryDirectory(prefix="todo-mutants-") as folder:
         clean, tree = copy_tracked(Path(folder) / "clean"), Path(folder) / "mutant"
@@ -110,15 +104,15 @@ def main(names: Sequence[str]) -> None:
             sys.exit(f"the copy's code is not what runs:\n{proof.output}")
         for mutant in mutants(names):
             started, name = monotonic(), mutant.patch.stem
-            if mutant.kill not in green:
-                green[mutant.kill] = attempt(mutant.kill, clean).green
+            if mutant.kill not in unbroken:
+                unbroken[mutant.kill] = attempt(mutant.kill, clean)
             shutil.copytree(clean, tree)
-            culprit, fault = judge(mutant, tree, green=green[mutant.kill])
+            culprit, fault = judge(mutant, tree, unbroken[mutant.kill])
             shutil.rmtree(tree)
             faults |= {name: fault} if fault else {}
             killer = f"NOT KILLED: {fault.splitlines()[0]}" if fault else culprit
             print(f"{name:38} {mutant.rule:70} {monotonic() - started:5.1f} s  {killer}", flush=True)
-    if faults or not green:
+    if faults or not unbroken:
         sys.exit("\n".join(f"\n{name}: {fault}" for name, fault in faults.items()) or "there are no mutants")
 
 

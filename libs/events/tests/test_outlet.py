@@ -16,7 +16,7 @@ from local.nats import Nats
 BOTH, API, WORKER = Roles(), Roles(worker=False), Roles(api=False)
 
 
-@pytest.mark.parametrize("processes", [[BOTH], [API, WORKER]], ids=["one process", "two processes"])
+@pytest.mark.parametrize("processes", [[BOTH], [API, WORKER]], ids=["together", "apart"])
 async def test_an_appended_event_is_published_without_waiting_for_a_poll(
     todos: Database, nats: Nats, processes: Sequence[Roles]
 ) -> None:
@@ -26,14 +26,14 @@ async def test_an_appended_event_is_published_without_waiting_for_a_poll(
     [relay] = [check for outlet in outlets for check in outlet.checks() if "relay" in check().name]
     loop, took = asyncio.get_running_loop(), []
     async with running(broker.run, *(task for outlet in outlets for task in outlet.tasks())):
-        for seq in range(1, 12):
+        for seq in range(1, 6):
             await until(lambda: relay().state == "ok")
             await asyncio.sleep(0.05)  # the relay comes to rest, so that only a wake-up can be fast
             before = loop.time()
             await outlets[0].log.append(create())
             await until(lambda: relay().detail == f"at {seq}")  # noqa: B023
             took.append(loop.time() - before)
-    assert sorted(took)[5] < 0.3, took
+    assert sorted(took)[2] < 0.3, took
 
 
 def test_the_api_needs_no_relay_and_the_worker_has_one(todos: Database) -> None:
