@@ -40,6 +40,8 @@ async def server():
 
     listener = await asyncio.start_server(answer, "127.0.0.1", 0)
     print(listener.sockets[0].getsockname()[1], flush=True)
+    if sys.argv[1] == "ending":
+        return
     try:
         await asyncio.Event().wait()
     finally:
@@ -91,6 +93,16 @@ async def test_a_task_that_fails_ends_the_process_with_its_error() -> None:
         _, errors = await process.communicate()
     assert process.returncode == 1
     assert b"RuntimeError: broken" in errors
+
+
+async def test_a_server_that_ends_by_itself_ends_the_process() -> None:
+    """Left running it would look alive and answer nobody."""
+    process = await started("ending")
+    async with asyncio.timeout(10):
+        out, errors = await process.communicate()
+    assert process.returncode == 1
+    assert b"the server ended by itself" in errors
+    assert out.endswith(b"task ended\n")
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,13 @@
 """What the services find when they start: migrated databases and the declared streams."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import asyncpg
 import nats
-from nats.js import JetStreamContext
 
-from events import streams
-from events.catalog.feeds import feeds_of
-from events.migrate import migrate
-from events.sql import load
+from events.admin import apply_streams, migrate_service
 from local.child import StartError
 
 OwnerUrl = Callable[[str], str]
@@ -31,28 +28,24 @@ async def prepare(services: list[str], owner_url: OwnerUrl, nats_url: str) -> No
 
 
 async def _migrate(service: str, url: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        await migrate(connection, service, role=service, feeds=tuple(feed.name for feed in feeds_of(service)))
-    finally:
-        await connection.close()
+    async with _connected(url) as connection:
+        await migrate_service(connection, service)
 
 
 async def _apply_streams(services: list[str], owner_url: OwnerUrl, nats_url: str) -> None:
     client = await nats.connect(nats_url, allow_reconnect=False)
     try:
         for service in services:
-            await _apply_streams_of(service, owner_url(service), client.jetstream(timeout=5))
+            async with _connected(owner_url(service)) as connection:
+                await apply_streams(connection, client.jetstream(timeout=5), service)
     finally:
         await client.close()
 
 
-async def _apply_streams_of(service: str, url: str, js: JetStreamContext) -> None:
-    """A stream that is made anew begins at the oldest number still in the log."""
+@asynccontextmanager
+async def _connected(url: str) -> AsyncIterator[asyncpg.Connection]:
     connection = await asyncpg.connect(url)
     try:
-        for feed in feeds_of(service):
-            oldest = await connection.fetchval(load("events").feed_bounds, feed.name)
-            await streams.apply(js, feed, first_seq=oldest)
+        yield connection
     finally:
         await connection.close()

@@ -46,7 +46,7 @@ class FeedError(EventsError):
 
 
 class StreamMissing(FeedError):
-    """The stream does not exist: make it with the `streams` role (`python -m <service> streams`)."""
+    """The stream does not exist: make it with `python -m events.admin streams SERVICE`."""
 
 
 class StreamUnlawful(FeedError):
@@ -55,6 +55,10 @@ class StreamUnlawful(FeedError):
 
 class HistoryDiffers(FeedError):
     """A number holds another event than the one known under it: stop until an operator decides."""
+
+
+class NotMigrated(EventsError):
+    """A database lacks what this version needs: `python -m events.admin migrate SERVICE` first."""
 
 
 class Undecodable(EventsError):

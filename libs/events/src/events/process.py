@@ -49,7 +49,8 @@ def start(main: Coroutine[Any, Any, None]) -> None:
 async def run(*, server: Task, tasks: Sequence[Task], health: Health) -> None:
     """Run `tasks` beside `server` until SIGTERM or SIGINT, then cancel the server, which drains, then the tasks.
 
-    A task that fails ends the process with its error: whoever supervises it starts it again.
+    A task that fails ends the process with its error, and so does a server that ends by itself: whoever supervises it
+    starts it again.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -63,7 +64,10 @@ async def run(*, server: Task, tasks: Sequence[Task], health: Health) -> None:
     async with asyncio.TaskGroup() as group:
         background = [group.create_task(task()) for task in tasks]
         serving = group.create_task(server())
-        await stop.wait()
+        stopping = group.create_task(stop.wait())
+        await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if not health.leaving:
+            raise RuntimeError("the server ended by itself")
         serving.cancel()
         await asyncio.wait([serving])
         log.info("drained; leaving")

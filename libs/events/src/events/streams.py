@@ -16,6 +16,8 @@ from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfi
 from events.errors import StreamMissing, StreamUnlawful
 from events.feed import Feed
 
+_MEND = "run `python -m events.admin streams SERVICE`"
+
 
 def declared(feed: Feed, *, replicas: int = 1, first_seq: int = 1) -> StreamConfig:
     """The configuration of a feed's stream; `first_seq` is the number of its first message to come."""
@@ -54,10 +56,10 @@ async def checked(js: JetStreamContext, feed: Feed) -> StreamInfo:
     try:
         info = await js.stream_info(feed.name)
     except nats.js.errors.NotFoundError:
-        raise StreamMissing(f"stream {feed.name} does not exist: apply the declared streams") from None
+        raise StreamMissing(f"stream {feed.name} does not exist: {_MEND}") from None
     wrong = sorted(_differences(info.config, declared(feed)))
     if wrong:
-        raise StreamUnlawful(f"stream {feed.name} is not as declared: {', '.join(wrong)}; apply the declared streams")
+        raise StreamUnlawful(f"stream {feed.name} is not as declared: {', '.join(wrong)}; {_MEND}")
     return info
 
 

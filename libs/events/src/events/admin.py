@@ -1,0 +1,122 @@
+"""What an operator runs before a service starts, and again after a stream was lost.
+
+`python -m events.admin migrate SERVICE` brings the service's database up to date, `python -m events.admin streams
+SERVICE` makes its streams or brings them to their declaration. Both may run again and again, and two at once.
+"""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import asyncpg
+import nats
+import nats.errors
+from msgspec import Meta, Struct
+from nats.js import JetStreamContext
+
+from events import streams
+from events.broker import inbox_prefix
+from events.catalog.feeds import HEARS, feeds_of
+from events.errors import BadSettings, NotMigrated
+from events.migrate import migrate
+from events.postgres import AWAY
+from events.settings import read
+from events.sql import load
+
+SQL = load("events")
+TIMEOUT = 5
+_USAGE = f"usage: python -m events.admin migrate|streams {'|'.join(HEARS)}"
+
+
+class Database(Struct, frozen=True, kw_only=True):
+    """What `migrate` reads from its environment.
+
+    - DATABASE_URL: the service's database, as its owner
+    - ROLE: the role that the service runs as, and that gets its rights; the service's name where it is not set
+    """
+
+    database_url: str
+    role: str = ""
+
+
+class Streams(Struct, frozen=True, kw_only=True):
+    """What `streams` reads from its environment.
+
+    - DATABASE_URL: the service's database, as its owner: a new stream begins at the oldest number of its log
+    - NATS_URL: NATS, as a user that may make streams
+    - REPLICAS: copies of each stream, on as many servers of the cluster
+    """
+
+    database_url: str
+    nats_url: str
+    replicas: Annotated[int, Meta(ge=1, le=5)] = 1
+
+
+async def migrate_service(connection: asyncpg.Connection, service: str, *, role: str = "") -> list[str]:
+    """Migrate a service's database as its owner; returns the names of what was applied now."""
+    feeds = tuple(feed.name for feed in feeds_of(service))
+    return await migrate(connection, service, role=role or service, feeds=feeds)
+
+
+async def apply_streams(
+    connection: asyncpg.Connection, js: JetStreamContext, service: str, *, replicas: int = 1
+) -> list[str]:
+    """Make a service's streams, or bring them to their declaration; returns their names. Raises `NotMigrated`.
+
+    A stream that is made anew begins at the oldest number still in the log, so that event N is message N again.
+    """
+    feeds = feeds_of(service)
+    for feed in feeds:
+        bounds = await connection.fetchrow(SQL.feed_bounds, feed.name)
+        if bounds is None:
+            raise NotMigrated(f"feed {feed.name} is not in this database: migrate {service} first")
+        await streams.apply(js, feed, replicas=replicas, first_seq=bounds["oldest"])
+    return [feed.name for feed in feeds]
+
+
+async def _migrate(service: str, settings: Database) -> None:
+    connection = await asyncpg.connect(settings.database_url, timeout=TIMEOUT)
+    try:
+        applied = await migrate_service(connection, service, role=settings.role)
+    finally:
+        await connection.close()
+    print("\n".join(applied) or "nothing to do")  # noqa: T201 - it talks to a person
+
+
+async def _apply(service: str, settings: Streams) -> None:
+    connection = await asyncpg.connect(settings.database_url, timeout=TIMEOUT)
+    try:
+        client = await nats.connect(
+            settings.nats_url.split(","),
+            allow_reconnect=False,
+            connect_timeout=TIMEOUT,
+            inbox_prefix=inbox_prefix(settings.nats_url),
+        )
+        try:
+            applied = await apply_streams(
+                connection, client.jetstream(timeout=TIMEOUT), service, replicas=settings.replicas
+            )
+        finally:
+            await client.close()
+    finally:
+        await connection.close()
+    print("\n".join(applied) or "nothing to do")  # noqa: T201 - as above
+
+
+def main(arguments: Sequence[str]) -> None:
+    """The command line; exits with 1 and a sentence where something is in the way."""
+    try:
+        match list(arguments):
+            case ["migrate", service] if service in HEARS:
+                asyncio.run(_migrate(service, read(Database)))
+            case ["streams", service] if service in HEARS:
+                asyncio.run(_apply(service, read(Streams)))
+            case _:
+                sys.exit(_USAGE)
+    except (BadSettings, NotMigrated, nats.errors.Error, *AWAY) as error:
+        sys.exit(f"admin: {type(error).__name__}: {error}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
