@@ -82,7 +82,7 @@ def running() -> Iterator[Stack]:
 async def _migrate(url: str) -> None:
     connection = await asyncpg.connect(url)
     try:
-        await migrate(connection, "todos", role="todos", feeds=tuple(feed.name for feed in feeds_of("todos")))
+        await migrate(connection, "todos", role="todos", feeds=feeds_of("todos"))
     finally:
         await connection.close()
 

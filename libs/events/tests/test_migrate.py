@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 from feeding import connection
 
+from events.catalog.feeds import FEEDS
 from events.migrate import migrate
 from local.fixtures import Database, DatabaseFactory, until
 
@@ -36,7 +37,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 async def run(database: Database, service: str = "events", *, feeds: tuple[str, ...] = ("TODOS",)) -> list[str]:
     async with connection(database.owner_url) as owner:
-        return await migrate(owner, service, role="events", feeds=feeds)
+        return await migrate(owner, service, role="events", feeds=[FEEDS[name] for name in feeds])
 
 
 async def test_the_library_comes_first_and_the_service_in_the_order_of_its_names(bare: Database, shop: Path) -> None:
@@ -67,6 +68,14 @@ async def test_a_feed_keeps_its_number_when_migrations_run_again(bare: Database)
     await run(bare, feeds=("TODOS", "OTP"))
     async with connection(bare.url) as runtime:
         assert dict(await runtime.fetch("select name, last_seq from events.feed")) == {"TODOS": 7, "OTP": 0}
+
+
+async def test_a_database_from_before_learns_which_feed_may_be_trimmed(bare: Database) -> None:
+    await run(bare, feeds=("TODOS", "OTP"))
+    async with connection(bare.owner_url) as owner:
+        await owner.execute("update events.feed set trimmed = not trimmed")
+        await run(bare, feeds=("TODOS", "OTP"))
+        assert dict(await owner.fetch("select name, trimmed from events.feed")) == {"TODOS": False, "OTP": True}
 
 
 async def test_a_migration_that_fails_leaves_nothing_and_goes_through_once_mended(bare: Database, shop: Path) -> None:

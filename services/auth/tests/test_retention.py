@@ -3,7 +3,8 @@
 import asyncpg
 from signing import Service, running, wrong
 
-from auth.retention import Retention
+from auth.tables import drops
+from events.retention import Retention
 from local.fixtures import DatabaseFactory
 
 
@@ -12,7 +13,7 @@ async def test_what_is_over_is_dropped_and_what_still_counts_stays(database: Dat
     async with running(made.url, OTP_RESEND_SECONDS="60") as auth:
         code = await auth.challenge()
         await auth.answer(wrong(code))
-        retention = Retention(auth.pool, auth.clock)
+        retention = Retention(drops(auth.pool, auth.clock))
         await retention.drop()
         assert await counted(auth) == {"challenge": 1, "allowance": 1, "streak": 1}
         auth.clock.move(minutes=66)
@@ -29,7 +30,7 @@ async def test_old_codes_leave_the_log_but_its_last_number_stays(database: Datab
         for _ in range(3):
             await auth.ask()
         await age_log(made.owner_url)
-        await Retention(auth.pool, auth.clock).drop()
+        await Retention(drops(auth.pool, auth.clock)).drop()
         assert [row["seq"] for row in await auth.events("OtpRequested")] == [3]
         assert (await auth.ask()).headers["x-event-position"] == "OTP:4"
 

@@ -21,7 +21,7 @@ from typing import Protocol, TypeVar
 import asyncpg
 import pytest
 
-from events.catalog.feeds import feeds_of
+from events.catalog.feeds import FEEDS, feeds_of
 from events.migrate import migrate
 from local import ports
 from local.cluster import Cluster
@@ -172,7 +172,7 @@ def _template(postgres: Cluster, service: str, feeds: tuple[str, ...]) -> str:
     async def apply() -> None:
         connection = await asyncpg.connect(postgres.url(name, f"{service}_owner"))
         try:
-            await migrate(connection, service, role=service, feeds=feeds)
+            await migrate(connection, service, role=service, feeds=[FEEDS[name] for name in feeds])
         finally:
             await connection.close()
 

@@ -55,8 +55,7 @@ class Streams(Struct, frozen=True, kw_only=True):
 
 async def migrate_service(connection: asyncpg.Connection, service: str, *, role: str = "") -> list[str]:
     """Migrate a service's database as its owner; returns the names of what was applied now."""
-    feeds = tuple(feed.name for feed in feeds_of(service))
-    return await migrate(connection, service, role=role or service, feeds=feeds)
+    return await migrate(connection, service, role=role or service, feeds=feeds_of(service))
 
 
 async def apply_streams(

@@ -1,9 +1,11 @@
 """Migrations: numbered .sql files, the library's first, then the service's, each once in its own transaction."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from importlib.resources import files
 
 import asyncpg
+
+from events.feed import Feed
 
 _RECORD = """
 create schema if not exists events;
@@ -17,7 +19,13 @@ create table if not exists events.migration (
 _LOCK = "set lock_timeout = 0; select pg_advisory_lock(hashtext('events.migrate')); reset lock_timeout"
 
 
-async def migrate(connection: asyncpg.Connection, service: str, *, role: str, feeds: tuple[str, ...]) -> list[str]:
+_FEED = """
+insert into events.feed as f (name, trimmed) values ($1, $2)
+on conflict (name) do update set trimmed = excluded.trimmed where f.trimmed <> excluded.trimmed
+"""
+
+
+async def migrate(connection: asyncpg.Connection, service: str, *, role: str, feeds: Sequence[Feed]) -> list[str]:
     """Bring a service's database up to date; returns the names of what was applied now.
 
     `connection` is the owner's; `role` is the runtime role that migrations grant rights to (`:role` in their text);
@@ -27,9 +35,7 @@ async def migrate(connection: asyncpg.Connection, service: str, *, role: str, fe
     try:
         await connection.execute(_RECORD)
         applied = [name async for name in _apply_all(connection, service, role)]
-        await connection.executemany(
-            "insert into events.feed (name) values ($1) on conflict do nothing", [(feed,) for feed in feeds]
-        )
+        await connection.executemany(_FEED, [(feed.name, feed.trimmed) for feed in feeds])
     finally:
         await connection.execute("select pg_advisory_unlock(hashtext('events.migrate'))")
     return applied

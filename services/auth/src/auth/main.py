@@ -11,10 +11,10 @@ from api.guard import Guard
 from api.server import listen, serve
 from auth.api import ROUTES, Door
 from auth.limits import Limiter
-from auth.retention import Retention
 from auth.seals import Peppers
 from auth.settings import KEY_SIZE, Settings
 from auth.signin import Auth, Policy
+from auth.tables import drops
 from auth.tokens import AccessTokens, DeviceTokens, RefreshTokens
 from events.broker import Broker
 from events.catalog.feeds import FEEDS
@@ -25,6 +25,7 @@ from events.log import Log
 from events.outlet import Outlet
 from events.postgres import dialer, open_pool
 from events.process import Roles, roles, run, start
+from events.retention import Retention
 from events.settings import read
 from events.telemetry import configure_logging
 
@@ -54,7 +55,7 @@ async def _main(parts: Roles, settings: Settings) -> None:
             parts={"door": door},
             cors_origins=[origin for origin in settings.cors_origins.split(",") if origin],
         )
-        work = [broker.run, Retention(pool, clock).run] if parts.worker else []
+        work = [broker.run, Retention(drops(pool, clock)).run] if parts.worker else []
         await run(
             server=partial(serve, app, listen(settings.host, settings.port)),
             tasks=[*work, *otp.tasks(), *auth.tasks()],

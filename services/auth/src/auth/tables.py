@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import asyncpg
 from msgspec import Struct
 
 from events.catalog.auth import Locale
+from events.clock import Clock
+from events.retention import Drop
 from events.sql import load
 
 SQL = load("auth")
@@ -155,6 +158,11 @@ async def rotate(
 ) -> bool:
     """Replace a session's living refresh token (by hashes), once; False where `parent` is not the living one."""
     return await pool.fetchval(SQL.rotate, parent, child, session_id, now, until) is not None
+
+
+def drops(pool: asyncpg.Pool, clock: Clock) -> Sequence[Drop]:
+    """What must not outlive its purpose: letters with codes in the log, dead challenges, idle counters."""
+    return [partial(trim_otp, pool), lambda limit: drop_stale(pool, clock(), limit)]
 
 
 async def trim_otp(pool: asyncpg.Pool, limit: int) -> int:

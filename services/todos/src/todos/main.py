@@ -15,6 +15,7 @@ from events.health import Health
 from events.outlet import Outlet
 from events.postgres import dialer, open_pool
 from events.process import Roles, roles, run, start
+from events.retention import Retention, drop_answers
 from events.settings import read
 from events.telemetry import configure_logging
 from todos.api import ROUTES, Todos
@@ -45,10 +46,11 @@ async def _main(parts: Roles, settings: Settings) -> None:
             parts={"todos": Todos(outlet.log, pool, clock)},
             cors_origins=[origin for origin in settings.cors_origins.split(",") if origin],
         )
+        work = [broker.run, Retention([partial(drop_answers, pool)]).run] if parts.worker else []
         gc.collect()
         gc.freeze()  # modules and routes stay: a full collection that walks over them holds every request up for 30 ms
         await run(
             server=partial(serve, app, listen(settings.host, settings.port)),
-            tasks=[*([broker.run] if parts.worker else []), *outlet.tasks()],
+            tasks=[*work, *outlet.tasks()],
             health=health,
         )

@@ -1,0 +1,47 @@
+"""Drops what must not outlive its purpose, in small batches, so that nobody waits for it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
+
+import asyncpg
+import structlog
+
+from events.postgres import AWAY
+from events.sql import load
+
+SQL = load("events")
+EVERY = 60.0
+BATCH = 1000
+
+log = structlog.get_logger(__name__)
+
+Drop: TypeAlias = Callable[[int], Awaitable[int]]
+"""Drops up to so many rows that are due, in a transaction of its own; how many."""
+
+
+class Retention:
+    """Drops each minute while `run` runs."""
+
+    def __init__(self, drops: Sequence[Drop]) -> None:
+        self._drops = drops
+
+    async def run(self) -> None:
+        """Drop until cancelled."""
+        while True:
+            try:
+                await self.drop()
+            except AWAY as error:
+                log.warning("not everything was dropped; it will be tried again", error=type(error).__name__)
+            await asyncio.sleep(EVERY)
+
+    async def drop(self) -> None:
+        """Drop everything that is due now."""
+        for drop in self._drops:
+            while await drop(BATCH) >= BATCH:
+                pass
+
+
+async def drop_answers(pool: asyncpg.Pool, limit: int) -> int:
+    """Drop kept answers whose Idempotency-Keys have expired (a `Drop`)."""
+    return int(await pool.fetchval(SQL.idempotency_drop, limit))

@@ -1,0 +1,57 @@
+"""What must not outlive its purpose: dropped in batches, each minute, also after the database was away."""
+
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import asyncpg
+import pytest
+from feeding import PERSON, connection, running
+
+import events.retention
+from events.retention import Retention, drop_answers
+from local.fixtures import Database, until
+
+KEPT = """
+insert into events.idempotency (user_id, route, key, body_hash, answer, position, expires_at)
+select $1, 'POST /todos', prefix || nr, '', 'what was answered', 1, expires_at
+from unnest($2::text[], $3::timestamptz[]) as t (prefix, expires_at), generate_series(1, 25) as nr
+"""
+
+
+async def keep(todos: Database) -> None:
+    """25 answers whose time is over, 25 that still count."""
+    now = datetime.now(UTC)
+    async with connection(todos.owner_url) as owner:
+        times = [now - timedelta(seconds=1), now + timedelta(hours=1)]
+        await owner.execute(KEPT, PERSON, ["old", "new"], times)
+
+
+async def kept(todos: Database) -> set[str]:
+    async with connection(todos.owner_url) as owner:
+        rows = await owner.fetch("select rtrim(key, '0123456789'), count(*) from events.idempotency group by 1")
+    return {f"{count} {prefix}" for prefix, count in rows}
+
+
+async def test_answers_go_when_their_keys_expire_and_not_before(
+    todos: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events.retention, "BATCH", 10)
+    await keep(todos)
+    async with asyncpg.create_pool(todos.url, min_size=0) as pool:
+        await Retention([partial(drop_answers, pool)]).drop()
+    assert await kept(todos) == {"25 new"}
+
+
+async def test_a_database_that_was_away_is_tried_again(todos: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events.retention, "EVERY", 0.05)
+    tries = 0
+
+    async def away(_: int) -> int:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise ConnectionRefusedError
+        return 0
+
+    async with running(Retention([away]).run):
+        await until(lambda: tries >= 2)
