@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import msgspec
 import pytest
-from feeding import PERSON, connection, create, log_ids, running, toggle
+from feeding import FEED, PERSON, connection, create, log_ids, running, toggle
+from prometheus_client import REGISTRY
 
+import events.log
 from events.command import Key
 from events.errors import BadCommand, KeyReused, OutcomeUnknown, Overloaded, Unavailable, VersionConflict
 from events.ids import uuid7
@@ -154,6 +156,63 @@ async def test_a_full_queue_refuses_instead_of_growing(todos: Database) -> None:
         await asyncio.gather(*waiting)
 
 
+async def test_a_queue_full_of_bytes_refuses_instead_of_growing(
+    todos: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events.log, "WAITING_BYTES", 10_000)
+    log = a_log(todos)
+    large = create(title="x" * 6_000)
+    waiting = asyncio.create_task(log.append(large))
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await log.append(create(title="x" * 6_000))
+    async with running(log.run):
+        assert (await waiting).position == 1
+        assert (await log.append(create(title="x" * 6_000))).position == 2
+
+
+async def test_a_group_that_takes_too_long_is_appended_in_parts(todos: Database) -> None:
+    """Each row takes 50 ms, the role's patience is 0.3 s: thirty at once would be tried for ever."""
+    async with connection(todos.owner_url) as owner:
+        await owner.execute(SLOW_ROWS)
+    log = Log("TODOS", dialer(todos.url + "?statement_timeout=300", application="test"), deadline=30.0)
+    commands = [create() for _ in range(30)]
+    tasks = [asyncio.create_task(log.append(command)) for command in commands]
+    await asyncio.sleep(0)
+    async with running(log.run):
+        answers = await asyncio.gather(*tasks)
+    assert [answer.position for answer in answers] == list(range(1, 31))
+    assert [stored for _, stored in await log_ids(todos)] == [str(command.id) for command in commands]
+
+
+SLOW_ROWS = """
+create function slow() returns trigger language plpgsql as $$ begin perform pg_sleep(0.05); return new; end $$;
+create trigger slow before insert on events.log for each row execute function slow();
+"""
+
+
+async def test_what_waits_is_told_also_while_the_lane_stands_still(todos: Database) -> None:
+    log = a_log(todos)
+    async with running(log.run), connection(todos.owner_url) as holder:
+        await log.append(create())
+        async with holder.transaction():
+            await holder.execute("select from events.feed where name = 'TODOS' for update")
+            on_its_way = asyncio.create_task(log.append(create()))
+            await until(lambda: _waits_for_the_counter(holder))
+            waiting = [asyncio.create_task(log.append(create())) for _ in range(5)]
+            await until(lambda: waiting_now() == 5)
+        await asyncio.gather(on_its_way, *waiting)
+    assert waiting_now() == 0
+
+
+async def _waits_for_the_counter(holder: asyncpg.Connection) -> bool:
+    return bool(await holder.fetchval("select exists (select from pg_locks where not granted)"))
+
+
+def waiting_now() -> float:
+    return REGISTRY.get_sample_value("todo_append_waiting_commands", {"feed": "TODOS"}) or 0
+
+
 async def test_a_cancelled_request_harms_no_other(todos: Database) -> None:
     log = a_log(todos)
     async with running(log.run):
@@ -212,7 +271,7 @@ async def test_a_database_that_is_away_is_unavailable_and_comes_back_without_a_r
 ) -> None:
     own_postgres.create_database("events", service="events")
     async with connection(own_postgres.url("events", "events_owner")) as owner:
-        await migrate(owner, "events", role="events", feeds=("TODOS",))
+        await migrate(owner, "events", role="events", feeds=[FEED])
     log = Log("TODOS", dialer(own_postgres.url("events", "events"), application="test"), deadline=1.0)
     async with running(log.run):
         assert (await log.append(create())).position == 1
@@ -259,3 +318,13 @@ async def test_the_runtime_role_can_neither_change_nor_forge_the_log(todos: Data
         ):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await conn.execute(statement)
+
+
+async def test_the_runtime_role_trims_the_feed_declared_so_and_no_other(todos: Database) -> None:
+    async with connection(todos.url) as conn:
+        for feed in ("TODOS", "OTP"):
+            for _ in range(3):
+                await append_last(conn, feed, create())
+        trimmed = [await conn.fetchval("select events.trim($1, 'infinity', 1000)", feed) for feed in ("TODOS", "OTP")]
+    assert trimmed == [0, 2], "the last row of a trimmed feed stays: its number goes on"
+    assert len(await log_ids(todos)) == 3

@@ -82,6 +82,12 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
             held.add((self.key.user_id, self.key.route, self.key.key))
         return frozenset(held)
 
+    @property
+    def size(self) -> int:
+        """About how many bytes it holds: what its client sent, as events, states and kept answer."""
+        kept = len(self.key.answer) if self.key else 0
+        return sum(len(event.data) for event in self.events) + sum(len(state.state) for state in self.states) + kept
+
 
 def new_command(codec: Codec, context: Context, *changes: Change, key: Key | None = None) -> Command:
     """A command with fresh ids; every retry must send this very object again."""

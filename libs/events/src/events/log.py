@@ -16,13 +16,15 @@ import structlog
 from events.command import Command
 from events.errors import BadCommand, EventsError, KeyReused, OutcomeUnknown, Overloaded, Unavailable, VersionConflict
 from events.health import Check
-from events.postgres import AWAY, BROKEN, Connection, Dial, is_rejection
+from events.postgres import AWAY, Connection, Dial, is_rejection, is_too_slow
 from events.sql import load
 from events.telemetry import APPEND_GROUP, APPEND_SECONDS, APPENDED, WAITING
 
 SQL = load("events")
 GROUP = 512
+GROUP_BYTES = 4 * 1024 * 1024
 WAITING_MAX = 4096
+WAITING_BYTES = 64 * 1024 * 1024
 DEADLINE = 5.0
 CALL_TIMEOUT = 15.0
 PROBE_EVERY = 2.0
@@ -44,11 +46,12 @@ class Appended(msgspec.Struct, frozen=True):
 class _Entry:
     """A command that waits for its answer. `sent`: the database may have seen it."""
 
-    __slots__ = ("answer", "command", "locks", "sent")
+    __slots__ = ("answer", "command", "locks", "sent", "size")
 
     def __init__(self, command: Command) -> None:
         self.command = command
         self.locks = command.locks
+        self.size = command.size
         self.answer: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
         self.sent = False
 
@@ -56,6 +59,7 @@ class _Entry:
 class Log:
     """The writing end of one feed: one lane, at most one group on its way, `waiting_max` commands in front of it.
 
+    What waits and is on its way holds 64 MiB at most, a group 4 MiB (or one command).
     `dial` opens the lane's connection; `on_appended` is told after each commit (it wakes the relay).
     """
 
@@ -74,9 +78,11 @@ class Log:
         self._deadline = deadline
         self._waiting_max = waiting_max
         self._waiting: deque[_Entry] = deque()
+        self._bytes = 0
         self._wake = asyncio.Event()
         self._connection: Connection | None = None
-        self._state = Check(f"log {feed}", "ok")
+        self._state = Check(f"log {feed}", "failed", "not connected yet")
+        WAITING.labels(feed).set_function(lambda: len(self._waiting))
 
     def check(self) -> Check:
         """ok, or failed while the database cannot be reached or does not answer."""
@@ -89,11 +95,7 @@ class Log:
         (never sent) and `OutcomeUnknown` (retry with the same Idempotency-Key). Cancelling the caller leaves the
         outcome open and harms nobody else.
         """
-        if len(self._waiting) >= self._waiting_max:
-            raise Overloaded("too many writes are waiting; retry in a second")
-        entry = _Entry(command)
-        self._waiting.append(entry)
-        self._wake.set()
+        entry = self._enter(command)
         try:
             async with asyncio.timeout(self._deadline):
                 return await entry.answer
@@ -102,6 +104,20 @@ class Log:
                 raise OutcomeUnknown("the write's outcome is unknown; retry with the same Idempotency-Key") from None
             raise Unavailable("the database does not answer; retry in a few seconds", retry_after=2) from None
 
+    def _enter(self, command: Command) -> _Entry:
+        """Let a command wait for the lane; raises `Overloaded`."""
+        entry = _Entry(command)
+        if len(self._waiting) >= self._waiting_max or self._bytes + entry.size > WAITING_BYTES:
+            raise Overloaded("too many writes are waiting; retry in a second")
+        self._waiting.append(entry)
+        self._bytes += entry.size
+        entry.answer.add_done_callback(lambda _: self._leave(entry))
+        self._wake.set()
+        return entry
+
+    def _leave(self, entry: _Entry) -> None:
+        self._bytes -= entry.size
+
     async def run(self) -> None:
         """The lane: settles groups one after another until cancelled."""
         try:
@@ -109,7 +125,6 @@ class Log:
                 await self._idle()
                 while self._waiting:
                     await self._connected()
-                    WAITING.labels(self.feed).set(len(self._waiting))
                     await self._settle(self._take_group())
         finally:
             if self._connection is not None:
@@ -135,10 +150,12 @@ class Log:
         group: list[_Entry] = []
         held: set[object] = set()
         later: list[_Entry] = []
-        while self._waiting and len(group) < GROUP and len(later) < GROUP:
+        size = 0
+        while self._waiting and len(group) < GROUP and len(later) < GROUP and size < GROUP_BYTES:
             entry = self._waiting.popleft()
             if entry.answer.done():
                 continue
+            size += entry.size
             # Also what steps aside holds its locks, so that commands on one aggregate keep their order.
             (later if held & entry.locks else group).append(entry)
             held |= entry.locks
@@ -152,13 +169,14 @@ class Log:
         while group:
             try:
                 answers = await self._call([entry.command for entry in group])
-            except asyncpg.PostgresError as error:
-                if is_rejection(error):
+            except AWAY as error:
+                if isinstance(error, asyncpg.PostgresError) and is_rejection(error):
                     await self._settle_apart(group, error)
                     return
                 await self._pause(error)
-            except BROKEN as error:
-                await self._pause(error)
+                if is_too_slow(error) and len(group) > 1:
+                    await self._settle_halves(group)
+                    return
             else:
                 self._answers()
                 for entry, answer in zip(group, answers, strict=True):
@@ -175,6 +193,12 @@ class Log:
         APPENDED.labels(self.feed, "rejected").inc()
         if not group[0].answer.done():
             group[0].answer.set_exception(BadCommand(f"the database rejected the command: {type(error).__name__}"))
+
+    async def _settle_halves(self, group: Sequence[_Entry]) -> None:
+        """What took too long as a whole would take too long again."""
+        middle = len(group) // 2
+        await self._settle(group[:middle])
+        await self._settle(group[middle:])
 
     async def _call(self, commands: Sequence[Command]) -> list[asyncpg.Record]:
         connection = await self._connected()

@@ -53,7 +53,8 @@ async def transaction(connection: Connection) -> AsyncIterator[None]:
     try:
         yield
     except Exception:
-        await block.rollback()
+        if not connection.is_closed():  # a time limit of the server's ends the connection: nothing is left to roll back
+            await block.rollback()
         raise
     await block.commit()
 
@@ -65,6 +66,11 @@ _NOT_NOW = {"08", "25", "40", "42", "53", "55", "57", "58", "F0", "XX"}
 def is_rejection(error: asyncpg.PostgresError) -> bool:
     """Whether the database said no for good (bad data, a broken rule, a limit) rather than not now."""
     return bool(error.sqlstate) and error.sqlstate[:2] not in _NOT_NOW
+
+
+def is_too_slow(error: BaseException) -> bool:
+    """Whether a time limit ended the call, ours or the server's: less at a time may fit."""
+    return isinstance(error, TimeoutError | asyncpg.QueryCanceledError)
 
 
 def is_misbuilt(error: BaseException) -> bool:

@@ -16,7 +16,7 @@ class Probe:
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
-        self._state = Check("database", "ok")
+        self._state = Check("database", "failed", "not connected yet")
 
     def check(self) -> Check:
         """ok, or failed while the database cannot be reached or does not answer."""
