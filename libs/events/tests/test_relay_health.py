@@ -4,8 +4,10 @@ import asyncio
 
 import pytest
 from feeding import FEED, client, create, last_seq, log_ids, make_stream, running, stream_ids
+from nats.js import JetStreamContext
 from prometheus_client import REGISTRY
 
+import events.streams
 from events.broker import Broker
 from events.log import Log
 from events.postgres import dialer
@@ -88,3 +90,52 @@ async def test_a_busy_relay_writes_no_line_for_each_batch(
             await plant.append(1)
             await plant.reaches(count)
     assert capsys.readouterr().out.count("state=ok") <= 2
+
+
+async def test_a_relay_that_works_says_so_whatever_right_another_part_lacks(todos: Database, nats: Nats) -> None:
+    await make_stream(nats)
+    plant = Plant(todos, nats)
+    async with running(*plant.tasks):
+        await plant.append(1)
+        await plant.reaches(1)
+        await (await plant.broker.connected()).publish("ev.auth.1.UserRegistered", b"{}")
+        await until(lambda: plant.broker.trouble)
+        await plant.append(1)
+        await plant.reaches(2)
+        assert plant.relay.check().state == "ok"
+
+
+async def test_a_relay_that_lost_a_race_reads_no_message_twice(
+    todos: Database, nats: Nats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two replicas relay one feed: the slower one looks at what is new, not at a whole window each time."""
+    read: list[int] = []
+    id_at = events.streams._id_at
+
+    async def counted(js: JetStreamContext, stream: str, seq: int) -> str | None:
+        read.append(seq)
+        return await id_at(js, stream, seq)
+
+    monkeypatch.setattr(events.streams, "_id_at", counted)
+    await make_stream(nats)
+    plant, other = Plant(todos, nats), Plant(todos, nats)
+    async with running(*plant.tasks, other.broker.run, other.relay.run):
+        await plant.append(500)
+        await plant.reaches(500)
+        await until(lambda: other.relay.check().detail == "at 500")
+        read.clear()
+        before = refusals()
+        for count in range(501, 10_000):
+            other.relay.wake()
+            await plant.append(1)
+            await plant.reaches(count)
+            if refusals() - before >= 5:
+                break
+        await until(lambda: other.relay.check().detail == plant.relay.check().detail)
+    looks = refusals() - before
+    assert looks >= 5
+    assert len(read) < looks * 50
+
+
+def refusals() -> float:
+    return REGISTRY.get_sample_value("todo_relay_refusals_total", {"feed": "TODOS"}) or 0

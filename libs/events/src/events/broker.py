@@ -132,6 +132,8 @@ class Broker:
         self._lost.set()
 
     async def _on_error(self, error: Exception) -> None:
+        if self._client is None:
+            return  # a try that failed: `_connect` says so, once
         # Permission errors come only here: the call itself just times out.
         if "permissions violation" in str(error).lower():
             if self.trouble == str(error):

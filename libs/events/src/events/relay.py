@@ -2,8 +2,9 @@
 
 It keeps no cursor: the stream is the cursor. Every publish expects its predecessor's number, so a late or second relay
 can neither repeat nor reorder anything. Before it publishes at all, on every connect and after every refusal, it
-compares the ids at the stream's end with the log's events of those numbers: a whole window of them, for a stray message
-that took a number inside a window in flight lets the rest of that window pass. See docs/adr/0001.
+compares ids at the stream's end with the log's events of those numbers: at first a whole window, for a stray message
+that took a number inside a window in flight lets the rest of that window pass; later all that it has not proven yet.
+See docs/adr/0001.
 """
 
 import asyncio
@@ -70,7 +71,7 @@ class Relay:
                 await asyncio.sleep(POLL_BUSY)
 
     def _report(self, state: str, detail: str) -> None:
-        if self._broker.trouble and state != "failed":  # a missing right looks like a time-out here
+        if self._broker.trouble and state == "late":  # a missing right looks like a time-out here
             state, detail = "failed", self._broker.trouble
         if state != self._state.state or (state != "ok" and detail != self._state.detail):
             write = log.error if state == "failed" else log.info
@@ -107,16 +108,15 @@ class Relay:
         publisher = Publisher(client, self.feed)
         try:
             await publisher.open()
-            suspect = None
+            proven = None
             while client.is_connected:
-                self._last = await self._look(client.jetstream(timeout=1), connection, suspect)
+                self._last = await self._look(client.jetstream(timeout=1), connection, proven)
                 await self._measure(connection)
-                suspect = None
                 try:
                     await self._publish(client, connection, publisher)
                 except RefusedError as refusal:
-                    suspect = refusal.seq
                     await self._step_back(refusal)
+                proven = self._last
         finally:
             await publisher.close()
 
@@ -127,14 +127,16 @@ class Relay:
         # A second relay is at work, most likely: step out of its pace.
         await asyncio.sleep(uniform(0.05, 0.2))  # noqa: S311 - jitter, not a secret
 
-    async def _look(self, js: JetStreamContext, connection: Connection, suspect: int | None) -> int:
+    async def _look(self, js: JetStreamContext, connection: Connection, proven: int | None) -> int:
         """The number after which to publish. The stream is read first, then the log; raises `HistoryDiffers`.
 
-        `suspect` is the number that was refused: everything from there on is compared.
+        `proven` is the last number whose id this session knows to be the log's: everything from there on is compared,
+        unless the stream fell behind it.
         """
         info = await checked(js, self.feed)
         last = info.state.last_seq
-        found = await ids_at_the_end(js, self.feed.name, info.state, depth=self._window, suspect=suspect)
+        since = proven if proven is not None and proven <= last else None
+        found = await ids_at_the_end(js, self.feed.name, info.state, depth=self._window, since=since)
         async with asyncio.timeout(READ_TIMEOUT):
             bounds = await connection.fetchrow(SQL.feed_bounds, self.feed.name)
             if bounds is None or bounds["is_copy"]:

@@ -79,22 +79,29 @@ def _differences(actual: StreamConfig, wanted: StreamConfig) -> Iterable[str]:
 
 
 async def ids_at_the_end(
-    js: JetStreamContext, stream: str, state: StreamState, *, depth: int, suspect: int | None
+    js: JetStreamContext, stream: str, state: StreamState, *, depth: int, since: int | None
 ) -> dict[int, str]:
-    """The ids of the last messages by number: `depth` of them, and all from `suspect` on.
+    """The ids of a stream's last messages by number: all from `since` on, else `depth` of them.
 
     Where none of those is present (aged out, erased) the newest that is; empty when the stream holds nothing.
     """
     first = max(state.first_seq, 1)
     end = state.last_seq
-    start = max(first, min(suspect or end, end - depth + 1))
+    start = max(first, end - depth + 1 if since is None else min(since, end))
     while state.messages and end >= first:
-        ids = await asyncio.gather(*(_id_at(js, stream, seq) for seq in range(start, end + 1)))
-        found = {seq: event_id for seq, event_id in enumerate(ids, start) if event_id is not None}
-        if found:
+        if found := await _ids_between(js, stream, start, end, at_once=depth):
             return found
         start, end = max(first, start - depth), start - 1
     return {}
+
+
+async def _ids_between(js: JetStreamContext, stream: str, start: int, end: int, *, at_once: int) -> dict[int, str]:
+    found: dict[int, str] = {}
+    for begin in range(start, end + 1, at_once):
+        seqs = range(begin, min(begin + at_once, end + 1))
+        ids = await asyncio.gather(*(_id_at(js, stream, seq) for seq in seqs))
+        found |= {seq: event_id for seq, event_id in zip(seqs, ids, strict=True) if event_id is not None}
+    return found
 
 
 async def _id_at(js: JetStreamContext, stream: str, seq: int) -> str | None:
