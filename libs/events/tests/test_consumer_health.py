@@ -11,15 +11,20 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
-from feeding import CODEC, FEED, client, connection, create, make_stream, running
+from feeding import CODEC, FEED, client, connection, context, create, make_stream, running
 from nats.js import errors as nats_errors
 from prometheus_client import REGISTRY
 
+import events.lag
 import events.listener
 from events.broker import Broker
+from events.catalog.auth import OtpRequested
+from events.catalog.feeds import FEEDS
+from events.command import Change, Command, new_command
 from events.consumer import Consumer
 from events.health import Check
 from events.hearing import Event, Hears
+from events.ids import uuid7
 from events.log import Log
 from events.postgres import Connection, Dial, dialer
 from events.relay import Relay
@@ -122,6 +127,81 @@ async def test_a_standby_reports_no_lag(todos: Database, nats: Nats) -> None:
         await until(lambda: said(consumer).detail == "standby", within=30)
         assert REGISTRY.get_sample_value("todo_consumer_lag_events", labels) is None
         assert REGISTRY.get_sample_value("todo_consumer_lag_seconds", labels) is None
+
+
+async def test_a_consumer_that_cannot_see_its_stream_falls_behind_by_the_second(
+    todos: Database, nats: Nats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events.lag, "EVERY", 0.2)
+    broker = Broker(nats.url("activity"), name="test")
+    consumer = consumer_of(dialer(todos.url, application="test"), broker)
+    async with feed(todos, nats) as log, running(broker.run, consumer.run):
+        await log.append(create())
+        await reaches(todos, 1)
+        await until(lambda: lag("seconds") == 0)
+        nats.kill()
+        await until(lambda: (lag("seconds") or 0) > 1)
+        nats.start()
+        await until(lambda: lag("seconds") == 0, within=20)
+
+
+async def test_nobody_is_behind_events_that_the_stream_dropped_unheard(
+    todos: Database, nats: Nats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events.lag, "EVERY", 0.1)
+    hears = Hears(FEEDS["OTP"], nothing, ())
+    await make_stream(nats, "OTP")
+    dial = dialer(todos.url, application="test")
+    writer, broker = Broker(nats.url("auth"), name="writer"), Broker(nats.url("activity"), name="test")
+    relay = Relay(FEEDS["OTP"], dial, writer)
+    log = Log("OTP", dial, on_appended=relay.wake)
+    consumer = Consumer("activity", [hears], dial, broker, CODEC)
+    before = unverified()
+    async with running(writer.run, relay.run, log.run):
+        await asyncio.gather(*(log.append(otp()) for _ in range(5)))
+        await until(lambda: relay.check().detail == "at 5")
+        async with client(nats) as nc:
+            await nc.jetstream().purge_stream("OTP")
+        async with running(broker.run, consumer.run):
+            await until(lambda: lag("events", "OTP") == 0)
+            assert lag("seconds", "OTP") == 0
+            broker._client._transport._io_writer.transport.abort()  # another opening counts nothing again
+            await until(lambda: said(consumer).state == "late")
+            await until(lambda: said(consumer).state == "ok", within=20)
+    assert unverified() - before == 5
+
+
+def otp() -> Command:
+    data = OtpRequested(challenge_id=uuid7(), sealed="k1.x", locale=None, expires_at=context().time)
+    change = Change(aggregate=data.challenge_id, expected=0, subject=data.challenge_id, events=[data])
+    return new_command(CODEC, context(), change)
+
+
+def lag(unit: str, feed: str = "TODOS") -> float | None:
+    return REGISTRY.get_sample_value(f"todo_consumer_lag_{unit}", {"consumer": "activity", "feed": feed})
+
+
+def unverified() -> float:
+    labels = {"consumer": "activity", "feed": "OTP"}
+    return REGISTRY.get_sample_value("todo_consumer_unverified_total", labels) or 0
+
+
+async def test_a_batch_that_takes_too_long_is_applied_in_parts(todos: Database, nats: Nats) -> None:
+    """Each event takes 20 ms, a transaction may take 0.5 s: a hundred at once would be tried for ever."""
+    sizes: list[int] = []
+
+    async def slow(conn: Connection, heard: Sequence[Event]) -> None:
+        sizes.append(len(heard))
+        await conn.execute("select pg_sleep($1)", 0.02 * len(heard))
+
+    broker = Broker(nats.url("activity"), name="test")
+    consumer = consumer_of(dialer(todos.url + "?transaction_timeout=500", application="test"), broker, slow)
+    async with feed(todos, nats) as log:
+        await asyncio.gather(*(log.append(create()) for _ in range(100)))
+        async with running(broker.run, consumer.run):
+            await reaches(todos, 100, within=30)
+    assert max(sizes) > 25
+    assert sizes[-1] <= 25
 
 
 async def test_a_link_to_the_database_that_falls_silent_holds_nothing_for_ever(

@@ -12,6 +12,7 @@ import pytest
 from feeding import connection, running
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
 from events.ids import uuid7
 from events.work import BACKOFF_FIRST, BACKOFF_MAX, Row, WorkTable, backoff
@@ -186,6 +187,27 @@ async def test_a_retry_is_due_later_with_its_reason_and_counts(pool: asyncpg.Poo
     [again] = await letters.claim(1)
     assert again["attempts"] == 2
     assert again["token"] != row["token"]
+
+
+async def test_the_age_is_that_of_the_oldest_row_however_often_it_was_put_off(
+    pool: asyncpg.Pool, letters: WorkTable
+) -> None:
+    await put(pool, due=-30)
+    await put(pool, due=3600)
+    await letters._measure()
+    assert 30 <= age() < 40
+    await pool.execute("update letter set created_at = clock_timestamp() - interval '90 s'")
+    [row] = await letters.claim(1)
+    assert await letters.retry(row, "451", after=60)
+    await letters._measure()
+    assert 90 <= age() < 100
+    await pool.execute("update letter set state = 'sent'")
+    await letters._measure()
+    assert age() == 0
+
+
+def age() -> float:
+    return REGISTRY.get_sample_value("todo_work_oldest_seconds", {"table": "letter"}) or 0
 
 
 async def test_work_that_breaks_stops_no_other_and_is_tried_again(pool: asyncpg.Pool, short: WorkTable) -> None:

@@ -57,4 +57,4 @@ class Consumer:
             group.create_task(self._lease.keep())
             for listener in self._listeners:
                 group.create_task(listener.run(epoch))
-                group.create_task(listener.measure())
+                group.create_task(listener.lag.run())

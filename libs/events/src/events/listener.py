@@ -1,9 +1,7 @@
 """One feed of one consumer: opens the stream at the checkpoint, proves the history, applies batch after batch."""
 
 import asyncio
-import time
 from collections.abc import Sequence
-from contextlib import suppress
 from uuid import UUID
 
 import asyncpg
@@ -20,11 +18,12 @@ from events.envelope import from_headers
 from events.errors import FeedError, HistoryDiffers, LostFence, PoisonMessage, Undecodable
 from events.health import Check
 from events.hearing import Event, Hears
+from events.lag import Lag
 from events.postgres import BROKEN, Connection, Dial, is_misbuilt, is_rejection, transaction
-from events.pull import Pull, PullBroken
+from events.pull import Pull, PullBroken, StreamBehind
 from events.sql import load
 from events.streams import state_with_deleted
-from events.telemetry import HEARD, LAG_EVENTS, LAG_SECONDS, REOPENED, UNVERIFIED
+from events.telemetry import HEARD, REOPENED, UNVERIFIED
 
 SQL = load("events")
 BATCH = 500
@@ -35,7 +34,6 @@ _GIVE_WAY = "set idle_in_transaction_session_timeout = '3s'"
 TRIES = 3
 PAUSE = 0.2
 STILL = 1.0
-MEASURE_EVERY = 2.0
 
 log = structlog.get_logger(__name__)
 
@@ -57,8 +55,11 @@ class Listener:
         self._broker = broker
         self._codec = codec
         self._batch = batch
+        self._slice = batch
         self._seq = 0
         self._gap_at = 0
+        self._counted = 0
+        self.lag = Lag(consumer, self.feed.name, broker, lambda: self._seq)
         self._state = Check(f"consumer {consumer} {self.feed.name}", "ok", "standby")
 
     def check(self) -> Check:
@@ -67,9 +68,7 @@ class Listener:
 
     def stand_by(self, trouble: BaseException | None) -> None:
         """Another instance is the active one, or the lease cannot be read: whoever stands by measures no lag."""
-        for gauge in (LAG_EVENTS, LAG_SECONDS):
-            with suppress(KeyError):
-                gauge.remove(self.consumer, self.feed.name)
+        self.lag.forget()
         if trouble is None:
             self._report("ok", "standby")
         else:
@@ -84,13 +83,10 @@ class Listener:
             except (FeedError, PoisonMessage) as error:
                 self._report("failed", str(error))
                 await asyncio.sleep(STILL)
-            except asyncpg.PostgresError as error:
-                self._trouble(error)
-                await asyncio.sleep(PAUSE)
-            except _AWAY as error:
+            except (asyncpg.PostgresError, *_AWAY) as error:
                 self._trouble(error)
                 REOPENED.labels(self.consumer, self.feed.name, type(error).__name__).inc()
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(STILL if isinstance(error, StreamBehind) else PAUSE)
 
     def _trouble(self, error: BaseException) -> None:
         if self._broker.trouble:  # a missing right looks like a time-out here
@@ -131,9 +127,11 @@ class Listener:
         try:
             state = (await js.stream_info(self.feed.name)).state
         except nats.js.errors.NotFoundError:
-            raise PullBroken(f"stream {self.feed.name} does not exist (yet)") from None
+            raise StreamBehind(f"stream {self.feed.name} does not exist (yet)") from None
         if state.last_seq < self._seq:
-            raise PullBroken(f"stream {self.feed.name} is at {state.last_seq}, the checkpoint at {self._seq}: waiting")
+            raise StreamBehind(
+                f"stream {self.feed.name} is at {state.last_seq}, the checkpoint at {self._seq}: waiting"
+            )
         await self._prove(js, row["event_id"])
         return self._begin(state.first_seq)
 
@@ -161,7 +159,8 @@ class Listener:
                 f"stream {self.feed.name} begins at {first_seq}, {self.consumer} needs {self._seq + 1}: "
                 "events are gone that this consumer never heard"
             )
-        UNVERIFIED.labels(self.consumer, self.feed.name).inc(missing)
+        UNVERIFIED.labels(self.consumer, self.feed.name).inc(first_seq - 1 - max(self._seq, self._counted))
+        self._counted = first_seq - 1  # at each opening until something is heard, the same ones are missing
         return first_seq
 
     async def _hear(self, pull: Pull, connection: Connection, *, expected: int) -> None:
@@ -172,7 +171,7 @@ class Listener:
             for run in _unbroken([m for m in messages if _number(m) >= expected]):
                 if _number(run[0]) != expected:
                     await self._examine_gap(expected, _number(run[0]))
-                await self._apply(run, connection)
+                await self._apply_run(run, connection)
                 expected = self._seq + 1
             self._report("ok", f"at {self._seq}")
 
@@ -187,6 +186,17 @@ class Listener:
         if not gone.issuperset(range(expected, found)):
             raise HistoryDiffers(f"stream {self.feed.name} has no {expected} and does not list it as deleted")
         UNVERIFIED.labels(self.consumer, self.feed.name).inc(found - expected)
+
+    async def _apply_run(self, messages: Sequence[Msg], connection: Connection) -> None:
+        """Apply in as few transactions as fit the time limits: half as much after one that broke, then more again."""
+        while messages:
+            part, messages = messages[: self._slice], messages[self._slice :]
+            try:
+                await self._apply(part, connection)
+            except (asyncpg.PostgresError, *BROKEN):
+                self._slice = max(1, len(part) // 2)  # a transaction's time limit looks like a lost connection here
+                raise
+            self._slice = min(self._batch, self._slice * 2)
 
     async def _apply(self, messages: Sequence[Msg], connection: Connection) -> None:
         """Apply as one transaction; when that fails, one by one, to find the culprit."""
@@ -243,23 +253,6 @@ class Listener:
         HEARD.labels(self.consumer, self.feed.name).inc(len(events))
         if wanted and self._on_heard is not None:
             self._on_heard()
-
-    async def measure(self) -> None:
-        """Keep the lag gauges: the stream's last seq minus the checkpoint, and the age of the oldest event between."""
-        while True:
-            await asyncio.sleep(MEASURE_EVERY)
-            try:
-                js = await self._broker.jetstream()
-                last = (await js.stream_info(self.feed.name)).state.last_seq
-                LAG_EVENTS.labels(self.consumer, self.feed.name).set(max(0, last - self._seq))
-                age = await self._age(js, self._seq + 1) if last > self._seq else 0.0
-                LAG_SECONDS.labels(self.consumer, self.feed.name).set(age)
-            except (OSError, TimeoutError, nats.errors.Error):
-                continue
-
-    async def _age(self, js: JetStreamContext, seq: int) -> float:
-        message = await js.get_msg(self.feed.name, seq)
-        return max(0.0, time.time() - message.time.timestamp()) if message.time else 0.0
 
 
 def _number(message: Msg) -> int:

@@ -24,6 +24,10 @@ class PullBroken(Exception):
     """The server-side consumer is gone or the connection is: open anew."""
 
 
+class StreamBehind(PullBroken):
+    """The stream is not there, or not yet where the checkpoint is: there is nothing to hear before it comes."""
+
+
 class Pull:
     """One opening of a stream at `start`; `last` is the number of the last message received."""
 

@@ -1,13 +1,15 @@
 -- Claims due rows for one worker: oldest first, none that another holds; each gets a lease and a fresh token.
-update {table} as w
-set state = 'claimed', token = gen_random_uuid(), lease_until = clock_timestamp() + make_interval(secs => $2),
-    attempts = w.attempts + 1
-from (
+-- Materialized: a plan that read the choice twice would claim more than the limit.
+with due as materialized (
     select id from {table}
     where state = 'queued' and due_at <= clock_timestamp() and (expires_at is null or expires_at > $3)
     order by due_at
     limit $1
     for update skip locked
-) due
+)
+update {table} as w
+set state = 'claimed', token = gen_random_uuid(), lease_until = clock_timestamp() + make_interval(secs => $2),
+    attempts = w.attempts + 1
+from due
 where w.id = due.id
 returning w.*

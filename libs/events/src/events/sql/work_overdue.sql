@@ -1,11 +1,12 @@
 -- Queued rows past their expiry, claimed under a fresh token to be given up.
-update {table} as w
-set state = 'claimed', token = gen_random_uuid(), lease_until = clock_timestamp() + make_interval(secs => $2)
-from (
+with late as materialized (
     select id from {table}
     where state = 'queued' and expires_at <= $3
     limit $1
     for update skip locked
-) late
+)
+update {table} as w
+set state = 'claimed', token = gen_random_uuid(), lease_until = clock_timestamp() + make_interval(secs => $2)
+from late
 where w.id = late.id
 returning w.*
