@@ -59,6 +59,10 @@ lock:
         $(for p in events api auth todos mailer activity local; do printf -- '--no-emit-package todo-%s ' $p; done) \
         --group dev $(printf '%s/pyproject.toml ' {{ packages }}) -o requirements.lock
 
+# Write each schema.sql anew: what all migrations together make
+schema:
+    @"{{ python }}" -m local.schema write
+
 # Generate the published contracts (JSON Schemas, AsyncAPI) from the event structs
 contracts:
     "{{ python }}" -m events.contracts write docs/contracts

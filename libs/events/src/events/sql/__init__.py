@@ -16,6 +16,6 @@ def load(package: str) -> SimpleNamespace:
         **{
             entry.name.removesuffix(".sql"): entry.read_text()
             for entry in folder.iterdir()
-            if entry.name.endswith(".sql")
+            if entry.name.endswith(".sql") and entry.name != "schema.sql"
         }
     )
