@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 
 from events.broker import Broker
 from local.fixtures import until
+from local.nats import Nats
 
 
 async def test_tries_at_a_deaf_server_leave_no_socket_open() -> None:
@@ -41,3 +42,20 @@ async def test_a_server_that_is_away_is_told_of_once(free_port: Callable[[], int
         async with running(broker.run):
             await until(lambda: tries >= 4, within=20)
     assert [line["event"] for line in lines] == ["nats is out of reach; trying again and again"]
+
+
+async def test_a_cancel_that_meets_an_answer_is_heeded(nats: Nats) -> None:
+    broker = Broker(nats.url(), name="test")
+
+    async def ask_on_and_on() -> None:
+        for _ in range(1000):
+            await client.request("$JS.API.INFO", b"", timeout=1)
+
+    async with running(broker.run):
+        client = await broker.connected()
+        for _ in range(20):
+            task = asyncio.create_task(ask_on_and_on())
+            [answer, *_] = await until(lambda: list(client._resp_map.values()))
+            answer.add_done_callback(lambda _, task=task: task.cancel())
+            await asyncio.wait([task], timeout=2)
+            assert task.cancelled()

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import nats.errors
 import structlog
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 
 API_TIMEOUT = 1.0
@@ -72,7 +73,7 @@ class Broker:
     async def _connect(self) -> None:
         await self._drop()
         self._lost.clear()
-        client = Client()
+        client = _Client()
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT + 1):
                 await client.connect(
@@ -140,6 +141,29 @@ class Broker:
                 return  # each message of a window would write it
             self.trouble = str(error)
         log.error("nats reported an error", error=type(error).__name__, detail=str(error))
+
+
+class _Client(Client):
+    """A client whose calls can be cancelled.
+
+    nats-py waits with `asyncio.wait_for`, which on Python 3.11 swallows a cancel that meets the answer, and its flush
+    swallows every one. Whoever asks in a loop would then go on for ever.
+    """
+
+    async def publish(self, *arguments: Any, **options: Any) -> None:
+        await super().publish(*arguments, **options)
+        _heed_cancel()
+
+    async def request(self, *arguments: Any, **options: Any) -> Msg:
+        answer = await super().request(*arguments, **options)
+        _heed_cancel()
+        return answer
+
+
+def _heed_cancel() -> None:
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def inbox_prefix(url: str) -> str:
