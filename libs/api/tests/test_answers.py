@@ -50,6 +50,11 @@ async def test_empty_parameters_count_as_absent(client: httpx.AsyncClient) -> No
     assert (await client.get("/things?kind=&limit=2&cursor=")).json()["data"] == ["None-0", "None-1"]
 
 
+async def test_a_value_that_ends_like_an_empty_one_is_not_dropped(client: httpx.AsyncClient) -> None:
+    for padded in ("cursor=NQ==&limit=1", "limit=1&cursor=NQ=="):
+        assert (await client.get(f"/things?{padded}")).json()["data"] == ["None-5"]
+
+
 async def test_head_is_get_without_its_body(client: httpx.AsyncClient) -> None:
     answer = await client.head("/things")
     assert answer.status_code == 200

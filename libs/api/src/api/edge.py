@@ -107,7 +107,8 @@ def _cleaned(query: bytes) -> bytes:
         names = [part.partition(b"=")[0] for part in query.split(b"&") if b"%00" in part or b"\0" in part]
         raise Problem(INVALID, errors=[nul_error(_readable(name) or "query") for name in names])
     if b"=&" in query or query.endswith(b"="):
-        return b"&".join(part for part in query.split(b"&") if not part.endswith(b"="))
+        # The first "=" ends the name: a value may itself end in one, as padded base64 does.
+        return b"&".join(part for part in query.split(b"&") if part.find(b"=") != len(part) - 1)
     return query
 
 
