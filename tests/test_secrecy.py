@@ -71,6 +71,7 @@ async def plant(world: System) -> str:
     """Put something that looks like a code into each place, by the ways that a careless service would."""
     canary = "".join(secrets.choice("123456789") for _ in range(12))
     await world.rows("todos", f"create table careless as select '{canary}'::text as code")
+    await world.rows("todos", f"create table careless_bytes as select convert_to('{canary}', 'UTF8') as answer")
     async with world.jetstream() as js:
         await js.add_stream(name="CARELESS", subjects=["careless"])
         await js.publish("careless", canary.encode())
@@ -81,7 +82,8 @@ async def plant(world: System) -> str:
 
 
 async def everywhere(world: System, text: str) -> bool:
-    return await found(world, text) == {"table todos public.careless", "wal", "streams", "logs"}
+    tables = {f"table todos public.{name}" for name in ("careless", "careless_bytes")}
+    return await found(world, text) == {*tables, "wal", "streams", "logs"}
 
 
 async def found(world: System, text: str) -> set[str]:
@@ -93,10 +95,12 @@ async def found(world: System, text: str) -> set[str]:
         "logs": world.stack.layout.logs.iterdir(),
     }
     hits = {name for name, files in places.items() if any(holds(file, text) for file in files)}
+    # A bytea reads as hexadecimal digits.
+    forms = [f"%{form}%" for form in (text, text.encode().hex())]
     for service in SERVICES:
         for schema, table in await world.rows(service, TABLES):
-            query = f"select exists (select from {schema}.{table} t where t::text like '%' || $1 || '%')"
-            if await world.value(service, query, text):
+            query = f"select exists (select from {schema}.{table} t where t::text like any ($1))"
+            if await world.value(service, query, forms):
                 hits.add(f"table {service} {schema}.{table}")
     return hits
 
