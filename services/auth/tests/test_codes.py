@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from signing import ADA, Service, running, wrong
 
+from auth import tables
 from events.ids import uuid7
 from local.fixtures import DatabaseFactory
 
@@ -120,6 +121,28 @@ async def test_a_refusal_names_the_person_only_where_the_challenge_is_theirs(aut
     await auth.answer(eve | {"email": ADA})
     await auth.answer(eve | {"challenge_id": ada})
     assert [str(event["subject"]) for event in await auth.events("OtpRejected")] == [ada, eve["challenge_id"]]
+
+
+async def test_the_right_code_of_a_challenge_that_is_over_makes_nobody(auth: Service) -> None:
+    dead, late = await auth.challenge("dead@example.test"), await auth.challenge("late@example.test")
+    for _ in range(5):
+        await auth.answer(wrong(dead))
+    assert (await auth.answer(dead)).status_code == 401
+    auth.clock.move(minutes=5)
+    assert (await auth.answer(late)).status_code == 401
+    assert await auth.pool.fetch("select id from account") == []
+    subjects = [str(event["subject"]) for event in await auth.events("OtpRejected")]
+    assert subjects == [dead["challenge_id"]] * 6 + [late["challenge_id"]]
+
+
+async def test_a_reserved_id_is_nobodys_until_its_person_registers(auth: Service) -> None:
+    """A first sign-in that was cut off leaves its reservation behind; the next one takes it."""
+    reserved = uuid7()
+    await tables.reserve_account(auth.pool, reserved, ADA)
+    code = await auth.challenge()
+    await auth.answer(wrong(code))
+    assert [str(event["subject"]) for event in await auth.events("OtpRejected")] == [code["challenge_id"]]
+    assert (await auth.answer(code)).json()["data"]["user"]["id"] == str(reserved)
 
 
 async def test_two_first_sign_ins_at_once_make_one_person(auth: Service) -> None:

@@ -118,18 +118,20 @@ class Auth:
 
     async def _settle(self, attempt: Attempt, context: Context) -> Opened | None:
         """Open a session or refuse, on the challenge as it is now."""
-        account = await self._account(attempt)
+        account = await tables.account_by_email(self.pool, attempt.email) if attempt.guess else None
+        owner = account.id if account else uuid7()
         command = Answer(
             challenge_id=attempt.challenge_id,
-            owner=account.id if account and attempt.right else None,
+            owner=owner if attempt.right else None,
             guess=attempt.guess.guesses if attempt.guess else 0,
             guesses=self.policy.guesses,
             now=context.time,
         )
         [outcome] = CHALLENGE.decide(command, await self._challenge(attempt.guess))
-        if account is None or isinstance(outcome, OtpRejected):
+        if isinstance(outcome, OtpRejected):
             await self._say_rejected(attempt, outcome, account, context)
             return None
+        account = account or await self._reserve(owner, attempt.email)
         await self.limiter.forgive(attempt.email)
         return await self._open(attempt, outcome, account, context)
 
@@ -138,14 +140,12 @@ class Auth:
             return None
         return Challenge(expires_at=guess.expires_at, used=await tables.is_used(self.pool, guess.id))
 
-    async def _account(self, attempt: Attempt) -> Account | None:
-        """Whose challenge it is. The id is fixed here, so that two first sign-ins at once cannot make two people."""
-        if attempt.guess is None:
-            return None
-        account = await tables.account_by_email(self.pool, attempt.email)
-        if account is None and attempt.right:
-            await tables.reserve_account(self.pool, uuid7(), attempt.email)
-            account = await tables.account_by_email(self.pool, attempt.email)
+    async def _reserve(self, user_id: UUID, email: str) -> Account:
+        """Fix the id of an address, so that two first sign-ins at once cannot make two people."""
+        await tables.reserve_account(self.pool, user_id, email)
+        account = await tables.account_by_email(self.pool, email)
+        if account is None or account.id != user_id:
+            raise VersionConflict("another first sign-in to this address came first")
         return account
 
     async def _say_rejected(self, attempt: Attempt, outcome: Struct, account: Account | None, context: Context) -> None:
@@ -153,7 +153,8 @@ class Auth:
         if attempt.challenge_id.version != 4:
             # No id of ours: said as a subject, it could name somebody else's person.
             return
-        subject = account.id if account else attempt.challenge_id
+        # A reserved id is nobody's yet.
+        subject = account.id if account and account.version else attempt.challenge_id
         change = Change(aggregate=uuid7(), expected=0, subject=subject, events=[outcome])
         await self.log.append(new_command(CODEC, context, change))
 
