@@ -119,6 +119,18 @@ class Service:
         return await self.pool.fetch("select * from events.log where type = $1 order by seq", f"auth.{name}.v1")
 
 
+@asynccontextmanager
+async def appends_held_up(owner_url: str) -> AsyncIterator[None]:
+    """Whatever is appended waits meanwhile."""
+    owner = await asyncpg.connect(owner_url)
+    try:
+        async with owner.transaction():
+            await owner.execute("select from events.feed for update")
+            yield
+    finally:
+        await owner.close()
+
+
 def wrong(answer: dict[str, str]) -> dict[str, str]:
     """The same answer with another code."""
     return answer | {"otp_code": f"{(int(answer['otp_code']) + 1) % 10**6:06}"}

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import httpx
 import msgspec
 import pytest
-from signing import ADA, Service, running, wrong
+from signing import ADA, Service, appends_held_up, running, wrong
 
 from auth import tables
 from events.ids import uuid7
@@ -152,6 +152,20 @@ async def test_two_first_sign_ins_at_once_make_one_person(auth: Service) -> None
     assert len({answer.json()["data"]["user"]["id"] for answer in answers}) == 1
     said = Counter(await auth.said())
     assert said == {"OtpVerified": 8, "UserRegistered": 1, "UserSignedIn": 8}
+
+
+async def test_who_cannot_know_whether_it_was_done_is_told_to_ask_again(database: DatabaseFactory) -> None:
+    """No route here keeps answers, so an Idempotency-Key would settle nothing."""
+    made = database("auth")
+    async with running(made.url) as auth:
+        code = await auth.challenge()
+        async with appends_held_up(made.owner_url):
+            answers = await asyncio.gather(auth.ask(), auth.answer(code))
+    for unknown in answers:
+        assert (unknown.status_code, unknown.json()["code"]) == (503, "outcome_unknown")
+        assert unknown.headers["retry-after"] == "1"
+        assert "ask for a new code" in unknown.json()["detail"]
+        assert "Idempotency-Key" not in unknown.json()["detail"]
 
 
 async def test_a_person_comes_back_as_the_same_person(auth: Service) -> None:

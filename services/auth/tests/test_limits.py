@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 
 import pytest
-from signing import ADA, Service, running, wrong
+from signing import ADA, Service, appends_held_up, running, wrong
 
 from auth import tables
 from auth.limits import network_of
@@ -66,6 +66,25 @@ async def test_a_refused_request_uses_nothing_up(database: DatabaseFactory) -> N
         assert [(await auth.ask()).status_code for _ in range(5)] == [200, 429, 429, 429, 429]
         auth.clock.move(seconds=60)
         assert (await auth.ask()).is_success
+
+
+async def test_a_code_that_could_not_be_sent_may_be_asked_for_at_once_and_is_not_counted(
+    database: DatabaseFactory,
+) -> None:
+    made = database("auth")
+    async with running(made.url, **PRODUCTION | {"OTP_PER_HOUR": "2"}) as auth:
+        await auth.answer(wrong(await auth.challenge()))
+        auth.clock.move(seconds=60)
+        async with appends_held_up(made.owner_url):
+            sent = asyncio.create_task(auth.ask())
+            await until(lambda: auth.pool.fetchval("select count(*) from pg_locks where not granted"))
+            answers = [await auth.ask("eve@example.test"), await sent]
+        assert [(a.status_code, a.json()["code"]) for a in answers] == [(503, "unavailable"), (503, "outcome_unknown")]
+        for email, allowed in ((ADA, 1), ("eve@example.test", 2)):
+            for status in [200] * allowed + [429]:
+                assert (await auth.ask(email)).status_code == status
+                auth.clock.move(seconds=60)
+        assert await auth.pool.fetchval("select wrong from streak") == 1
 
 
 async def test_a_network_gets_so_many_codes_whatever_the_addresses(database: DatabaseFactory) -> None:

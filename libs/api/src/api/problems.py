@@ -186,7 +186,7 @@ OUTCOME_UNKNOWN = _kind(
     "outcome_unknown",
     ("Outcome unknown", "결과를 알 수 없습니다"),
     (
-        "The change may or may not have been made; retry with the same Idempotency-Key.",
-        "변경이 적용되었는지 알 수 없습니다. 같은 Idempotency-Key로 다시 시도하세요.",
+        "The change may or may not have been made; retry, with the same Idempotency-Key if you sent one.",
+        "변경이 적용되었는지 알 수 없습니다. 다시 시도하되, Idempotency-Key를 보냈다면 같은 키를 쓰세요.",
     ),
 )

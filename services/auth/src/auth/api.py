@@ -11,17 +11,20 @@ from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType, convert
+from msgspec.structs import replace
 
 from api.answers import Answer, Envelope, answer
+from api.failures import to_answer
 from api.guard import signed_in
 from api.messages import Message, Text
-from api.problems import INVALID, UNAUTHENTICATED, FieldError, Kind, Problem
+from api.problems import INVALID, OUTCOME_UNKNOWN, UNAUTHENTICATED, FieldError, Kind, Problem
 from api.requests import Request, context_of
 from auth.limits import address_of
 from auth.signin import Auth
 from auth.tables import Account, account_of_session
 from auth.tokens import LIFETIME
 from events.clock import Clock
+from events.errors import OutcomeUnknown
 
 T = TypeVar("T")
 
@@ -45,6 +48,13 @@ REFRESH_INVALID: Final = Kind(
     code="refresh.invalid",
     title=Text("Session over", "세션이 종료되었습니다"),
     detail=Text("This refresh token is not valid; sign in again.", "유효하지 않은 갱신 토큰입니다. 다시 로그인하세요."),
+)
+NOT_KNOWN: Final = replace(
+    OUTCOME_UNKNOWN,
+    detail=Text(
+        "This may or may not have been done: send it again after `Retry-After`; to sign in, ask for a new code then.",
+        "처리되었는지 알 수 없습니다. `Retry-After` 이후 다시 보내세요. 로그인하려면 그때 새 코드를 요청하세요.",
+    ),
 )
 _BEARER: Final = {"www-authenticate": "Bearer"}
 _NO_ADDRESS: Final = FieldError("email", "format", Text("must be an e-mail address", "이메일 주소여야 합니다"))
@@ -130,13 +140,21 @@ class Door:
 Parts: TypeAlias = NamedDependency[Door]
 
 
-@post("/users/request-otp", status_code=200)
+def _ask_again(request: Request, failure: OutcomeUnknown) -> Answer[Any]:
+    return to_answer(request, Problem(NOT_KNOWN, retry_after=failure.retry_after))
+
+
+# Here no answer is kept (it would hold a code or a token), so no Idempotency-Key settles anything.
+_UNKEYED: Final[Any] = {OutcomeUnknown: _ask_again}
+
+
+@post("/users/request-otp", status_code=200, exception_handlers=_UNKEYED)
 async def request_otp(request: Request, data: JSONBody[AskForCode], door: Parts) -> Answer[Envelope[CodeSent]]:
     """Ask for a sign-in code by e-mail. Known and unknown addresses get the same answer."""
     context, email = context_of(request, door.now()), _address(data.email)
     await _refuse_locked(door, email, data.device_token)
-    await door.auth.limiter.ask(email, _network(request, door), context.time)
-    asked = await door.auth.ask(email, context)
+    async with door.auth.limiter.code(email, _network(request, door), context.time):
+        asked = await door.auth.ask(email, context)
     sent = CodeSent(
         email=email,
         expires_in_minutes=int(door.auth.policy.code_for.total_seconds() // 60),
@@ -146,7 +164,7 @@ async def request_otp(request: Request, data: JSONBody[AskForCode], door: Parts)
     return _private(answer(request, SENT, sent)).at(door.auth.otp_log.feed, asked.position)
 
 
-@post("/users/verify-otp", status_code=200)
+@post("/users/verify-otp", status_code=200, exception_handlers=_UNKEYED)
 async def verify_otp(request: Request, data: JSONBody[AnswerCode], door: Parts) -> Answer[Envelope[SignedIn]]:
     """Answer a challenge with its code; the first right answer opens a session."""
     context, email = context_of(request, door.now()), _address(data.email)
@@ -165,7 +183,7 @@ async def verify_otp(request: Request, data: JSONBody[AnswerCode], door: Parts) 
     return _private(answer(request, SIGNED_IN, tokens)).at(door.auth.log.feed, opened.position)
 
 
-@post("/users/refresh", status_code=200)
+@post("/users/refresh", status_code=200, exception_handlers=_UNKEYED)
 async def refresh(request: Request, data: JSONBody[Exchange], door: Parts) -> Answer[Envelope[Tokens]]:
     """Exchange a refresh token for new tokens; a retry within ten seconds gives the same refresh token."""
     exchanged = await door.auth.exchange(data.refresh_token, context_of(request, door.now()))
@@ -176,7 +194,7 @@ async def refresh(request: Request, data: JSONBody[Exchange], door: Parts) -> An
     return _private(answer(request, REFRESHED, Tokens(access_token=access_token, refresh_token=token.text)))
 
 
-@post("/users/logout", status_code=200, guards=[signed_in])
+@post("/users/logout", status_code=200, guards=[signed_in], exception_handlers=_UNKEYED)
 async def logout(request: Request, door: Parts) -> Answer[Envelope[None]]:
     """End the session of this access token. Takes no body."""
     position = await door.auth.end(request.user.sid, "logout", context_of(request, door.now()))

@@ -1,7 +1,8 @@
 """What is refused for being too often: counted in Postgres, for all replicas, each in a transaction of its own."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from math import ceil
@@ -15,6 +16,9 @@ from api.messages import Text
 from api.problems import TOO_MANY_REQUESTS, Kind, Problem
 from auth import tables
 from auth.seals import Peppers
+from auth.tables import Allowance
+from events.errors import NotNow
+from events.postgres import AWAY
 
 LOCKED: Final = Kind(
     status=429,
@@ -76,22 +80,33 @@ class Limiter:
         """Whom to count a request for: see `network_of`."""
         return network_of(peer, forwarded_for, self._limits.trusted_proxies)
 
-    async def ask(self, email: str, network: str, now: datetime) -> None:
-        """Count a request for a code; raises `Problem` (429) where it comes too early."""
-        await self._take(
-            now,
+    @asynccontextmanager
+    async def code(self, email: str, network: str, now: datetime) -> AsyncIterator[None]:
+        """Count a code around its sending; raises `Problem` (429) where it comes too early.
+
+        One that was not sent, or not surely, does not count: its client was told to ask again in a moment.
+        """
+        allowances = _active(
             (self._blind("resend", email), self._limits.resend),
             (self._blind("hour", email), self._limits.per_hour),
             (self._blind("day", email), self._limits.per_day),
             (self._blind("asks", network), self._limits.asks_per_network),
         )
+        await self._take(allowances, now)
+        try:
+            yield
+        except (NotNow, *AWAY):
+            if allowances:
+                with suppress(*AWAY):
+                    await tables.give_back(self._pool, allowances)
+            raise
 
     async def guess(self, challenge_id: UUID, email: str, network: str, now: datetime) -> tables.Guess | None:
         """Count an answer before it is compared: for its network, its challenge, its address.
 
         None for a challenge that this address never had; raises `Problem` (429) where the network guesses too often.
         """
-        await self._take(now, (self._blind("guesses", network), self._limits.guesses_per_network))
+        await self._take(_active((self._blind("guesses", network), self._limits.guesses_per_network)), now)
         streak = tables.Streak(
             key=self._blind("streak", email),
             lock_after=self._limits.lock_after,
@@ -111,11 +126,14 @@ class Limiter:
         """A right code came: wrong ones are no longer in a row, and the next code need not be waited for."""
         await tables.forgive(self._pool, self._blind("streak", email), self._blind("resend", email))
 
-    async def _take(self, now: datetime, *rules: tuple[bytes, Rule]) -> None:
-        active = [(key, rule.step, rule.count) for key, rule in rules if rule.count]
-        wait = await tables.take(self._pool, active, now) if active else timedelta(0)
+    async def _take(self, allowances: Sequence[Allowance], now: datetime) -> None:
+        wait = await tables.take(self._pool, allowances, now) if allowances else timedelta(0)
         if wait:
             raise Problem(TOO_MANY_REQUESTS, retry_after=ceil(wait.total_seconds()))
+
+
+def _active(*rules: tuple[bytes, Rule]) -> list[Allowance]:
+    return [(key, rule.step, rule.count) for key, rule in rules if rule.count]
 
 
 def address_of(text: str) -> str | None:

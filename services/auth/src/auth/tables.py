@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from typing import TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -14,6 +15,9 @@ from events.retention import Drop
 from events.sql import load
 
 SQL = load("auth")
+
+Allowance: TypeAlias = tuple[bytes, timedelta, int]
+"""What may be taken from: its key, the time until one comes back, how many at once."""
 
 
 class ChallengeState(Struct, frozen=True, kw_only=True):
@@ -97,11 +101,17 @@ class Streak(Struct, frozen=True, kw_only=True):
     locked_until: datetime
 
 
-async def take(pool: asyncpg.Pool, allowances: Sequence[tuple[bytes, timedelta, int]], now: datetime) -> timedelta:
-    """Take one from each allowance (key, step, burst) or from none; how long to wait, zero when taken."""
+async def take(pool: asyncpg.Pool, allowances: Sequence[Allowance], now: datetime) -> timedelta:
+    """Take one from each allowance or from none; how long to wait, zero when taken."""
     keys, steps, bursts = zip(*allowances, strict=True)
     wait: timedelta = await pool.fetchval(SQL.take, keys, steps, bursts, now)
     return wait
+
+
+async def give_back(pool: asyncpg.Pool, allowances: Sequence[Allowance]) -> None:
+    """Give one back to each allowance that was taken from."""
+    keys, steps, _ = zip(*allowances, strict=True)
+    await pool.execute(SQL.give_back, keys, steps)
 
 
 async def count_guess(
