@@ -77,8 +77,9 @@ class Service:
     pool: asyncpg.Pool
     clock: Clock
 
-    async def ask(self, email: str = ADA, **headers: str) -> httpx.Response:
-        return await self.http.post("/users/request-otp", json={"email": email}, headers=headers)
+    async def ask(self, email: str = ADA, device_token: str | None = None, **headers: str) -> httpx.Response:
+        body = {"email": email, "device_token": device_token}
+        return await self.http.post("/users/request-otp", json=body, headers=headers)
 
     async def challenge(self, email: str = ADA) -> dict[str, str]:
         """Ask, and read the mail: everything that a right answer needs."""

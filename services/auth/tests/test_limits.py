@@ -127,6 +127,33 @@ async def test_a_hundred_wrong_guesses_in_a_row_lock_strangers_out_and_nobody_el
     assert (await auth.ask()).is_success  # a right code ends the row, and the lock
 
 
+async def test_strangers_cannot_use_up_what_a_known_device_may_ask_for(database: DatabaseFactory) -> None:
+    async with running(database("auth").url, **PRODUCTION) as auth:
+        token = (await auth.sign_in())["device_token"]
+        for _ in range(15):
+            await auth.ask(**{"x-forwarded-for": "192.0.2.7"})
+            auth.clock.move(seconds=60)
+        assert (await auth.ask()).status_code == 429
+        assert (await auth.ask(device_token=token)).is_success
+
+
+async def test_a_known_device_has_limits_of_its_own(database: DatabaseFactory) -> None:
+    async with running(database("auth").url, **PRODUCTION | {"OTP_PER_HOUR": "2"}) as auth:
+        token, other = [(await auth.sign_in())["device_token"] for _ in range(2)]
+        assert [(await auth.ask(device_token=token)).status_code for _ in range(2)] == [200, 429]
+        auth.clock.move(seconds=60)
+        assert (await auth.ask(device_token=token)).is_success
+        auth.clock.move(seconds=60)
+        assert (await auth.ask(device_token=token)).status_code == 429, "two an hour"
+        assert (await auth.ask(device_token=other)).is_success
+
+
+async def test_a_known_device_is_counted_for_its_network_too(database: DatabaseFactory) -> None:
+    async with running(database("auth").url, OTP_PER_IP_PER_HOUR="2") as auth:
+        token = (await auth.sign_in())["device_token"]
+        assert [(await auth.ask(device_token=token)).status_code for _ in range(2)] == [200, 429]
+
+
 async def test_a_lock_ends_by_itself(database: DatabaseFactory) -> None:
     async with running(database("auth").url, LOCK_AFTER="10", LOCK_MINUTES="15") as auth:
         for _ in range(2):

@@ -152,8 +152,8 @@ _UNKEYED: Final[Any] = {OutcomeUnknown: _ask_again}
 async def request_otp(request: Request, data: JSONBody[AskForCode], door: Parts) -> Answer[Envelope[CodeSent]]:
     """Ask for a sign-in code by e-mail. Known and unknown addresses get the same answer."""
     context, email = context_of(request, door.now()), _address(data.email)
-    await _refuse_locked(door, email, data.device_token)
-    async with door.auth.limiter.code(email, _network(request, door), context.time):
+    device = await _known_device(door, email, data.device_token)
+    async with door.auth.limiter.code(email, device, _network(request, door), context.time):
         asked = await door.auth.ask(email, context)
     sent = CodeSent(
         email=email,
@@ -168,7 +168,7 @@ async def request_otp(request: Request, data: JSONBody[AskForCode], door: Parts)
 async def verify_otp(request: Request, data: JSONBody[AnswerCode], door: Parts) -> Answer[Envelope[SignedIn]]:
     """Answer a challenge with its code; the first right answer opens a session."""
     context, email = context_of(request, door.now()), _address(data.email)
-    await _refuse_locked(door, email, data.device_token)
+    await _known_device(door, email, data.device_token)
     network = _network(request, door)
     opened = await door.auth.answer(data.challenge_id, email, data.otp_code, network, context)
     if opened is None:
@@ -247,10 +247,12 @@ def _network(request: Request, door: Door) -> str:
     return door.auth.limiter.network_of(client[0] if client else "", forwarded_for)
 
 
-async def _refuse_locked(door: Door, email: str, device_token: str | None) -> None:
-    """Raise `Problem` (429) while an address is locked, but for devices that it knows."""
-    if not door.auth.devices.knows(email, device_token):
-        await door.auth.limiter.refuse_locked(email, door.now())
+async def _known_device(door: Door, email: str, device_token: str | None) -> str | None:
+    """The token of a device that the address knows; without one raises `Problem` (429) while the address is locked."""
+    if door.auth.devices.knows(email, device_token):
+        return device_token
+    await door.auth.limiter.refuse_locked(email, door.now())
+    return None
 
 
 def _access_token(door: Door, account: Account, session_id: UUID) -> str:

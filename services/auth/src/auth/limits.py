@@ -51,7 +51,7 @@ class Rule(Struct, frozen=True):
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """The rules: for codes by address (`resend` is the wait between two) and by client network; for guesses.
+    """The rules: for codes by address or known device (`resend` is the wait between two) and by network; for guesses.
 
     A network is what `trusted_proxies` saw. A code dies of `guesses` wrong ones; `lock_after` wrong ones in a row lock
     an address for unknown devices for `lock_for`.
@@ -81,15 +81,17 @@ class Limiter:
         return network_of(peer, forwarded_for, self._limits.trusted_proxies)
 
     @asynccontextmanager
-    async def code(self, email: str, network: str, now: datetime) -> AsyncIterator[None]:
+    async def code(self, email: str, device: str | None, network: str, now: datetime) -> AsyncIterator[None]:
         """Count a code around its sending; raises `Problem` (429) where it comes too early.
 
-        One that was not sent, or not surely, does not count: its client was told to ask again in a moment.
+        `device` is the token of a device that the address knows: it has allowances of its own, since anybody can use up
+        the address's. A code that was not sent, or not surely, does not count: its client is told to ask again.
         """
+        kind, asker = ("", email) if device is None else ("device ", device)
         allowances = _active(
-            (self._blind("resend", email), self._limits.resend),
-            (self._blind("hour", email), self._limits.per_hour),
-            (self._blind("day", email), self._limits.per_day),
+            (self._blind(f"{kind}resend", asker), self._limits.resend),
+            (self._blind(f"{kind}hour", asker), self._limits.per_hour),
+            (self._blind(f"{kind}day", asker), self._limits.per_day),
             (self._blind("asks", network), self._limits.asks_per_network),
         )
         await self._take(allowances, now)

@@ -27,7 +27,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     - SIGNING_KEYS (Ed25519 seeds), REFRESH_KEYS, OTP_PEPPERS, DEVICE_KEYS, MAILER_PUBLIC_KEYS (X25519): lists of
       `kid:base64url` of 32 bytes each, the first is current
     - OTP_LENGTH: digits of a code; OTP_EXPIRATION_MINUTES: how long it lives; OTP_GUESSES: wrong ones that kill it
-    - OTP_RESEND_SECONDS, OTP_PER_HOUR, OTP_PER_DAY: limits on codes for an address (0: none)
+    - OTP_RESEND_SECONDS, OTP_PER_HOUR, OTP_PER_DAY: limits on codes for an address or a known device (0: none)
     - OTP_PER_IP_PER_HOUR, GUESSES_PER_IP_PER_HOUR: limits for an IPv4 address or an IPv6 /64 (0: none)
     - LOCK_AFTER, LOCK_MINUTES: wrong guesses in a row that lock an address for unknown devices, and for how long
     - SESSION_DAYS: how long a session lives without a refresh
