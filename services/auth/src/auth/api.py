@@ -186,7 +186,7 @@ async def verify_otp(request: Request, data: JSONBody[AnswerCode], door: Parts) 
 @post("/users/refresh", status_code=200, exception_handlers=_UNKEYED)
 async def refresh(request: Request, data: JSONBody[Exchange], door: Parts) -> Answer[Envelope[Tokens]]:
     """Exchange a refresh token for new tokens; a retry within ten seconds gives the same refresh token."""
-    exchanged = await door.auth.exchange(data.refresh_token, context_of(request, door.now()))
+    exchanged = await door.auth.exchange(data.refresh_token, context_of(request, door.now()), door.now)
     if exchanged is None:
         raise Problem(REFRESH_INVALID, headers=_BEARER)
     account, token = exchanged

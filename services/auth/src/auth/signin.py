@@ -22,9 +22,10 @@ from auth.tables import Account, Guess
 from auth.tokens import AccessTokens, DeviceTokens, RefreshToken, RefreshTokens
 from events.catalog.auth import OtpRejected, OtpRequested
 from events.catalog.types import TYPES
+from events.clock import Clock
 from events.codec import Codec
 from events.command import Change, Context, new_command
-from events.errors import VersionConflict
+from events.errors import OutcomeUnknown, VersionConflict
 from events.ids import uuid7
 from events.keys import Keys
 from events.log import Log
@@ -105,12 +106,17 @@ class Auth:
         attempt = Attempt(challenge_id, email, guess, right)
         return await _decided_again(partial(self._settle, attempt, context))
 
-    async def exchange(self, text: str, context: Context) -> tuple[Account, RefreshToken] | None:
+    async def exchange(self, text: str, context: Context, clock: Clock) -> tuple[Account, RefreshToken] | None:
         """The child of a refresh token and whose it is; None where it is worth nothing (then its thief is out too)."""
         presented = self.refresh.read(text)
-        child = presented and await _decided_again(partial(self._child, presented, context))
-        account = child and await tables.account_of_session(self.pool, child.session_id)
-        return (account, child) if account and child else None
+        if presented is None:
+            return None
+        account = await tables.account_of_session(self.pool, presented.session_id)
+        if account is None:
+            return None
+        # Last: once the child is made its client must hear of it soon.
+        child = await _decided_again(partial(self._child, presented, context, clock))
+        return (account, child) if child else None
 
     async def end(self, session_id: UUID, reason: Literal["logout", "reuse"], context: Context) -> int | None:
         """End a session; the position of what was said, None where it had ended before."""
@@ -177,14 +183,20 @@ class Auth:
         appended = await self.log.append(new_command(CODEC, context, *(change for change in changes if change.events)))
         return Opened(account, token, appended.position)
 
-    async def _child(self, presented: RefreshToken, context: Context) -> RefreshToken | None:
-        now, session = context.time, await tables.get_session(self.pool, presented.session_id)
+    async def _child(self, presented: RefreshToken, context: Context, clock: Clock) -> RefreshToken | None:
+        session = await tables.get_session(self.pool, presented.session_id)
+        # The grace is for the client, whatever waits here: it begins when the child is made, ends when the retry comes.
+        now, came = clock(), context.time
         if session is None or session.ended_at is not None or now >= session.expires_at:
             return None
-        match judge_refresh(presented.generation, session.generation, session.refreshed_at, now):
+        match judge_refresh(presented.generation, session.generation, session.refreshed_at, came):
             case "rotate":
                 child, until = self.refresh.child(presented), now + self.policy.session_for
-                if await tables.rotate(self.pool, presented.hash, child.hash, session.id, now=now, until=until):
+                try:
+                    made = await tables.rotate(self.pool, presented.hash, child.hash, session.id, now=now, until=until)
+                except TimeoutError:
+                    raise OutcomeUnknown("the refresh token may have been exchanged; send it again") from None
+                if made:
                     return child
                 raise VersionConflict("another request exchanged this refresh token first")
             case "repeat":

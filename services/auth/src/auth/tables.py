@@ -1,5 +1,6 @@
 """The queries of `sql/`, one typed function each, and the state rows that the log's append writes."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -15,6 +16,8 @@ from events.retention import Drop
 from events.sql import load
 
 SQL = load("auth")
+ROTATE_WITHIN = 3.0
+"""Seconds; with a client's pause before its retry well under the grace that the parent of a refresh token has."""
 
 Allowance: TypeAlias = tuple[bytes, timedelta, int]
 """What may be taken from: its key, the time until one comes back, how many at once."""
@@ -166,8 +169,13 @@ async def get_session(pool: asyncpg.Pool, session_id: UUID) -> Session | None:
 async def rotate(
     pool: asyncpg.Pool, parent: bytes, child: bytes, session_id: UUID, *, now: datetime, until: datetime
 ) -> bool:
-    """Replace a session's living refresh token (by hashes), once; False where `parent` is not the living one."""
-    return await pool.fetchval(SQL.rotate, parent, child, session_id, now, until) is not None
+    """Replace a session's living refresh token (by hashes), once; False where `parent` is not the living one.
+
+    Raises `TimeoutError` after about `ROTATE_WITHIN` seconds, and then it may or may not have been done.
+    """
+    # A connection taken with a timeout is also given back within it: a paused server never answers the cancel.
+    async with asyncio.timeout(ROTATE_WITHIN), pool.acquire(timeout=1) as connection:
+        return await connection.fetchval(SQL.rotate, parent, child, session_id, now, until) is not None
 
 
 def drops(pool: asyncpg.Pool, clock: Clock) -> Sequence[Drop]:
