@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -94,6 +95,28 @@ def test_whole_system_tests_know_the_catalogue_and_the_wire_alone() -> None:
         if module.split(".")[0] in PACKAGES and not module.startswith(("events.catalog", "local"))
     }
     assert not wrong
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="there is no git on the PATH")
+def test_every_mutant_still_applies() -> None:
+    """A patch that no longer applies breaks no rule, and nobody would miss it before the next whole run of them."""
+    patches = sorted((REPOSITORY / "tests" / "mutants").glob("*.patch"))
+    assert patches
+    stale = [
+        patch.name
+        for patch in patches
+        if subprocess.run(
+            ["git", "apply", "--check", patch], cwd=REPOSITORY, stderr=subprocess.DEVNULL, check=False
+        ).returncode
+    ]
+    assert not stale
+
+
+def test_every_guarantee_names_tests_that_exist() -> None:
+    named = re.findall(r"`(\S+\.py)::(test_\w+)`", (REPOSITORY / "docs" / "guarantees.md").read_text())
+    assert named
+    missing = [f"{file}::{test}" for file, test in named if f"def {test}(" not in (REPOSITORY / file).read_text()]
+    assert not missing
 
 
 def test_no_file_and_no_function_is_too_long() -> None:
