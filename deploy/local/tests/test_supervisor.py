@@ -194,6 +194,20 @@ def test_a_killed_supervisor_leaves_no_orphan_and_the_next_start_works_with_the_
     assert (second.folder / "secrets.json").read_bytes() == secrets
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_first_start_that_is_interrupted_while_the_cluster_is_made_is_made_good_by_the_next(
+    up: Callable[..., Stack], number: signal.Signals
+) -> None:
+    first = up()
+    wait(lambda: list(first.folder.glob("data/postgres/*/PG_VERSION")))
+    children = [child.pid for child in psutil.Process(first.process.pid).children(recursive=True)]
+    first.end(number)
+    wait(lambda: not any(map(is_running, children)))
+    second = up(first.port_base)
+    second.wait_ready()
+    assert [path.name for path in second.folder.glob("data/postgres/*")] == ["data"]
+
+
 def test_two_stacks_run_side_by_side_and_a_second_of_the_same_is_refused(up: Callable[..., Stack]) -> None:
     first, second = up(), up()
     first.wait_ready()

@@ -1,8 +1,11 @@
 """One embedded PostgreSQL cluster on a loopback port, with its own initdb and postgres command lines."""
 
 import contextlib
+import os
+import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,7 +45,7 @@ class Postgres(Cluster):
 
     def start(self) -> None:
         """Start and wait until connections are accepted; raises StartError."""
-        if not (self.data / "PG_VERSION").exists():
+        if not self.data.exists():
             self._initialise()
         self._release()
         assert_free(self.port, "PostgreSQL")
@@ -96,23 +99,33 @@ class Postgres(Cluster):
         return []
 
     def _initialise(self) -> None:
+        """Make the cluster in a draft: initdb writes PG_VERSION first, so the folder's name alone says it is whole."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        for leftover in self.folder.glob("draft-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        draft = Path(tempfile.mkdtemp(prefix="draft-", dir=self.folder))
         secret = self.folder / "password"
         secret.touch(mode=0o600)
         secret.write_text(self._password_of("postgres"))
         if self._account:
-            self._account.own(self.folder)
-            self._account.own(secret)
-        account = self._account
-        command = [str(self._programs / "initdb"), *_INITDB, f"--pwfile={secret}", f"--pgdata={self.data}"]
-        done = subprocess.run(
-            command, cwd="/", text=True, capture_output=True, check=False,
-            user=account.uid if account else None, group=account.gid if account else None,
-            extra_groups=[] if account else None,
-        )  # fmt: skip
-        secret.unlink()
-        if done.returncode != 0:
-            raise StartError(f"initdb failed: {done.stderr.strip()}")
+            for path in (self.folder, draft, secret):
+                self._account.own(path)
+        try:
+            self._initdb(draft, secret)
+        finally:
+            secret.unlink()
+        draft.rename(self.data)
+        _flush(self.folder)
+
+    def _initdb(self, folder: Path, secret: Path) -> None:
+        command = [str(self._programs / "initdb"), *_INITDB, f"--pwfile={secret}", f"--pgdata={folder}"]
+        child = Child(command, stdout=subprocess.DEVNULL, output=subprocess.PIPE, account=self._account)
+        try:
+            _, said = child.process.communicate()
+        finally:
+            child.kill()
+        if child.process.returncode != 0:
+            raise StartError(f"initdb failed: {said.decode(errors='replace').strip()}")
 
     def _release(self) -> None:
         """Wait for a postmaster of an earlier run that is still ending; drop a pid file that means nobody."""
@@ -133,3 +146,12 @@ class Postgres(Cluster):
             if process.name() == "postgres" and Path(process.cwd()) == self.data.resolve():
                 return process
         return None
+
+
+def _flush(folder: Path) -> None:
+    """Bring a folder's names to the disk: after a power cut a cluster in use must not be found as a draft."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
