@@ -20,7 +20,11 @@ from local.layout import REPOSITORY, SERVICES
 
 STAND_IN = textwrap.dedent(
     """
-    import http.server, os, sys
+    import http.server, os, signal, sys, time
+
+    def drain(*_):
+        time.sleep(5)
+        sys.exit(f"{__package__} has drained")
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -30,6 +34,8 @@ STAND_IN = textwrap.dedent(
 
     if os.environ.get("ENDS_AT_ONCE") == __package__:
         sys.exit(f"{__package__} has no luck")
+    if "DEAF_BUT" in os.environ:
+        signal.signal(signal.SIGTERM, drain if os.environ["DEAF_BUT"] == __package__ else signal.SIG_IGN)
     print("a line for people from " + __package__, flush=True)
     http.server.ThreadingHTTPServer.daemon_threads = True
     http.server.ThreadingHTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Handler).serve_forever()
@@ -178,6 +184,19 @@ def test_ctrl_c_stops_everything_within_ten_seconds(up: Callable[..., Stack], nu
     stack.end(number)
     assert time.monotonic() - began < 10
     assert stack.process.returncode == 0
+    assert not any(map(is_running, pids))
+
+
+def test_a_service_is_left_the_time_to_drain_and_those_that_ignore_the_end_hold_it_up_no_longer(
+    up: Callable[..., Stack],
+) -> None:
+    stack = up(DEAF_BUT="todos")
+    stack.wait_ready()
+    pids = stack.pids
+    began = time.monotonic()
+    said = stack.end()
+    assert time.monotonic() - began < 10
+    assert "todos has drained" in said
     assert not any(map(is_running, pids))
 
 

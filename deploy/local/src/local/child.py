@@ -26,8 +26,8 @@ class StartError(Exception):
 class Child:
     """A child process in a session of its own (so a Ctrl-C reaches this process alone).
 
-    `death` is the signal it gets when this process dies. The kernel sends it when the *thread* that forked
-    ends, so children are started from the main thread.
+    `death` is the signal it gets when this process dies, `clean` the one that asks for a clean stop. The kernel sends
+    the first when the *thread* that forked ends, so children are started from the main thread.
     """
 
     def __init__(
@@ -37,10 +37,12 @@ class Child:
         output: int | IO[bytes],
         stdout: int | IO[bytes] | None = None,
         death: signal.Signals = signal.SIGKILL,
+        clean: signal.Signals = signal.SIGTERM,
         account: Account | None = None,
         env: Mapping[str, str] | None = None,
     ) -> None:
         """Start `args`; both outputs go to `output`, or stdout to `stdout` where that is given."""
+        self._clean = clean
         self._asked = False
         self.process = subprocess.Popen(
             [str(arg) for arg in args],
@@ -85,16 +87,16 @@ class Child:
         self.process.wait(timeout=10)
         wait_until(lambda: not any(map(is_alive, members)), within=10, otherwise=lambda: f"{members} outlive SIGKILL")
 
-    def ask_to_stop(self, by: signal.Signals) -> None:
-        """Send the signal that means a clean stop, once."""
+    def ask_to_stop(self) -> None:
+        """Send the signal that means a clean stop, once; `stop` then waits. Several can so stop at the same time."""
         if not self._asked:
             self._asked = True
             self.send(signal.SIGCONT)
-            self.send(by)
+            self.send(self._clean)
 
-    def stop(self, *, by: signal.Signals = signal.SIGTERM, within: float = 5.0) -> None:
+    def stop(self, *, within: float = 5.0) -> None:
         """Ask the process to stop; after `within` seconds kill it and its descendants."""
-        self.ask_to_stop(by)
+        self.ask_to_stop()
         try:
             self.process.wait(timeout=within)
         except subprocess.TimeoutExpired:

@@ -1,7 +1,6 @@
 """The parts of a stack behind one face: start, health, stop."""
 
 import http.client
-import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,15 +11,12 @@ from local.nats import program
 
 
 class Part(Protocol):
-    """What the supervisor starts, watches and stops; PostgreSQL and NATS are parts too."""
+    """What the supervisor starts, and whose child it watches and stops; PostgreSQL and NATS are parts too."""
 
     child: Child | None
 
     def start(self) -> None:
         """Start; raises StartError."""
-
-    def stop(self) -> None:
-        """Stop cleanly, or after a few seconds at once."""
 
 
 class Program:
@@ -42,15 +38,10 @@ class Program:
             stdout = sys.stdout.fileno() if self._shows_mail else None
             self.child = Child(self._args, output=log, stdout=stdout, env=self._env)
 
-    def ask_to_stop(self) -> None:
-        """SIGTERM; `stop` then waits. Several parts can so stop at the same time."""
-        if self.child:
-            self.child.ask_to_stop(signal.SIGTERM)
-
     def stop(self) -> None:
-        """SIGTERM; after four seconds SIGKILL."""
+        """Stop cleanly."""
         if self.child:
-            self.child.stop(within=4)
+            self.child.stop()
 
 
 def service(name: str, *, log: Path, env: Mapping[str, str]) -> Program:

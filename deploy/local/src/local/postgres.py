@@ -54,14 +54,14 @@ class Postgres(Cluster):
             # SIGQUIT: stop at once, children too, and recover at the next start; a SIGKILL would leave children behind.
             self.child = Child(
                 [self._programs / "postgres", "-D", self.data, *options],
-                output=log, death=signal.SIGQUIT, account=self._account,
+                output=log, death=signal.SIGQUIT, clean=signal.SIGINT, account=self._account,
             )  # fmt: skip
         wait_until(self._ready, within=60, otherwise=lambda: f"PostgreSQL is not ready: {last_lines(self.log)}")
 
     def stop(self) -> None:
         """Stop cleanly: connections are ended, data is flushed."""
         if self.child:
-            self.child.stop(by=signal.SIGINT, within=2)
+            self.child.stop(within=2)
 
     def kill(self) -> None:
         """SIGKILL the whole cluster."""

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -24,6 +25,10 @@ from local.secret import load_or_make, write_private
 
 _READY_WITHIN = 60.0
 _BACK_OFF_MAX = 10.0
+# Counted from the beginning of the stop, whose whole is promised in under ten seconds. Services drain for up to 6.5 s.
+_GATEWAY_STOPS_WITHIN = 2.5
+_SERVICES_STOP_WITHIN = 7.5
+_STOPS_WITHIN = 9.0
 
 
 class Supervisor:
@@ -80,12 +85,10 @@ class Supervisor:
 
     def stop(self) -> None:
         """Stop in the reverse order: the gateway, all services at the same time, then NATS and PostgreSQL."""
-        self.gateway.stop()
-        for service in self.services.values():
-            service.ask_to_stop()
-        stopping: list[parts.Part] = [*self.services.values(), self.nats, self.postgres]
-        for part in stopping:
-            part.stop()
+        begun = time.monotonic()
+        _stop([self.gateway], by=begun + _GATEWAY_STOPS_WITHIN)  # first: a service that is asked accepts nobody
+        _stop(self.services.values(), by=begun + _SERVICES_STOP_WITHIN)
+        _stop([self.nats, self.postgres], by=begun + _STOPS_WITHIN)
         self.console.stop()
 
     def _restart(self, name: str, part: parts.Part) -> None:
@@ -136,6 +139,15 @@ class Supervisor:
             },
         }
         write_private(self.layout.stack_file, msgspec.json.format(msgspec.json.encode(stack)))
+
+
+def _stop(stopping: Iterable[parts.Part], *, by: float) -> None:
+    """Stop parts at the same time; what is still there at `by`, of the monotonic clock, is killed."""
+    children = [part.child for part in stopping if part.child]
+    for child in children:
+        child.ask_to_stop()
+    for child in children:
+        child.stop(within=max(0.0, by - time.monotonic()))
 
 
 class _BackOff:
