@@ -9,6 +9,8 @@ import nats as nats_client
 import pytest
 from nats.js import JetStreamContext
 
+from local.child import StartError
+from local.cluster import Cluster
 from local.fixtures import DatabaseFactory, until
 from local.nats import Nats
 from local.postgres import Postgres
@@ -26,6 +28,11 @@ async def test_the_roles_of_a_database_have_bounded_waits_and_only_their_own_dat
     await connection.close()
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await asyncpg.connect(todos.url.replace(todos.name, auth.name))
+
+
+def test_a_statement_that_fails_says_why(postgres: Cluster) -> None:
+    with pytest.raises(StartError, match=r"psql.*ERROR.*nowhere"):
+        postgres.sql("select 1 from nowhere")
 
 
 async def test_trigrams_see_korean(database: DatabaseFactory) -> None:

@@ -175,6 +175,19 @@ def test_what_dies_is_started_again_and_no_request_is_refused_meanwhile(up: Call
     wait(lambda: get(f"http://127.0.0.1:{stack.port_base}/todos/")[0] == 200)
 
 
+def test_a_part_that_cannot_be_started_again_leaves_the_others_alone_until_it_can(up: Callable[..., Stack]) -> None:
+    stack = up()
+    stack.wait_ready()
+    before, configuration = stack.details["pids"]["nats"], stack.folder / "data" / "nats" / "nats.conf"
+    configuration.unlink()
+    configuration.mkdir()
+    os.kill(before, signal.SIGKILL)
+    assert any(line.startswith("local: nats cannot start: IsADirectoryError") for line in stack.process.stderr)
+    configuration.rmdir()
+    wait(lambda: stack.details["pids"]["nats"] != before)
+    assert get(f"http://127.0.0.1:{stack.port_base}/todos/") == (200, "todos /todos/")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_stops_everything_within_ten_seconds(up: Callable[..., Stack], number: signal.Signals) -> None:
     stack = up()

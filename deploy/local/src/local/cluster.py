@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from local.account import postgres_programs
+from local.child import StartError
 
 
 class Cluster:
@@ -39,7 +40,10 @@ class Cluster:
         self.sql(_query("drop_database"), name=name)
 
     def sql(self, statements: str, **variables: str) -> str:
-        """Run statements as the administrator with psql, which quotes the variables; returns unaligned rows."""
+        """Run statements as the administrator with psql, which quotes the variables; returns unaligned rows.
+
+        Raises StartError.
+        """
         sets = "".join(f"\\set {name} '{_plain(value)}'\n" for name, value in variables.items())
         command = [str(psql_program()), "-XqAt", "-v", "ON_ERROR_STOP=1", "-f", "-"]
         done = subprocess.run(
@@ -51,7 +55,7 @@ class Cluster:
             check=False,
         )
         if done.returncode != 0:
-            raise RuntimeError(f"psql: {done.stderr.strip()}")
+            raise StartError(done.stderr.strip())
         return done.stdout
 
 

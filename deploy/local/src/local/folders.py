@@ -1,5 +1,6 @@
 """The stack's folders, and the lock that keeps a second stack out of them."""
 
+import contextlib
 import fcntl
 import os
 import tempfile
@@ -27,6 +28,26 @@ def lock(layout: Layout) -> IO[str]:
     file.write(str(os.getpid()))
     file.flush()
     return file
+
+
+def explained(error: OSError) -> str:
+    """What the system refused, for a person; what belongs to somebody else is named with what to do about it."""
+    if not isinstance(error, PermissionError) or error.filename is None:
+        return str(error)
+    path = Path(error.filename)
+    for place in (path.parent, path):  # the folder first: the rest of it would be refused too
+        if owner := _other_owner(place):
+            take = f"sudo chown -R {os.geteuid()} {place}"
+            return f"{place} belongs to {owner}; go on as {owner}, or take it over: {take}"
+    return str(error)
+
+
+def _other_owner(path: Path) -> str | None:
+    """Who owns a path that is there, unless that is who asks."""
+    with contextlib.suppress(OSError, KeyError):
+        if path.stat().st_uid != os.geteuid():
+            return path.owner()
+    return None
 
 
 def data_folder(layout: Layout) -> Path:

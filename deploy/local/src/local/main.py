@@ -13,7 +13,7 @@ from local.child import StartError
 from local.cluster import connection_environment, psql_program
 from local.console import say
 from local.demo import demo
-from local.folders import lock
+from local.folders import explained, lock
 from local.layout import SERVICES, layout
 from local.supervisor import Supervisor, greet
 
@@ -27,6 +27,8 @@ def main() -> None:
     psql = commands.add_parser("psql", help="open a service's database as its owner")
     psql.add_argument("service", choices=SERVICES)
     arguments, rest = parser.parse_known_args()
+    if rest and arguments.command != "psql":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         match arguments.command:
             case "up":
@@ -37,6 +39,9 @@ def main() -> None:
                 open_psql(arguments.service, rest)
     except StartError as error:
         say(f"local: {error}")
+        sys.exit(1)
+    except OSError as error:
+        say(f"local: {explained(error)}")
         sys.exit(1)
 
 

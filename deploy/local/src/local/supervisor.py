@@ -96,9 +96,11 @@ class Supervisor:
         say(f"local: {name} ended ({code}), starting it again")
         try:
             part.start()
+            self._write_stack_file()
         except StartError as error:
             say(f"local: {error}")
-        self._write_stack_file()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other parts stay and this one is tried again
+            say(f"local: {name} cannot start: {type(error).__name__}: {error}")
 
     def _wait_ready(self, name: str, port: int, path: str, expected: set[int]) -> None:
         def is_ready() -> bool:
