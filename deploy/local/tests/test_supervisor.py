@@ -257,8 +257,9 @@ def test_a_taken_port_is_named_with_what_to_do(up: Callable[..., Stack], free_po
         stack = up(port)
         assert stack.process.wait(timeout=10) == 1
         said = stack.process.stderr.read()
-    assert f"port {port + 2} (NATS) is taken by another program" in said
+    assert said.startswith(f"local: port {port + 2} (NATS) is taken by another program")
     assert "PORT_BASE" in said
+    assert said.count("\n") == 1
 
 
 @pytest.mark.parametrize("value", ["http", "80", "40000"])

@@ -37,9 +37,10 @@ class Console:
         self._thread.start()
 
     def stop(self) -> None:
-        """Show what is left, and end."""
+        """Show what is left, and end; a console that was not started yet has nothing to show."""
         self._ended.set()
-        self._thread.join(timeout=2)
+        if self._thread.is_alive():
+            self._thread.join(timeout=2)
 
     def _run(self) -> None:
         while not self._ended.wait(0.05):
