@@ -15,6 +15,7 @@ from uuid import UUID
 import asyncpg
 import httpx
 import nats
+import nats.errors
 from nats.js import JetStreamContext
 from nats.js.api import RawStreamMsg
 from nats.js.errors import NotFoundError
@@ -30,6 +31,7 @@ IN_REQUEST_MS: Final = 6114.0
 IN_BACKGROUND_MS: Final = 2034.0
 
 _WITHIN: Final = 10.0
+_CONNECTED_WITHIN: Final = 3.0
 _CODE: Final = re.compile(r"\b\d{6,12}\b")
 _EVENT: Final = "select seq, id, type from events.log where feed = $1 and aggregate = $2 order by seq"
 _ARCHIVED: Final = "select number, feed, seq, type from archive where aggregate = $1 order by number"
@@ -165,7 +167,13 @@ def demo(layout: Layout) -> None:
     """Walk through the stack at these ports, or through one of our own; raises `StartError`."""
     stack, letters = Stack(layout), list[bytes]()
     with _up(stack, letters):
-        asyncio.run(_walk(stack, letters))
+        try:
+            asyncio.run(_walk(stack, letters))
+        except (httpx.HTTPError, nats.errors.Error, asyncpg.PostgresError, ConnectionError, TimeoutError) as error:
+            raise StartError(
+                f"the stack at {stack.gateway} does not answer as it should: {error!r}; "
+                f"its logs in {layout.logs} tell more"
+            ) from error
 
 
 @contextmanager
@@ -185,12 +193,17 @@ def _up(stack: Stack, letters: list[bytes]) -> Iterator[None]:
 
 
 async def _walk(stack: Stack, letters: list[bytes]) -> None:
-    client = await nats.connect(stack.details["nats"]["admin"])
+    async with asyncio.timeout(_CONNECTED_WITHIN):  # the first connect tries for minutes, reconnects allowed or not
+        client = await nats.connect(stack.details["nats"]["admin"], allow_reconnect=False, error_cb=_say_nothing)
     try:
         async with httpx.AsyncClient(base_url=stack.gateway, timeout=_WITHIN) as http:
             await Demo(stack, letters, http, client.jetstream(timeout=1)).walk()
     finally:
         await client.close()
+
+
+async def _say_nothing(_error: Exception) -> None:
+    """The call that fails raises; nats-py's default would print a traceback besides."""
 
 
 async def _until(look: Callable[[], Awaitable[T | None]]) -> T:

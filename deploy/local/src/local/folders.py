@@ -30,6 +30,16 @@ def lock(layout: Layout) -> IO[str]:
     return file
 
 
+def is_locked(layout: Layout) -> bool:
+    """Whether a stack runs in this folder now, started or still starting."""
+    with contextlib.suppress(FileNotFoundError), (layout.folder / "lock").open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 def explained(error: OSError) -> str:
     """What the system refused, for a person; what belongs to somebody else is named with what to do about it."""
     if not isinstance(error, PermissionError) or error.filename is None:

@@ -15,8 +15,8 @@ from typing import IO, Any, cast
 import msgspec
 
 from local.child import Child, StartError
+from local.folders import is_locked
 from local.layout import Layout
-from local.parts import status
 
 _READY = b"ready "
 _STOPS_WITHIN = 20.0
@@ -33,8 +33,8 @@ class Stack:
 
     @property
     def is_up(self) -> bool:
-        """Whether the gateway answers and the stack has told its URLs."""
-        return self.layout.stack_file.exists() and status(self.layout.port_base, "/") != 0
+        """Whether it runs and has told its URLs; what answers at its port may be another program."""
+        return is_locked(self.layout) and self.layout.stack_file.exists()
 
     @property
     def details(self) -> dict[str, Any]:
@@ -60,7 +60,8 @@ class Stack:
             output = cast("IO[bytes]", self.child.process.stdout)
             if not any(line.startswith(_READY) for line in output):
                 errors.seek(0)
-                raise StartError(errors.read().decode(errors="replace")[-2000:])
+                said = errors.read().decode(errors="replace").strip()
+                raise StartError(said[-2000:].removeprefix("local: "))
         self._reader = threading.Thread(target=_pass_on, args=(output, show), daemon=True)
         self._reader.start()
 

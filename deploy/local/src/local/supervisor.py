@@ -60,6 +60,7 @@ class Supervisor:
 
     def start(self) -> None:
         """Start in order and wait until every service is ready and the gateway answers; raises StartError."""
+        self.layout.stack_file.unlink(missing_ok=True)  # an earlier run's: its process ids are not ours
         for port, purpose in self.layout.ports.items():
             assert_free(port, purpose)
         self.console.start()
