@@ -191,11 +191,13 @@ async def test_what_cannot_be_done_is_a_problem_in_the_language_of_the_person(
 ) -> None:
     method, path, content, headers, status, code = refused
     async with world.person() as me:
-        sent = {"Content-Type": "application/json", "Accept-Language": "ko", **headers}
+        request_id = f"refused-{uuid4()}"
+        sent = {"Content-Type": "application/json", "Accept-Language": "ko", "X-Request-Id": request_id, **headers}
         answer = await me.http.request(method, path, content=content, headers=sent)
     problem = answer.json()
     assert answer.headers["content-type"] == "application/problem+json"
     assert (answer.status_code, problem["code"]) == (status, code)
+    assert answer.headers["x-request-id"] == problem["request_id"] == request_id
     assert any("가" <= letter <= "힣" for letter in problem["title"])
 
 

@@ -12,7 +12,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import UUID
 
+import httpx
 import psutil
 import pytest
 
@@ -161,6 +163,24 @@ def test_the_gateway_answers_unknown_addresses_with_a_problem(up: Callable[..., 
         problem = json.loads(body)
         assert (status, problem["status"], problem["code"]) == (404, 404, "not_found")
     assert json.loads(get(gateway, **{"Accept-Language": "ko-KR"})[1])["title"] == "찾을 수 없습니다"
+
+
+def test_the_gateways_own_answers_carry_the_request_id_of_their_body(up: Callable[..., Stack]) -> None:
+    stack = up()
+    stack.wait_ready()
+    os.kill(stack.process.pid, signal.SIGSTOP)
+    os.kill(stack.details["pids"]["todos"], signal.SIGKILL)
+    try:
+        for path, status in (("/nowhere", 404), ("/openapi/todos.json", 503)):
+            for sent in ("mine-1.2:3_4", "a" * 65, 'no "id"', ""):
+                headers = {"X-Request-Id": sent} if sent else {}
+                answer = httpx.get(f"http://127.0.0.1:{stack.port_base}{path}", headers=headers)
+                told = answer.headers["x-request-id"]
+                assert (answer.status_code, answer.json()["request_id"]) == (status, told)
+                assert (told == sent) == (sent == "mine-1.2:3_4")
+                assert told == sent or UUID(told)
+    finally:
+        os.kill(stack.process.pid, signal.SIGCONT)
 
 
 def test_what_dies_is_started_again_and_no_request_is_refused_meanwhile(up: Callable[..., Stack]) -> None:

@@ -11,6 +11,7 @@ ROUTES: dict[str, tuple[str, ...]] = {
     "mailer": ("/mail",),
 }
 
+# A request id is taken over where a service would do so too (api/edge.py).
 _HEAD = """\
 {{
 	admin off
@@ -25,6 +26,10 @@ _HEAD = """\
 http://:{port} {{
 	bind 127.0.0.1
 	header -Server
+	map {{header.X-Request-Id}} {{request_id}} {{
+		~^([A-Za-z0-9._:-]{{1,64}})$ "${{1}}"
+		default {{http.request.uuid}}
+	}}
 	map {{header.Accept-Language}} {{unknown}} {{unknown_detail}} {{
 		~(?i)^ko "찾을 수 없습니다" "요청한 항목이 없습니다. 주소를 확인하세요."
 		default "Not found" "There is nothing at this address; check it."
@@ -57,10 +62,12 @@ _SERVICE = """\
 _TAIL = """\
 	handle {{
 		header Content-Type application/problem+json
+		header X-Request-Id {{request_id}}
 		respond `{not_found}` 404
 	}}
 	handle_errors 502 503 504 {{
 		header Content-Type application/problem+json
+		header X-Request-Id {{request_id}}
 		header Retry-After 1
 		respond `{unavailable}` 503
 	}}
@@ -92,5 +99,5 @@ def _problem(status: int, code: str, key: str) -> str:
     """RFC 9457, as the services write it; the gateway fills the braces."""
     return (
         f'{{"type":"urn:problem:{code}","title":"{{{key}}}","status":{status},"detail":"{{{key}_detail}}",'
-        f'"code":"{code}","request_id":"{{http.request.uuid}}"}}'
+        f'"code":"{code}","request_id":"{{request_id}}"}}'
     )
