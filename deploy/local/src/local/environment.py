@@ -1,16 +1,18 @@
 """What each service reads from its environment."""
 
 import os
+import re
 from collections.abc import Mapping
 
 from local.layout import Layout
 from local.secret import Secrets
 
-# Who holds which key: nobody else gets to see it.
-_KEYS = {
+# Who holds which secret: nobody else gets to see it. What only sounds like one and is not named here reaches nobody.
+_SECRETS = {
     "auth": ("SIGNING_KEYS", "REFRESH_KEYS", "OTP_PEPPERS", "DEVICE_KEYS", "MAILER_PUBLIC_KEYS"),
-    "mailer": ("MAILER_PRIVATE_KEYS",),
+    "mailer": ("MAILER_PRIVATE_KEYS", "SMTP_PASSWORD"),
 }
+_SOUNDS_SECRET = re.compile("KEY|PEPPER|PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIAL|PRIVATE")
 
 
 def service_environment(
@@ -22,12 +24,13 @@ def service_environment(
 ) -> dict[str, str]:
     """The caller's environment, development defaults where it is silent, and what this stack decides.
 
-    `urls` holds DATABASE_URL and NATS_URL. Keys of other services are taken out.
+    `urls` holds DATABASE_URL and NATS_URL. Secrets that are not this service's are taken out.
     """
+    own = _SECRETS.get(service, ())
     defaults = {
         "APP_ENV": "development",
         "MAIL_TRANSPORT": "smtp" if caller.get("SMTP_SERVER") else "console",
-        **{name: secrets.keys[name] for name in _KEYS.get(service, ())},
+        **{name: secrets.keys[name] for name in own if name in secrets.keys},
     }
     decided = {
         "HOST": "127.0.0.1",
@@ -38,5 +41,5 @@ def service_environment(
         "PYTHONUNBUFFERED": "1",
         **urls,
     }
-    foreign = {name for names in _KEYS.values() for name in names} - set(_KEYS.get(service, ()))
-    return {name: value for name, value in (defaults | dict(caller) | decided).items() if name not in foreign}
+    everything = defaults | dict(caller) | decided
+    return {name: value for name, value in everything.items() if name in own or not _SOUNDS_SECRET.search(name)}
