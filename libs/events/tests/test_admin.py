@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from asyncio.subprocess import PIPE
+from time import monotonic
 
 import pytest
 from feeding import client, connection, create, log_ids, running, stream_ids
@@ -65,6 +66,14 @@ async def test_a_lost_stream_is_made_again_and_filled_under_the_same_numbers(
         assert await admin("streams", "todos", **urls) == (0, "TODOS")
         await until(lambda: relay.check().detail == "at 20")
     assert await stream_ids(nats) == await log_ids(todos)
+
+
+async def test_a_broker_that_is_away_is_said_within_seconds(database: DatabaseFactory, nats: Nats) -> None:
+    nats.kill()
+    begun = monotonic()
+    code, printed = await admin("streams", "todos", DATABASE_URL=database("todos").owner_url, NATS_URL=nats.url())
+    assert (code, printed) == (1, "admin: TimeoutError: NATS does not answer")
+    assert monotonic() - begun < 15
 
 
 async def test_streams_need_a_migrated_database(bare: Database, database: DatabaseFactory, nats: Nats) -> None:

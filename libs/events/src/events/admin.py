@@ -13,6 +13,7 @@ import asyncpg
 import nats
 import nats.errors
 from msgspec import Meta, Struct
+from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from events import streams
@@ -86,21 +87,28 @@ async def _migrate(service: str, settings: Database) -> None:
 async def _apply(service: str, settings: Streams) -> None:
     connection = await asyncpg.connect(settings.database_url, timeout=TIMEOUT)
     try:
-        client = await nats.connect(
-            settings.nats_url.split(","),
-            allow_reconnect=False,
-            connect_timeout=TIMEOUT,
-            inbox_prefix=inbox_prefix(settings.nats_url),
-        )
+        client = await _connect(settings.nats_url)
         try:
-            applied = await apply_streams(
-                connection, client.jetstream(timeout=TIMEOUT), service, replicas=settings.replicas
-            )
+            js = client.jetstream(timeout=TIMEOUT)
+            applied = await apply_streams(connection, js, service, replicas=settings.replicas)
         finally:
             await client.close()
     finally:
         await connection.close()
     print("\n".join(applied) or "nothing to do")  # noqa: T201 - as above
+
+
+async def _connect(url: str) -> Client:
+    servers, prefix = url.split(","), inbox_prefix(url)
+    try:
+        async with asyncio.timeout(TIMEOUT):  # nats-py alone would try a dead address for two minutes
+            return await nats.connect(servers, allow_reconnect=False, inbox_prefix=prefix, error_cb=_quiet)
+    except TimeoutError:
+        raise TimeoutError("NATS does not answer") from None
+
+
+async def _quiet(_: Exception) -> None:
+    """What stops the command is raised."""
 
 
 def main(arguments: Sequence[str]) -> None:
