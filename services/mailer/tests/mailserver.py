@@ -43,8 +43,8 @@ class Certificates:
 def make_certificates(folder: Path) -> Certificates:
     authority_key, server_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     authority = _name("Test authority")
-    own = _certificate(authority, authority, authority_key.public_key(), is_authority=True)
-    server = _certificate(_name("127.0.0.1"), authority, server_key.public_key(), is_authority=False)
+    own = _certificate(authority, authority_key.public_key(), authority, authority_key.public_key())
+    server = _certificate(_name("127.0.0.1"), server_key.public_key(), authority, authority_key.public_key())
     made = Certificates(folder / "authority.pem", folder / "server.pem", folder / "key.pem")
     made.authority.write_bytes(_pem(own.sign(authority_key, hashes.SHA256())))
     made.server.write_bytes(_pem(server.sign(authority_key, hashes.SHA256())))
@@ -60,8 +60,10 @@ def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
-def _certificate(subject: x509.Name, issuer: x509.Name, key: Any, *, is_authority: bool) -> x509.CertificateBuilder:
+def _certificate(subject: x509.Name, key: Any, issuer: x509.Name, issuer_key: Any) -> x509.CertificateBuilder:
+    """What RFC 5280 asks of a certificate; from Python 3.13 on, clients refuse less (VERIFY_X509_STRICT)."""
     now = datetime.now(UTC)
+    is_authority = subject == issuer
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -71,7 +73,24 @@ def _certificate(subject: x509.Name, issuer: x509.Name, key: Any, *, is_authorit
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(hours=1))
         .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
+        .add_extension(_usage(is_authority=is_authority), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key), critical=False)
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+    )
+
+
+def _usage(*, is_authority: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not is_authority,
+        key_cert_sign=is_authority,
+        crl_sign=is_authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
     )
 
 

@@ -1,11 +1,13 @@
 """A letter is posted to a mail server, whatever the server does."""
 
+import ssl
 import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import aiosmtplib
 import pytest
 from mailing import RECIPIENT, Post, asked, smtp_settings
 from mailserver import PASSWORD, USERNAME, Certificates, MailServer, drop, hang, mail_server, make_certificates, serving
@@ -166,6 +168,18 @@ async def test_a_server_with_a_stranger_s_certificate_gets_nothing(
             await until(lambda: "SSLCertVerificationError" in smtp_check(health).detail)
             await post.settled(cause, "expired")
     assert (server.logins, server.mails) == ([], [])
+
+
+async def test_the_certificates_of_these_tests_stand_the_verification_of_every_python(
+    certificates: Certificates, free_port: Callable[[], int]
+):
+    strict = ssl.create_default_context(cafile=certificates.authority)
+    strict.verify_flags |= ssl.VERIFY_X509_STRICT  # the default from Python 3.13 on
+    async with (
+        mail_server(free_port(), certificates) as server,
+        aiosmtplib.SMTP(hostname="127.0.0.1", port=server.port, start_tls=True, tls_context=strict) as client,
+    ):
+        assert client.get_transport_info("cipher")
 
 
 async def test_a_server_without_encryption_gets_no_password(post: Post, server: MailServer):
