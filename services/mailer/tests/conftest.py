@@ -37,6 +37,6 @@ def by_smtp(server: mailserver.MailServer) -> dict[str, object]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Deadlines and pauses of a fraction of a second."""
-    monkeypatch.setattr("mailer.smtp.PREPARE", 0.5)
+    monkeypatch.setattr("mailer.smtp.PREPARE", 1.0)
     monkeypatch.setattr("mailer.smtp.TRANSFER", 0.5)
     monkeypatch.setattr("mailer.delivery.PAUSE_MAX", 0.05)

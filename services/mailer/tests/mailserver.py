@@ -100,10 +100,13 @@ def _pem(certificate: x509.Certificate) -> bytes:
 
 @dataclass
 class MailServer:
-    """`rcpt` and `data` hold what is answered next; when they are empty, 250. `mails` is all that came before a dot."""
+    """`ehlo` to `data` hold what is answered next; when they are empty, 250. `mails` is all that came before a dot."""
 
     port: int
     mails: list[EmailMessage] = field(default_factory=list)
+    ehlo: deque[Reply] = field(default_factory=deque)
+    rset: deque[Reply] = field(default_factory=deque)
+    mail: deque[Reply] = field(default_factory=deque)
     rcpt: deque[Reply] = field(default_factory=deque)
     data: deque[Reply] = field(default_factory=deque)
     greeted: int = 0
@@ -118,7 +121,20 @@ class MailServer:
     ) -> list[str]:
         session.host_name = hostname
         self.greeted += 1
+        await self._next(self.ehlo, server)
         return responses
+
+    async def handle_RSET(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - as above
+        return await self._next(self.rset, server)
+
+    async def handle_MAIL(  # noqa: N802 - the library's name
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        reply = await self._next(self.mail, server)
+        if reply.startswith("250"):
+            envelope.mail_from = address
+            envelope.mail_options.extend(options)
+        return reply
 
     async def handle_RCPT(  # noqa: N802 - the library's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -149,6 +165,16 @@ async def hang(server: SMTP) -> str:
     server.event_handler.hanging = True
     await asyncio.Event().wait()
     return ""
+
+
+def slow(seconds: float) -> Reply:
+    """Answer late."""
+
+    async def reply(server: SMTP) -> str:
+        await asyncio.sleep(seconds)
+        return "250 OK"
+
+    return reply
 
 
 async def drop(server: SMTP) -> str:

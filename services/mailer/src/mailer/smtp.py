@@ -17,8 +17,10 @@ import structlog
 from events.health import Check
 from mailer.letters import Mail
 
-PREPARE: Final = 10.0
-TRANSFER: Final = 15.0
+# Seconds until the mark is committed, and for DATA from then on. Together they stay under half the lease of a letter:
+# whoever is cut off by the lease instead cannot say what became of the letter.
+PREPARE: Final = 12.0
+TRANSFER: Final = 13.0
 
 log = structlog.get_logger(__name__)
 
@@ -81,9 +83,10 @@ class Smtp:
 
         Raises `Deferred`, `Refused`, `Unsure`, and whatever `mark` raises.
         """
-        async with self._connection() as client:
-            await _address(client, mail)
-            await mark()
+        deadline = asyncio.get_running_loop().time() + PREPARE
+        async with self._connection(deadline) as client:
+            await self._address(client, mail, deadline)
+            await _commit(mark, deadline)
             await _transfer(client, mail)
 
     def close(self) -> None:
@@ -93,9 +96,9 @@ class Smtp:
         self._idle.clear()
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[aiosmtplib.SMTP]:
+    async def _connection(self, deadline: float) -> AsyncIterator[aiosmtplib.SMTP]:
         """A connection of one's own, kept for the next letter unless something went wrong on it."""
-        client = await self._reuse() or await self._open()
+        client = await self._reuse() or await self._open(deadline)
         try:
             yield client
         except BaseException:
@@ -105,21 +108,24 @@ class Smtp:
 
     async def _reuse(self) -> aiosmtplib.SMTP | None:
         """A kept connection that still answers; servers close idle ones without a word."""
-        while self._idle:
-            client = self._idle.pop()
-            try:
-                async with asyncio.timeout(PREPARE / 2):
-                    await client.rset()
-            except _TROUBLE:
-                client.close()
-            except BaseException:
-                client.close()
-                raise
-            else:
-                return client
-        return None
+        if not self._idle:
+            return None
+        client = self._idle.pop()
+        try:
+            # A part of the time, for a dead link must leave enough to open another.
+            async with asyncio.timeout(PREPARE / 4):
+                await client.rset()
+        except _TROUBLE:
+            client.close()
+            # What ended this one ended the others: to try each would take a letter's whole time.
+            self.close()
+            return None
+        except BaseException:
+            client.close()
+            raise
+        return client
 
-    async def _open(self) -> aiosmtplib.SMTP:
+    async def _open(self, deadline: float) -> aiosmtplib.SMTP:
         server = self._server
         client = aiosmtplib.SMTP(
             hostname=server.host,
@@ -130,21 +136,39 @@ class Smtp:
             tls_context=self._tls,
             username=server.username or None,
             password=server.password or None,
-            timeout=PREPARE,
+            timeout=None,  # ours hold: one for all that comes before the mark, one for DATA
         )
         try:
-            async with asyncio.timeout(PREPARE):
+            async with asyncio.timeout_at(deadline):
                 await client.connect()
         except _TROUBLE as error:
             client.close()
             # Nothing here is the letter's fault, not even a 5xx: the server, its certificate or our password.
-            self._report(_named(error))
-            raise Deferred(_named(error)) from None
+            raise self._waits(error) from None
         except BaseException:
             client.close()
             raise
-        self._report("")
         return client
+
+    async def _address(self, client: aiosmtplib.SMTP, mail: Mail, deadline: float) -> None:
+        """Have the server agree to sender and recipient: only then is it known to work."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                await client.mail(mail.sender)
+                await client.rcpt(mail.recipient)
+        except UnicodeEncodeError:
+            raise Refused("an address needs SMTPUTF8") from None
+        except aiosmtplib.SMTPRecipientRefused as error:
+            self._report("")
+            raise (_reply(error) or Deferred(_named(error))) from None
+        except _TROUBLE as error:
+            raise (_reply(error) or self._waits(error)) from None
+        self._report("")
+
+    def _waits(self, error: BaseException) -> Deferred:
+        """Report trouble that is no letter's own."""
+        self._report(_named(error))
+        return Deferred(_named(error))
 
     def _report(self, trouble: str) -> None:
         state = Check("smtp", "late", f"letters wait: {trouble}") if trouble else Check("smtp", "ok")
@@ -153,21 +177,18 @@ class Smtp:
         self._state = state
 
 
-async def _address(client: aiosmtplib.SMTP, mail: Mail) -> None:
+async def _commit(mark: Mark, deadline: float) -> None:
     try:
-        async with asyncio.timeout(PREPARE):
-            await client.mail(mail.sender)
-            await client.rcpt(mail.recipient)
-    except UnicodeEncodeError:
-        raise Refused("an address needs SMTPUTF8") from None
-    except _TROUBLE as error:
-        raise (_reply(error) or Deferred(_named(error))) from None
+        async with asyncio.timeout_at(deadline):
+            await mark()
+    except TimeoutError:
+        raise Deferred("the database took too long to mark the letter") from None
 
 
 async def _transfer(client: aiosmtplib.SMTP, mail: Mail) -> None:
     try:
         async with asyncio.timeout(TRANSFER):
-            await client.data(mail.content, timeout=TRANSFER)
+            await client.data(mail.content)
     except _TROUBLE as error:
         raise (_reply(error) or Unsure(_named(error))) from None
 
