@@ -134,6 +134,14 @@ class Post:
         rows = await self.owner.fetch("select type, data from events.log order by seq")
         return [CODEC.decode(row["type"], row["data"]) for row in rows]
 
+    async def change_letters(self, change: str) -> None:
+        """Do what time does to letters, while somebody may be looking at them through `owner`."""
+        owner = await asyncpg.connect(self.database.owner_url)
+        try:
+            await owner.execute(f"update letter set {change}")
+        finally:
+            await owner.close()
+
     async def cut_connections(self) -> None:
         """End every connection of mailers to their database."""
         admin = await asyncpg.connect(self.database.admin_url)

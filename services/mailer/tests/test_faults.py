@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from aiosmtpd.smtp import SMTP
 from mailing import Post, asked, registered, seal, service
-from mailserver import MailServer, hang
+from mailserver import MailServer, drop, hang
 from nacl.public import PrivateKey
 
 from events.catalog.mailer import MailFailed, MailSent
 from local.fixtures import until
+from mailer.domain import ATTEMPTS_MAX
 
 pytestmark = pytest.mark.usefixtures("impatient")
 
@@ -130,6 +131,32 @@ async def test_a_letter_of_unknown_outcome_whose_code_expired_stays_unknown(
     async with post.mailer(**by_smtp, clock_file=str(clock)):
         await post.settled(await post.auth.say(asked(lives=300)), "unknown")
     assert len(server.mails) == 1
+    await says_failed(post, "unknown")
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        ("550 no such person", "resent = resent", "SMTPRecipientRefused 550"),
+        ("451 not now", "expires_at = clock_timestamp()", "expired"),
+        ("451 not now", f"attempts = {ATTEMPTS_MAX}", "SMTPRecipientRefused 451"),
+    ],
+    ids=["refused", "expired", "gave up"],
+)
+async def test_however_its_second_copy_ends_a_letter_of_unknown_outcome_stays_unknown(
+    post: Post, server: MailServer, by_smtp: dict[str, Any], end: tuple[str, str, str]
+):
+    reply, change, detail = end
+
+    async def change_and_reply(smtp: SMTP) -> str:
+        await post.change_letters(change)
+        return reply
+
+    server.data.append(drop)
+    server.rcpt.extend(["250 OK", change_and_reply, reply])
+    async with post.mailer(**by_smtp):
+        letter = await post.settled(await post.auth.say(asked()), "unknown")
+    assert (letter["resent"], letter["reason"]) == (True, detail)
     await says_failed(post, "unknown")
 
 

@@ -133,7 +133,9 @@ class Delivery:
         await self._settle(row, "sent", sent(letter_of(row), self._clock()))
 
     async def _fail(self, row: Row, reason: FailReason, detail: str | None = None) -> None:
-        await self._settle(row, settled_as(reason), failed(letter_of(row), reason), detail or reason)
+        # The person may hold the first copy of a letter that was sent once more: the detail says what ended the second.
+        told: FailReason = "unknown" if row["resent"] else reason
+        await self._settle(row, settled_as(told), failed(letter_of(row), told), detail or reason)
 
     async def _expire(self, row: Row) -> None:
         await self._fail(row, "expired")
