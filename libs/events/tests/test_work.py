@@ -245,7 +245,11 @@ async def test_work_goes_on_when_the_table_comes_back(pool: asyncpg.Pool, todos:
     assert acted == [("act", row)]
 
 
-@given(st.integers(1, 100_000))
-def test_back_off_doubles_up_to_five_minutes_and_jitters_over_its_upper_half(attempts: int) -> None:
-    longest = BACKOFF_FIRST * 2 ** (attempts - 1) if attempts < 9 else BACKOFF_MAX
-    assert longest / 2 <= backoff(attempts) <= longest
+@given(st.integers(1, 100_000), st.sampled_from([BACKOFF_MAX, 10.0]))
+def test_back_off_doubles_up_to_its_longest_wait_and_jitters_over_its_upper_half(attempts: int, longest: float) -> None:
+    most = min(BACKOFF_FIRST * 2.0 ** min(attempts - 1, 16), longest)
+    assert most / 2 <= backoff(attempts, longest) <= most
+
+
+def test_back_off_grows_up_to_five_minutes_unless_told_otherwise() -> None:
+    assert BACKOFF_MAX / 2 <= backoff(9) <= BACKOFF_MAX == 300

@@ -7,9 +7,22 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from events.catalog.mailer import MailFailed, MailSent
-from mailer.domain import Letter, failed, has_expired, letter_id, may_go_again, message_id, sent, settled_as
+from mailer.delivery import PAUSE_MAX, pause
+from mailer.domain import (
+    ATTEMPTS_MAX,
+    Letter,
+    failed,
+    has_expired,
+    letter_id,
+    may_go_again,
+    message_id,
+    sent,
+    settled_as,
+)
 from mailer.letters import Letters
 from mailer.seals import Code
 
@@ -90,6 +103,13 @@ def test_the_product_s_name_is_escaped_in_html_and_in_html_alone():
     assert mail.subject == "🔐 Your OTP Code - Tom & <b>Jerry</b>" == message["Subject"]
     assert "Tom & <b>Jerry</b> Team" in mail.text
     assert "Tom &amp; &lt;b&gt;Jerry&lt;/b&gt; Team" in message.get_body(("html",)).get_content()
+
+
+@given(st.integers(1, ATTEMPTS_MAX))
+def test_letters_that_wait_out_the_same_failure_do_not_come_back_in_step(attempts: int):
+    pauses = [pause(attempts) for _ in range(20)]
+    assert len(set(pauses)) > 1
+    assert max(pauses) <= min(2.0 ** (attempts - 1), PAUSE_MAX)
 
 
 def write(to_write: Letter, *, product: str = "Todo API", now: datetime = NOW) -> Any:

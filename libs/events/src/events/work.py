@@ -33,11 +33,11 @@ Row: TypeAlias = asyncpg.Record
 Act: TypeAlias = Callable[[Row], Awaitable[None]]
 
 
-def backoff(attempts: int) -> float:
-    """Seconds until the next try: doubling from 1 s to 5 min, with full jitter over the upper half."""
+def backoff(attempts: int, longest: float = BACKOFF_MAX) -> float:
+    """Seconds until the next try: doubling from 1 s to `longest`, with full jitter over the upper half."""
     doublings = min(attempts - 1, 16)  # past the longest wait; a float ends after a thousand of them
-    longest: float = min(BACKOFF_MAX, BACKOFF_FIRST * 2.0**doublings)
-    return uniform(longest / 2, longest)  # noqa: S311 - jitter, not a secret
+    most: float = min(longest, BACKOFF_FIRST * 2.0**doublings)
+    return uniform(most / 2, most)  # noqa: S311 - jitter, not a secret
 
 
 class WorkTable:

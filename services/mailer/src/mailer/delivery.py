@@ -34,6 +34,11 @@ PAUSE_MAX: Final = 10.0
 log = structlog.get_logger(__name__)
 
 
+def pause(attempts: int) -> float:
+    """Seconds until a letter's next attempt."""
+    return backoff(attempts, PAUSE_MAX)
+
+
 class Transport(Protocol):
     """Posts a letter: awaits `mark` just before the point of no return; raises what `mailer.smtp` names."""
 
@@ -144,7 +149,7 @@ class Delivery:
         if row["attempts"] >= ATTEMPTS_MAX:
             await self._fail(row, "gave_up", reason)
         else:
-            await self._table.retry(row, reason, after=min(backoff(row["attempts"]), PAUSE_MAX))
+            await self._table.retry(row, reason, after=pause(row["attempts"]))
 
     async def _judge(self, row: Row) -> None:
         """Nobody knows whether the letter went: a code that still lives goes once more, under the same Message-ID."""
