@@ -23,7 +23,7 @@ from events.catalog.mailer import MailFailed, MailSent
 from events.catalog.types import TYPES
 from events.codec import Codec
 from events.envelope import Envelope, subject_of, to_headers
-from events.health import Health
+from events.health import Check, Health
 from events.ids import uuid7
 from events.postgres import open_pool
 from events.streams import apply
@@ -33,7 +33,7 @@ from mailer.main import worker_tasks
 from mailer.settings import Settings
 
 CODEC = Codec(TYPES)
-KEY = PrivateKey.generate()
+KEY, NEXT_KEY = PrivateKey.generate(), PrivateKey.generate()
 RECIPIENT = "person@example.com"
 
 
@@ -47,12 +47,18 @@ def seal(content: Any, key: PrivateKey = KEY, kid: str = "k1") -> str:
 
 
 def asked(
-    code: str = "519834", *, locale: Locale | None = None, lives: float = 300.0, sealed: str | None = None
+    code: str = "519834",
+    *,
+    locale: Locale | None = None,
+    lives: float = 300.0,
+    sealed: str | None = None,
+    key: PrivateKey = KEY,
+    kid: str = "k1",
 ) -> OtpRequested:
     """A request for a code that lives for some seconds."""
     expires_at = datetime.now(UTC) + timedelta(seconds=lives)
     if sealed is None:
-        sealed = seal({"recipient": RECIPIENT, "code": code, "expires_at": expires_at, "locale": locale})
+        sealed = seal({"recipient": RECIPIENT, "code": code, "expires_at": expires_at, "locale": locale}, key, kid)
     return OtpRequested(challenge_id=uuid7(), sealed=sealed, locale=locale, expires_at=expires_at)
 
 
@@ -163,6 +169,11 @@ class Post:
             running(*worker_tasks(chosen, pool, health)),
         ):
             yield health
+
+
+def check_of(health: Health, name: str) -> Check:
+    [check] = [check for check in health.checks() if check.name == name]
+    return check
 
 
 @asynccontextmanager

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 from aiosmtpd.smtp import SMTP
-from mailing import Post, asked, registered, seal, service
+from mailing import KEY, NEXT_KEY, Post, asked, check_of, registered, seal, service, text_of
 from mailserver import MailServer, drop, hang
 from nacl.public import PrivateKey
 
 from events.catalog.mailer import MailFailed, MailSent
+from events.health import Health
 from local.fixtures import until
 from mailer.domain import ATTEMPTS_MAX
 
@@ -164,7 +165,6 @@ async def test_however_its_second_copy_ends_a_letter_of_unknown_outcome_stays_un
     "sealed",
     [
         seal({"recipient": "a@b.example", "code": "1", "expires_at": "2030-01-01T00:00:00Z"}, PrivateKey.generate()),
-        seal({"recipient": "a@b.example", "code": "1", "expires_at": "2030-01-01T00:00:00Z"}, kid="k0"),
         seal({"recipient": "a@b.example"}),
         seal({"recipient": "a@b.example\r\nBcc: c@d.example", "code": "1", "expires_at": "2030-01-01T00:00:00Z"}),
         seal({"recipient": "a@b.example, c@d.example", "code": "1", "expires_at": "2030-01-01T00:00:00Z"}),
@@ -173,7 +173,7 @@ async def test_however_its_second_copy_ends_a_letter_of_unknown_outcome_stays_un
         "k1.%%%",
         "",
     ],
-    ids=["stranger", "key id", "fields", "injection", "two addresses", "no address", "empty", "no base64", "nothing"],
+    ids=["stranger", "fields", "injection", "two addresses", "no address", "empty", "no base64", "nothing"],
 )
 async def test_a_seal_that_does_not_open_fails_its_own_letter_alone(
     post: Post, server: MailServer, by_smtp: dict[str, Any], sealed: str
@@ -185,6 +185,35 @@ async def test_a_seal_that_does_not_open_fails_its_own_letter_alone(
         await post.settled(good, "sent")
     assert len(server.mails) == 1
     assert {said.reason for said in await post.said() if isinstance(said, MailFailed)} == {"unreadable"}
+
+
+async def test_sealed_for_a_key_that_is_not_here_yet_a_code_waits_for_it(
+    post: Post, server: MailServer, by_smtp: dict[str, Any]
+):
+    async with post.mailer(**by_smtp) as health:
+        assert check_of(health, "seals").state == "ok"
+        cause = await post.auth.say(asked(key=NEXT_KEY, kid="k2"))
+        await post.settled(await post.auth.say(asked()), "sent")
+        await until(lambda: check_of(health, "seals").state == "late")
+        assert "MAILER_PRIVATE_KEYS" in check_of(health, "seals").detail
+        assert Health.is_ready(health.checks())
+    both = f"k2:{text_of(bytes(NEXT_KEY))},k1:{text_of(bytes(KEY))}"
+    async with post.mailer(**by_smtp, mailer_private_keys=both) as health:
+        await post.settled(cause, "sent")
+        assert check_of(health, "seals").state == "ok"
+    assert len(server.mails) == 2
+
+
+async def test_a_code_whose_key_never_comes_expires_and_nothing_waits_any_more(
+    post: Post, server: MailServer, by_smtp: dict[str, Any]
+):
+    async with post.mailer(**by_smtp) as health:
+        cause = await post.auth.say(asked(key=NEXT_KEY, kid="k2", lives=1.5))
+        await until(lambda: check_of(health, "seals").state == "late")
+        await post.settled(cause, "expired")
+        assert check_of(health, "seals").state == "ok"
+    assert server.mails == []
+    await says_failed(post, "expired")
 
 
 async def test_how_to_reach_people_is_remembered_sealed(post: Post, server: MailServer, by_smtp: dict[str, Any]):

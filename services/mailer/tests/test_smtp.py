@@ -9,11 +9,11 @@ from typing import Any
 
 import aiosmtplib
 import pytest
-from mailing import RECIPIENT, Post, asked, smtp_settings
+from mailing import RECIPIENT, Post, asked, check_of, smtp_settings
 from mailserver import PASSWORD, USERNAME, Certificates, MailServer, drop, hang, mail_server, make_certificates, serving
 
 from events.catalog.mailer import MailFailed, MailSent
-from events.health import Check, Health
+from events.health import Health
 from local.fixtures import until
 
 pytestmark = pytest.mark.usefixtures("impatient")
@@ -124,12 +124,30 @@ async def test_letters_wait_for_a_server_that_is_down(post: Post, free_port: Cal
     server = MailServer(free_port())
     async with post.mailer(**smtp_settings(server.port, smtp_starttls=False)) as health:
         cause = await post.auth.say(asked())
-        await until(lambda: smtp_check(health).state == "late")
+        await until(lambda: check_of(health, "smtp").state == "late")
         assert Health.is_ready(health.checks())
         async with serving(server):
             await post.settled(cause, "sent")
-            assert smtp_check(health).state == "ok"
+            assert check_of(health, "smtp").state == "ok"
     assert len(server.mails) == 1
+
+
+@pytest.mark.parametrize("code", [530, 550])
+async def test_a_sender_that_the_server_does_not_take_is_no_letter_s_fault(
+    post: Post, server: MailServer, by_smtp: dict[str, Any], code: int
+):
+    server.mail.extend([f"{code} noreply@todo.example may not send"] * 2)
+    async with post.mailer(**by_smtp) as health:
+        cause = await post.auth.say(asked())
+        check = await until(lambda: (late := check_of(health, "smtp")).state == "late" and late)
+        assert f"SMTPSenderRefused {code}: check FROM_EMAIL" in check.detail
+        assert "example" not in check.detail
+        assert Health.is_ready(health.checks())
+        letter = await post.settled(cause, "sent")
+        assert check_of(health, "smtp").state == "ok"
+    assert letter["attempts"] == 3
+    assert letter["reason"] is None
+    assert [type(said) for said in await post.said()] == [MailSent]
 
 
 @pytest.mark.parametrize("trouble", [drop, hang])
@@ -165,7 +183,7 @@ async def test_a_server_with_a_stranger_s_certificate_gets_nothing(
         )
         async with post.mailer(**wanted) as health:
             cause = await post.auth.say(asked(lives=1.5))
-            await until(lambda: "SSLCertVerificationError" in smtp_check(health).detail)
+            await until(lambda: "SSLCertVerificationError" in check_of(health, "smtp").detail)
             await post.settled(cause, "expired")
     assert (server.logins, server.mails) == ([], [])
 
@@ -186,7 +204,7 @@ async def test_a_server_without_encryption_gets_no_password(post: Post, server: 
     wanted = smtp_settings(server.port, smtp_username=USERNAME, smtp_password=PASSWORD)
     async with post.mailer(**wanted) as health:
         cause = await post.auth.say(asked(lives=1.5))
-        await until(lambda: smtp_check(health).state == "late")
+        await until(lambda: check_of(health, "smtp").state == "late")
         await post.settled(cause, "expired")
     assert (server.logins, server.mails) == ([], [])
 
@@ -200,11 +218,6 @@ async def test_a_wrong_password_leaves_letters_waiting(
         )
         async with post.mailer(**wanted) as health:
             cause = await post.auth.say(asked())
-            await until(lambda: "SMTPAuthenticationError 535" in smtp_check(health).detail)
+            await until(lambda: "SMTPAuthenticationError 535" in check_of(health, "smtp").detail)
             assert (await post.letter(cause))["state"] in {"queued", "claimed"}
     assert server.mails == []
-
-
-def smtp_check(health: Health) -> Check:
-    [check] = [check for check in health.checks() if check.name == "smtp"]
-    return check

@@ -5,6 +5,7 @@ queued -> claimed -> sending (committed before the point of no return) -> sent |
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -22,7 +23,7 @@ from events.work import Row, WorkTable, backoff
 from mailer.console import keep
 from mailer.domain import ATTEMPTS_MAX, Letter, Settled, failed, has_expired, may_go_again, sent, settled_as
 from mailer.letters import Letters, Mail
-from mailer.seals import Seals, Unreadable
+from mailer.seals import Code, KeyMissing, Seals, Unreadable
 from mailer.smtp import Deferred, Mark, Refused, Unsure
 from mailer.tables import clear_seal, letter_of, resend
 
@@ -30,6 +31,8 @@ FEED: Final = "MAILER"
 WORKERS: Final = 4
 # A code lives for minutes: it cannot wait for the long steps of the usual back-off.
 PAUSE_MAX: Final = 10.0
+_KEYLESS: Final = "auth seals for a key that is not here: add its private half to MAILER_PRIVATE_KEYS"
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 log = structlog.get_logger(__name__)
 
@@ -85,6 +88,13 @@ class Delivery:
         self._clock = clock
         self._on_settled = on_settled
         self._mail_dir = mail_dir
+        self._keyless_until = clock()
+
+    def check(self) -> Check:
+        """ok, or late while letters that are still worth sending are sealed for a key that is not here."""
+        if has_expired(self._keyless_until, self._clock()):
+            return Check("seals", "ok")
+        return Check("seals", "late", f"letters wait: {_KEYLESS}")
 
     async def run(self) -> None:
         """Post letters until cancelled."""
@@ -114,7 +124,7 @@ class Delivery:
 
     async def _attempt(self, row: Row) -> None:
         letter = letter_of(row)
-        code = self._seals.open_code(letter.sealed)
+        code = self._open(letter)
 
         async def mark() -> None:
             if has_expired(code.expires_at, self._clock()):
@@ -125,6 +135,15 @@ class Delivery:
         mail = self._letters.write_code(letter, code, self._clock())
         await self._transport.send(mail, mark)
         self._keep(mail)
+
+    def _open(self, letter: Letter) -> Code:
+        try:
+            return self._seals.open_code(letter.sealed)
+        except KeyMissing as error:
+            if has_expired(self._keyless_until, self._clock()):
+                log.warning("the seals", state="late", detail=_KEYLESS)
+            self._keyless_until = max(self._keyless_until, letter.expires_at or _NEVER)
+            raise Deferred(str(error)) from None
 
     def _keep(self, mail: Mail) -> None:
         if self._mail_dir is None:

@@ -68,7 +68,7 @@ def worker_tasks(settings: Settings, pool: asyncpg.Pool, health: Health) -> list
         on_settled=relay.wake,
         mail_dir=Path(settings.mail_dir) if settings.mail_dir and settings.is_development else None,
     )
-    health.add(relay.check, *consumer.checks(), table.check, transport.check)
+    health.add(relay.check, *consumer.checks(), table.check, transport.check, delivery.check)
     return [broker.run, relay.run, consumer.run, delivery.run]
 
 

@@ -13,7 +13,11 @@ from events.keys import Keys
 
 
 class Unreadable(Exception):
-    """A seal does not open: made for another key, or damaged. Retrying cannot help."""
+    """A seal does not open: damaged, or not made with the key that it names. Retrying cannot help."""
+
+
+class KeyMissing(Exception):
+    """A seal is made for a key that is not here yet: auth was given the new public key first."""
 
 
 class Code(msgspec.Struct, frozen=True):
@@ -31,11 +35,13 @@ class Seals:
         self._boxes = {kid: SealedBox(PrivateKey(key)) for kid, key in keys.by_id.items()}
 
     def open_code(self, sealed: str) -> Code:
-        """What a code's seal holds; raises `Unreadable`, which never quotes it."""
+        """What a code's seal holds; raises `Unreadable` or `KeyMissing`, which never quote it."""
         kid, _, text = sealed.partition(".")
+        if not text:
+            raise Unreadable("there is no seal")
         box = self._boxes.get(kid)
         if box is None:
-            raise Unreadable("sealed for a key that is not here: add it to MAILER_PRIVATE_KEYS")
+            raise KeyMissing("sealed for a key that is not here")
         try:
             code = msgspec.json.decode(box.decrypt(_decoded(text)), type=Code)
             Address(addr_spec=code.recipient)

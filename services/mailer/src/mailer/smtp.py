@@ -29,6 +29,7 @@ Mark: TypeAlias = Callable[[], Awaitable[None]]
 
 Security: TypeAlias = Literal["starttls", "tls", "none"]
 
+_SENDER_REFUSED: Final = ": check FROM_EMAIL, SMTP_USERNAME and SMTP_PASSWORD"
 _TROUBLE = (aiosmtplib.SMTPException, OSError, TimeoutError)
 
 
@@ -41,7 +42,7 @@ class Deferred(SmtpError):
 
 
 class Refused(SmtpError):
-    """The server will not take this letter, ever (a 5xx reply)."""
+    """The server will not take this letter, ever (a 5xx reply to its recipient or to itself)."""
 
 
 class Unsure(SmtpError):
@@ -143,7 +144,6 @@ class Smtp:
                 await client.connect()
         except _TROUBLE as error:
             client.close()
-            # Nothing here is the letter's fault, not even a 5xx: the server, its certificate or our password.
             raise self._waits(error) from None
         except BaseException:
             client.close()
@@ -162,12 +162,13 @@ class Smtp:
             self._report("")
             raise (_reply(error) or Deferred(_named(error))) from None
         except _TROUBLE as error:
-            raise (_reply(error) or self._waits(error)) from None
+            raise self._waits(error) from None
         self._report("")
 
     def _waits(self, error: BaseException) -> Deferred:
-        """Report trouble that is no letter's own."""
-        self._report(_named(error))
+        """Report what is no letter's own fault, not even a 5xx: the server, its certificate, our password or sender."""
+        refused = isinstance(error, aiosmtplib.SMTPSenderRefused) and error.code // 100 == 5
+        self._report(_named(error) + (_SENDER_REFUSED if refused else ""))
         return Deferred(_named(error))
 
     def _report(self, trouble: str) -> None:
