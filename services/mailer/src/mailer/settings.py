@@ -83,8 +83,9 @@ class Settings(Struct, frozen=True, kw_only=True):
             yield f"MAILER_PRIVATE_KEYS {error}"
         try:
             Address(self.product_name, addr_spec=self.sender)
+            self.sender.encode("ascii")
         except (ValueError, HeaderParseError, IndexError):
-            yield "FROM_EMAIL and PRODUCT_NAME must make a sender, an address and one line"
+            yield "FROM_EMAIL and PRODUCT_NAME must make a sender, an address in ASCII and one line"
         if self.transport == "console" and not self.is_development:
             yield "MAIL_TRANSPORT: console prints codes and is for development alone; use smtp"
         if not self.from_email and not self.is_development:
