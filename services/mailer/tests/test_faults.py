@@ -130,7 +130,8 @@ async def test_a_letter_of_unknown_outcome_whose_code_expired_stays_unknown(
 
     server.data.append(drop_late)
     async with post.mailer(**by_smtp, clock_file=str(clock)):
-        await post.settled(await post.auth.say(asked(lives=300)), "unknown")
+        letter = await post.settled(await post.auth.say(asked(lives=300)), "unknown")
+    assert not letter["resent"]
     assert len(server.mails) == 1
     await says_failed(post, "unknown")
 
