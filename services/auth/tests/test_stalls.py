@@ -10,6 +10,7 @@ import httpx
 import pytest
 from signing import Service, running
 
+from events.catalog.feeds import feeds_of
 from events.migrate import migrate
 from local.fixtures import DatabaseFactory, until
 from local.postgres import Postgres
@@ -20,7 +21,7 @@ async def stalling(own_postgres: Postgres) -> AsyncIterator[Service]:
     """The service over a cluster of its own."""
     own_postgres.create_database("auth", service="auth")
     async with connected(own_postgres.url("auth", "auth_owner")) as owner:
-        await migrate(owner, "auth", role="auth", feeds=("OTP", "AUTH"))
+        await migrate(owner, "auth", role="auth", feeds=feeds_of("auth"))
     async with running(own_postgres.url("auth", "auth")) as service:
         yield service
 
