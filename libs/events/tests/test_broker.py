@@ -44,6 +44,20 @@ async def test_a_server_that_is_away_is_told_of_once(free_port: Callable[[], int
     assert [line["event"] for line in lines] == ["nats is out of reach; trying again and again"]
 
 
+async def test_a_connection_with_unsent_bytes_is_dropped_without_a_word(nats: Nats) -> None:
+    broker = Broker(nats.url(), name="test")
+    async with running(broker.run):
+        client = await broker.connected()
+        nats.pause()
+        for _ in range(200):
+            await client.publish("stuffing", bytes(100_000))
+        await client.publish("unsent", b"x")
+        assert client._pending_data_size
+        await broker._drop()
+        assert client.is_closed
+        nats.resume()
+
+
 async def test_a_cancel_that_meets_an_answer_is_heeded(nats: Nats) -> None:
     broker = Broker(nats.url(), name="test")
 

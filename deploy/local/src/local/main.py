@@ -4,6 +4,7 @@ import argparse
 import os
 import signal
 import sys
+from functools import partial
 from types import FrameType
 from typing import NoReturn
 
@@ -47,11 +48,11 @@ def main() -> None:
 
 def up() -> None:
     """Run the stack until SIGINT or SIGTERM; raises StartError."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts its background jobs with SIGINT ignored
-        signal.signal(number, _interrupt)
     where = layout()
     with lock(where):
         supervisor = Supervisor(where)
+        for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts its background jobs with SIGINT ignored
+            signal.signal(number, partial(_interrupt, supervisor))
         try:
             supervisor.start()
             greet(where)
@@ -75,5 +76,6 @@ def open_psql(service: str, options: list[str]) -> NoReturn:
     os.execve(program, [program, *options], connection_environment(stack["postgres"][f"{service}_owner"]))  # noqa: S606
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
+def _interrupt(supervisor: Supervisor, _number: int, _frame: FrameType | None) -> None:
+    supervisor.leaving = True  # raised while a part is forked, the exception alone would be ignored (os.register_at_fork)
     raise KeyboardInterrupt

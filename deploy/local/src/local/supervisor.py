@@ -37,6 +37,7 @@ class Supervisor:
     def __init__(self, layout: Layout) -> None:
         """Nothing is started or bound yet; folders and secrets are made."""
         self.layout = layout
+        self.leaving = False
         self.secrets = load_or_make(layout.folder / "secrets.json")
         data = data_folder(layout)
         self.postgres = Postgres(
@@ -77,8 +78,8 @@ class Supervisor:
         self._wait_ready("gateway", self.layout.port_base, "/", {404})
 
     def watch(self) -> None:
-        """Restart what dies, each time later, until interrupted."""
-        while True:
+        """Restart what dies, each time later, until interrupted or `leaving`."""
+        while not self.leaving:
             time.sleep(0.1)
             for name, part in self.parts.items():
                 if part.child and not part.child.alive and self._restarts[name].is_due():
@@ -105,6 +106,8 @@ class Supervisor:
 
     def _wait_ready(self, name: str, port: int, path: str, expected: set[int]) -> None:
         def is_ready() -> bool:
+            if self.leaving:
+                raise KeyboardInterrupt
             for other, part in self.parts.items():
                 if part.child and not part.child.alive:
                     raise StartError(f"{other} ended at its start: {last_lines(self._log(other))}")
