@@ -77,5 +77,5 @@ def open_psql(service: str, options: list[str]) -> NoReturn:
 
 
 def _interrupt(supervisor: Supervisor, _number: int, _frame: FrameType | None) -> None:
-    supervisor.leaving = True  # raised while a part is forked, the exception alone would be ignored (os.register_at_fork)
+    supervisor.leaving = True  # the exception alone would be ignored where it meets a hook of a fork
     raise KeyboardInterrupt
