@@ -1,13 +1,16 @@
 """PostgreSQL and NATS for tests from elsewhere: containers, or servers that are there already."""
 
+import asyncio
 import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import nats as nats_py
 import pytest
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.waiting_utils import wait_for_logs
@@ -54,9 +57,14 @@ def postgres(backing: str, password_of: Callable[[str], str]) -> Iterator[Cluste
 def nats(
     backing: str, permissions: Mapping[str, Mapping[str, Any] | None], password_of: Callable[[str], str]
 ) -> Iterator[Nats]:
-    """A server from a container, or the one of TEST_NATS_URL (whose credentials then serve every user)."""
+    """A server from a container, or the one of TEST_NATS_URL (whose credentials then serve every user).
+
+    The latter is a server for tests alone: each test deletes all of its streams first.
+    """
     if backing == "external":
         url = _required("TEST_NATS_URL")
+        with ThreadPoolExecutor(1) as thread:  # the test's own event loop may be running here
+            thread.submit(asyncio.run, _delete_streams(url)).result()
         yield ForeignNats(lambda _user: url)
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -68,6 +76,16 @@ def nats(
             wait_for_logs(container, "Server is ready")
             at = f"{container.get_container_host_ip()}:{container.get_exposed_port(4222)}"
             yield ForeignNats(lambda user: f"nats://{user}:{password_of(user)}@{at}")
+
+
+async def _delete_streams(url: str) -> None:
+    client = await nats_py.connect(url, allow_reconnect=False)
+    try:
+        js = client.jetstream()
+        for info in await js.streams_info():
+            await js.delete_stream(info.config.name or "")
+    finally:
+        await client.close()
 
 
 def _required(name: str) -> str:

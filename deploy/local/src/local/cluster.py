@@ -21,8 +21,10 @@ class Cluster:
         self._password_of = password_of
 
     def url(self, database: str, role: str) -> str:
-        """The URL of a database for one of its roles."""
+        """The URL of a database for one of its roles, `postgres` being the administrator whatever its name."""
         parts = urlsplit(self.admin_url)
+        if role == "postgres":
+            return parts._replace(path=f"/{database}").geturl()
         return f"postgres://{role}:{self._password_of(role)}@{parts.hostname}:{parts.port or 5432}/{database}"
 
     def create_database(self, name: str, *, service: str | None = None, template: str = "template1") -> None:

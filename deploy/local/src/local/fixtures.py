@@ -1,8 +1,8 @@
 """pytest fixtures: real PostgreSQL and NATS for every test. A plugin, registered in the root conftest.py.
 
 `--backing` says where they come from: `embedded` (the wheels), `containers` (Docker) or `external` (the servers that
-TEST_DATABASE_URL and TEST_NATS_URL name, both with an administrator's credentials). Tests that kill or pause a server
-are skipped where it is not ours to kill.
+TEST_DATABASE_URL and TEST_NATS_URL name, with an administrator's credentials and for tests alone: each test deletes all
+streams there). Tests that kill or pause a server are skipped where it is not ours to kill.
 """
 
 import asyncio
