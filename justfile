@@ -31,6 +31,12 @@ test *OPTIONS: lint
 test-long:
     @"{{ python }}" -m pytest --full
 
+# The tests over PostgreSQL and NATS from containers, where a Docker engine answers
+[positional-arguments]
+test-containers *OPTIONS:
+    @docker info >/dev/null 2>&1 || { echo "skipped: no Docker engine answers, nothing ran over containers"; exit 0; }; \
+        "{{ python }}" -m pytest --backing=containers "$@"
+
 # Break the code on purpose, one rule at a time; fails if the tests do not notice
 [positional-arguments]
 mutants *NAMES:
