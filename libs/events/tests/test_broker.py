@@ -40,7 +40,7 @@ async def test_a_server_that_is_away_is_told_of_once(free_port: Callable[[], int
     broker._connect = counted
     with capture_logs() as lines:
         async with running(broker.run):
-            await until(lambda: tries >= 4, within=20)
+            await until(lambda: tries >= 2, within=20)
     assert [line["event"] for line in lines] == ["nats is out of reach; trying again and again"]
 
 
