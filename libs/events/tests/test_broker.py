@@ -3,12 +3,20 @@
 import asyncio
 from collections.abc import Callable
 
+import pytest
 from feeding import running
 from structlog.testing import capture_logs
 
+import events.broker
 from events.broker import Broker
 from local.fixtures import until
 from local.nats import Nats
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A try at a server ends soon."""
+    monkeypatch.setattr(events.broker, "CONNECT_TIMEOUT", 0.3)
 
 
 async def test_tries_at_a_deaf_server_leave_no_socket_open() -> None:

@@ -427,7 +427,7 @@ async def test_kill_nine_at_random_points_with_batches_in_flight(plant: Plant, f
     chance = random.Random(7)
     in_flight = 0
     async with running(*plant.tasks):
-        flow = asyncio.create_task(_flow(plant, events, pauses=kills))
+        flow = asyncio.create_task(_flow(plant, events, pauses=1250 if full else 75))
         for _ in range(kills):
             in_flight += await _killed_in_flight(plant, chance)
         await flow
@@ -455,7 +455,7 @@ async def _killed_in_flight(plant: Plant, chance: random.Random) -> bool:
 
 
 async def _flow(plant: Plant, events: int, *, pauses: int) -> None:
-    each = max(1, events // (pauses * 25))
+    each = max(1, events // pauses)
     sent = 0
     while sent < events:
         count = min(each, events - sent)
