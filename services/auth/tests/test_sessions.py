@@ -9,7 +9,7 @@ import pytest
 from signing import Service, key, running
 
 from api.keys import Jwks
-from local.fixtures import DatabaseFactory
+from local.fixtures import DatabaseFactory, until
 
 
 async def test_an_access_token_is_verified_with_the_published_keys_alone(auth: Service) -> None:
@@ -47,7 +47,12 @@ async def test_a_refresh_token_is_exchanged_for_the_next_one(auth: Service) -> N
 
 async def test_twenty_refreshes_at_once_leave_one_child(auth: Service) -> None:
     token = (await auth.sign_in())["refresh_token"]
-    answers = await asyncio.gather(*(auth.refresh(token) for _ in range(20)))
+    async with auth.pool.acquire() as holder, holder.transaction():
+        await holder.execute("select from session for update")
+        refreshing = [asyncio.create_task(auth.refresh(token)) for _ in range(20)]
+        # Several have read the session before any of them changes it.
+        await until(lambda: holder.fetchval("select count(*) >= 3 from pg_locks where not granted"))
+    answers = await asyncio.gather(*refreshing)
     assert {answer.status_code for answer in answers} == {200}
     children = {answer.json()["data"]["refresh_token"] for answer in answers}
     assert len(children) == 1
