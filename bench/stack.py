@@ -14,15 +14,14 @@ from uuid import UUID
 import asyncpg
 
 from auth.tokens import AccessTokens
-from events.catalog.feeds import feeds_of
 from events.clock import system_clock
 from events.ids import uuid7
 from events.keys import read_keys
-from events.migrate import migrate
 from local import parts, ports
 from local.child import wait_until
 from local.environment import service_environment
 from local.layout import REPOSITORY, Layout
+from local.prepare import migrate_database
 from local.supervisor import Supervisor
 
 _ECHO: Final = 10  # the first port after the services'
@@ -67,7 +66,7 @@ def running() -> Iterator[Stack]:
     try:
         supervisor.start()
         supervisor.postgres.create_database(_ALONE, service="todos")
-        asyncio.run(_migrate(supervisor.postgres.url(_ALONE, "todos_owner")))
+        asyncio.run(migrate_database("todos", supervisor.postgres.url(_ALONE, "todos_owner")))
         echo.start()
         port = supervisor.layout.port_base + _ECHO
         wait_until(lambda: parts.status(port, "/healthz/ready") == 200, within=30, otherwise=lambda: "no echo")
@@ -77,14 +76,6 @@ def running() -> Iterator[Stack]:
         supervisor.stop()
         shutil.rmtree((folder / "data").resolve(), ignore_errors=True)
         shutil.rmtree(folder)
-
-
-async def _migrate(url: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        await migrate(connection, "todos", role="todos", feeds=feeds_of("todos"))
-    finally:
-        await connection.close()
 
 
 def _port_base() -> int:

@@ -19,7 +19,7 @@ async def prepare(services: list[str], owner_url: OwnerUrl, nats_url: str) -> No
     try:
         async with asyncio.timeout(_TIMEOUT), asyncio.TaskGroup() as group:
             for service in services:
-                group.create_task(_migrate(service, owner_url(service)))
+                group.create_task(migrate_database(service, owner_url(service)))
         async with asyncio.timeout(_TIMEOUT):
             await _apply_streams(services, owner_url, nats_url)
     except (ExceptionGroup, asyncpg.PostgresError, nats.errors.Error, OSError) as error:
@@ -27,7 +27,8 @@ async def prepare(services: list[str], owner_url: OwnerUrl, nats_url: str) -> No
         raise StartError(f"databases and streams cannot be prepared: {type(cause).__name__}: {cause}") from error
 
 
-async def _migrate(service: str, url: str) -> None:
+async def migrate_database(service: str, url: str) -> None:
+    """Migrate a service's database as its owner."""
     async with _connected(url) as connection:
         await migrate_service(connection, service)
 

@@ -3,6 +3,7 @@
 `python -m local.schema write` makes them anew, with a PostgreSQL of its own.
 """
 
+import asyncio
 import re
 import secrets
 import subprocess
@@ -12,16 +13,12 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-import asyncpg
-import uvloop
-
-from events.catalog.feeds import feeds_of
-from events.migrate import migrate
 from local import ports
 from local.account import postgres_programs
 from local.cluster import Cluster, connection_environment
 from local.layout import REPOSITORY, SERVICES
 from local.postgres import Postgres
+from local.prepare import migrate_database
 
 _OPTIONS = ("--schema-only", "--no-owner", "--restrict-key=schema")
 _OBJECT = re.compile(r"^--\n-- Name: .*\n--\n", re.MULTILINE)
@@ -53,18 +50,10 @@ def _generated(postgres: Postgres) -> Iterator[tuple[str, str]]:
     library: list[str] = []
     for service in PLACES:
         postgres.create_database(service, service=service)
-        uvloop.run(_migrate(postgres.url(service, f"{service}_owner"), service))
+        asyncio.run(migrate_database(service, postgres.url(service, f"{service}_owner")))
         own = objects(postgres, service)
         library = library or own
         yield service, schema_of(service, own, library)
-
-
-async def _migrate(url: str, service: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        await migrate(connection, service, role=service, feeds=feeds_of(service))
-    finally:
-        await connection.close()
 
 
 def write() -> None:
