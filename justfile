@@ -5,6 +5,9 @@ python := bin / "python"
 sources := "libs/events/src libs/api/src services/auth/src services/todos/src services/mailer/src services/activity/src deploy/local/src"
 packages := "libs/events libs/api services/auth services/todos services/mailer services/activity deploy/local"
 
+# Two files of tests at a time: most of a test is waiting, and two cores are what the suite is measured on
+side_by_side := "--numprocesses 2 --dist loadfile"
+
 # List the recipes
 default:
     @"{{ just_executable() }}" --list --unsorted
@@ -25,11 +28,11 @@ psql *ARGUMENTS:
 # Everything that must hold: lint, then all tests
 [positional-arguments]
 test *OPTIONS: lint
-    @"{{ python }}" -m pytest "$@"
+    @"{{ python }}" -m pytest {{ side_by_side }} "$@"
 
 # The full counts of everything that is tried by chance, and every test again
 test-long:
-    @"{{ python }}" -m pytest --full
+    @"{{ python }}" -m pytest {{ side_by_side }} --full
 
 # The tests over PostgreSQL and NATS from containers, where a Docker engine answers
 [positional-arguments]

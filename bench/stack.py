@@ -61,7 +61,7 @@ def running() -> Iterator[Stack]:
     os.environ.setdefault("LOG_LEVEL", "WARNING")
     (REPOSITORY / "var").mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="bench-", dir=REPOSITORY / "var"))
-    supervisor = Supervisor(Layout(_port_base(), folder))
+    supervisor = Supervisor(Layout(ports.free_port(), folder))
     echo = _echo(supervisor)
     try:
         supervisor.start()
@@ -76,11 +76,6 @@ def running() -> Iterator[Stack]:
         supervisor.stop()
         shutil.rmtree((folder / "data").resolve(), ignore_errors=True)
         shutil.rmtree(folder)
-
-
-def _port_base() -> int:
-    """A port whose next 19 are free too."""
-    return next(base for base in iter(ports.free_port, None) if all(ports.is_free(base + nr) for nr in range(20)))
 
 
 def _echo(supervisor: Supervisor) -> parts.Program:

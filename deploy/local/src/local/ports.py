@@ -5,6 +5,9 @@ import socket
 
 from local.child import wait_until
 
+_BLOCK = 20  # what one stack takes from its PORT_BASE on
+_claims: list[socket.socket] = []
+
 
 def assert_free(port: int, purpose: str) -> None:
     """Raise StartError, saying what to do, where something listens on `port` already."""
@@ -19,8 +22,28 @@ def assert_free(port: int, purpose: str) -> None:
 
 
 def free_port() -> int:
-    """A port that nothing listens on now; chosen at random, so that test runs side by side do not meet."""
-    return next(port for port in iter(lambda: random.randrange(10000, 32000), None) if is_free(port))  # noqa: S311
+    """The first of twenty neighbouring ports that nothing listens on; no other run of tests is given any of them."""
+    return next(base for base in iter(_any_block, None) if _claimed(base) and all(map(is_free, _block(base))))
+
+
+def _any_block() -> int:
+    return random.randrange(10000, 32000, _BLOCK)  # noqa: S311
+
+
+def _block(base: int) -> range:
+    return range(base, base + _BLOCK)
+
+
+def _claimed(base: int) -> bool:
+    """Claim a block until this process ends, by a UDP socket: one process can hold it, no TCP server is in its way."""
+    claim = socket.socket(type=socket.SOCK_DGRAM)
+    try:
+        claim.bind(("127.0.0.1", base))
+    except OSError:
+        claim.close()
+        return False
+    _claims.append(claim)
+    return True
 
 
 def is_free(port: int) -> bool:
