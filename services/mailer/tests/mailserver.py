@@ -218,7 +218,7 @@ async def serving(
     finally:
         server.close()
         for connection in mails.connections:
-            if connection.transport is not None:
+            if connection.transport is not None and not connection.transport.is_closing():
                 connection.transport.abort()
             if connection._handler_coroutine is not None:
                 connection._handler_coroutine.cancel()

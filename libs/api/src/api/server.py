@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
@@ -70,7 +70,8 @@ async def _empty(server: uvicorn.Server) -> None:
         listening.close()
     for headers in (server.config.encoded_headers, server.server_state.default_headers):
         headers.append((b"connection", b"close"))
-    with suppress(TimeoutError):
-        async with asyncio.timeout(IDLE):
-            while server.server_state.connections:  # noqa: ASYNC110 - uvicorn tells nobody when one ends
-                await asyncio.sleep(0.02)
+    # Not `asyncio.timeout`: in a task that is being cancelled it raises CancelledError before Python 3.11.3.
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + IDLE
+    while server.server_state.connections and clock() < deadline:  # noqa: ASYNC110 - uvicorn tells nobody
+        await asyncio.sleep(0.02)
