@@ -1,67 +1,10 @@
 """To-dos over HTTP: what clients rely on. Over real PostgreSQL, without NATS: the API needs none."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from uuid import UUID, uuid4
 
-import asyncpg
-import httpx
 import pytest
-
-from api.app import create_app
-from api.testing import People, serving
-from events.broker import Broker
-from events.catalog.feeds import FEEDS
-from events.clock import system_clock
-from events.health import Health
-from events.outlet import Outlet
-from events.postgres import dialer, open_pool
-from events.process import Roles
-from local.fixtures import DatabaseFactory
-from todos.api import ROUTES, Todos
-
-
-@dataclass
-class Service:
-    http: httpx.AsyncClient
-    pool: asyncpg.Pool
-    people: People
-    me: UUID
-
-    async def create(self, *, by: UUID | None = None, **fields: object) -> dict[str, object]:
-        answer = await self.http.post("/todos", json={"title": "우유 사기"} | fields, headers=self.as_(by or self.me))
-        assert answer.status_code == 201, answer.text
-        return answer.json()["data"]
-
-    def as_(self, person: UUID, **headers: str) -> dict[str, str]:
-        return self.people.headers(person) | {name.replace("_", "-"): value for name, value in headers.items()}
-
-    async def log(self) -> list[asyncpg.Record]:
-        return await self.pool.fetch("select * from events.log order by seq")
-
-
-@asynccontextmanager
-async def running(url: str) -> AsyncIterator[Service]:
-    people, dial = People(), dialer(url, application="todos")
-    outlet = Outlet(FEEDS["TODOS"], dial, Broker("nats://127.0.0.1:1", name="todos"), Roles(worker=False))
-    async with await open_pool(url, application="todos") as pool, asyncio.TaskGroup() as group:
-        tasks = [group.create_task(task()) for task in outlet.tasks()]
-        health = Health()
-        health.add(*outlet.checks())
-        parts = {"todos": Todos(outlet.log, pool, system_clock)}
-        app = create_app(title="To-dos", routes=ROUTES, health=health, guard=people.guard, parts=parts)
-        async with serving(app) as http:
-            yield Service(http, pool, people, uuid4())
-        for task in tasks:
-            task.cancel()
-
-
-@pytest.fixture
-async def todos(database: DatabaseFactory) -> AsyncIterator[Service]:
-    async with running(database("todos").url) as service:
-        yield service
+from todoing import Service
 
 
 async def test_a_created_to_do_is_answered_whole_and_where_it_is(todos: Service) -> None:
@@ -129,7 +72,8 @@ async def test_toggling_answers_the_whole_to_do_with_its_new_version(todos: Serv
         answer = await todos.http.patch(f"/todos/{todo['id']}/toggle", headers=todos.as_(todos.me))
         assert answer.status_code == 200
         data = answer.json()["data"]
-        assert data == todo | {"completed": completed, "version": version, "updated_at": data["updated_at"]}
+        times = {"updated_at": data["updated_at"], "completed_at": data["updated_at"] if completed else None}
+        assert data == todo | {"completed": completed, "version": version} | times
         assert (answer.headers["etag"], answer.headers["x-event-position"]) == (f'"{version}"', f"TODOS:{version}")
         found = await todos.http.get(f"/todos/{todo['id']}/", headers=todos.as_(todos.me))
         assert found.json()["data"] == data

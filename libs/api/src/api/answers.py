@@ -27,12 +27,13 @@ class Envelope(msgspec.Struct, Generic[T], frozen=True):
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True):
-    """A list's answer: the next page's cursor stands beside the data, null at the end."""
+    """A list's answer: the next page's cursor stands beside the data, null at the end. `total` is on request."""
 
     message_key: str
     message: str
     data: list[T]
     next_cursor: str | None
+    total: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class Answer(Response[T]):
@@ -89,11 +90,15 @@ def answer(
     return Answer(body, status=status, headers=headers)
 
 
-def page(request: Request, message: Message, data: list[T], next_cursor: str | None) -> Answer[Page[T]]:
+def page(
+    request: Request, message: Message, data: list[T], next_cursor: str | None, *, total: int | None = None
+) -> Answer[Page[T]]:
     """One page of a list; the `Link` header repeats the next page's address with the filters of this one."""
     headers = {}
     if next_cursor is not None:
         kept = [(name, value) for name, value in parse_qsl(request.url.query) if name != "cursor"]
         query = urlencode([*kept, ("cursor", next_cursor)])
         headers["link"] = f'<{quote(request.scope["path"])}?{query}>; rel="next"'
-    return Answer(_encoder.encode(Page(message.key, message.to(request.locale), data, next_cursor)), headers=headers)
+    counted = msgspec.UNSET if total is None else total
+    body = _encoder.encode(Page(message.key, message.to(request.locale), data, next_cursor, counted))
+    return Answer(body, headers=headers)

@@ -1,7 +1,6 @@
 """Conditional writes: an `ETag` is the aggregate's version, `If-Match` asks for exactly that one (RFC 9110, 13.1.1)."""
 
 from api.problems import STALE, Problem
-from api.requests import Request
 
 
 def etag(version: int) -> str:
@@ -9,8 +8,7 @@ def etag(version: int) -> str:
     return f'"{version}"'
 
 
-def require_match(request: Request, version: int) -> None:
-    """Raises `Problem` (412) where `If-Match` is there and names neither this version nor `*`."""
-    wanted = request.headers.get("if-match")
+def require_match(wanted: str | None, version: int) -> None:
+    """Raises `Problem` (412) where the value of `If-Match` is there and names neither this version nor `*`."""
     if wanted is not None and not {"*", etag(version)} & {tag.strip() for tag in wanted.split(",")}:
         raise Problem(STALE)

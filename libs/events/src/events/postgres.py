@@ -29,15 +29,19 @@ def dialer(url: str, *, application: str) -> Dial:
     return dial
 
 
-async def open_pool(url: str, *, application: str, size: int = 8) -> asyncpg.Pool:
-    """A pool for short reads and writes: connections are opened when first needed, so a start needs no database."""
+async def open_pool(url: str, *, application: str, size: int = 8, replans: bool = False) -> asyncpg.Pool:
+    """A pool for short reads and writes: connections are opened when first needed, so a start needs no database.
+
+    `replans`: every query is planned for its parameters, where those decide which index serves (filters, searches).
+    """
+    settings = {"application_name": application} | ({"plan_cache_mode": "force_custom_plan"} if replans else {})
     return await asyncpg.create_pool(
         url,
         min_size=0,
         max_size=size,
         timeout=CONNECT_TIMEOUT,
         command_timeout=COMMAND_TIMEOUT,
-        server_settings={"application_name": application},
+        server_settings=settings,
     )
 
 

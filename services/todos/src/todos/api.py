@@ -1,100 +1,102 @@
-"""To-dos over HTTP. A write decides on the current state and appends; see libs/api for what is around it."""
+"""To-dos over HTTP. Reads are here, writes go to `writing.py`; see libs/api for what is around them."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from random import uniform
+from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
-import asyncpg
-from litestar import get, patch, post
+from litestar import delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
-from msgspec import Struct, convert
-from msgspec.structs import asdict
 
 from api.answers import Answer, Envelope, Page, answer, page
-from api.conditions import require_match
 from api.guard import signed_in
-from api.idempotency import Intent, intent_of, kept, running, settled
+from api.idempotency import intent_of, running
 from api.messages import Message, Text
 from api.pages import Cursor, Limit, from_cursor, to_cursor
-from api.problems import INVALID, NOT_FOUND, FieldError, Problem
-from api.requests import Request, context_of
-from events.catalog.types import TYPES
-from events.clock import Clock
-from events.codec import Codec
-from events.command import Change, Command, Context, new_command
-from events.errors import VersionConflict
-from events.ids import uuid7
-from events.log import Log
-from todos.domain import TODO, Create, Description, Moment, Priority, RemindMinutes, Title, Toggle
-from todos.domain import Command as TodoCommand
-from todos.domain import Todo as State
-from todos.tables import TOP, Place, TodoRow, get_todo, list_todos
+from api.problems import INVALID, MALFORMED, NOT_FOUND, FieldError, Kind, Problem
+from api.requests import Request
+from todos.batch import results
+from todos.history import Entry, entry_of, past_of
+from todos.history import at as state_at
+from todos.shapes import (
+    Batch,
+    Changes,
+    NewTodo,
+    Result,
+    Search,
+    Sort,
+    Sync,
+    Todo,
+    TodoChanges,
+    fields_of_new,
+    in_utc,
+    shown,
+)
+from todos.tables import (
+    Created,
+    Due,
+    Filters,
+    Ranked,
+    TodoRow,
+    changed_todos,
+    count_deleted,
+    count_todos,
+    list_deleted,
+    list_todos,
+    position,
+)
+from todos.writing import (
+    DELETED,
+    EDITED,
+    RESTORED,
+    TOGGLED,
+    UNDONE,
+    Plan,
+    Todos,
+    Write,
+    change,
+    create,
+    edited,
+    own,
+    simply,
+    toggled,
+    undone,
+)
 
-CODEC: Final = Codec(TYPES)
-TRIES: Final = 5
+BATCH_BYTES: Final = 4 * 1024 * 1024
+SYNC_MOST: Final = 10_000
+SYNC_WITHIN: Final = timedelta(days=30)
 
-CREATED: Final = Message(key="todo.created", en="Todo created successfully", ko="할 일이 생성되었습니다")
-TOGGLED: Final = Message(key="todo.toggled", en="Todo toggled successfully", ko="할 일의 완료 상태가 변경되었습니다")
 FOUND: Final = Message(key="todo.found", en="Todo retrieved successfully", ko="할 일을 조회했습니다")
 LISTED: Final = Message(key="todo.listed", en="Todos retrieved successfully", ko="할 일 목록을 조회했습니다")
+TOLD: Final = Message(key="todo.history", en="History retrieved successfully", ko="변경 이력을 조회했습니다")
+SYNCED: Final = Message(key="todo.changes", en="Changes retrieved successfully", ko="변경 사항을 조회했습니다")
+DONE: Final = Message(key="todo.batch", en="Batch processed", ko="일괄 요청을 처리했습니다")
 
-_TOO_FAR: Final = FieldError("due_at", "out_of_range", Text("is out of range", "허용 범위를 벗어났습니다"))
-
-
-class NewTodo(Struct, frozen=True, kw_only=True):
-    """What a client sends to make a to-do."""
-
-    title: Title
-    description: Description | None = None
-    priority: Priority = 3
-    due_at: Moment | None = None
-    remind_minutes_before: RemindMinutes | None = None
-
-
-class Todo(Struct, frozen=True, kw_only=True):
-    """A to-do as clients see it; `version` is what `ETag` and `If-Match` speak of."""
-
-    id: UUID
-    title: str
-    description: str | None
-    priority: int
-    completed: bool
-    due_at: datetime | None
-    remind_minutes_before: int | None
-    version: int
-    created_at: datetime
-    updated_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Todos:
-    """What the handlers work with."""
-
-    log: Log
-    pool: asyncpg.Pool
-    now: Clock
-
+TOO_OLD: Final = Kind(
+    status=410,
+    code="sync.too_old",
+    title=Text("Away too long", "너무 오래된 동기화 위치"),
+    detail=Text(
+        "`since` is more than 30 days old: ask without it for a new position, then list all to-dos.",
+        "`since`가 30일보다 오래되었습니다. `since` 없이 새 위치를 받은 다음 전체 목록을 조회하세요.",
+    ),
+)
+_NOT_YET: Final = Text("`since` must be a position that was told", "`since`는 응답받은 위치여야 합니다")
+_ONLY_CREATED: Final = FieldError(
+    "sort", "not_a_choice", Text("deleted ones are sorted by `created`", "삭제된 항목은 `created`로만 정렬합니다")
+)
 
 Parts: TypeAlias = NamedDependency[Todos]
+_PLACES: Final[dict[Sort, type[Created | Due | Ranked]]] = {"created": Created, "due": Due, "priority": Ranked}
 
 
 @post("/todos", guards=[signed_in])
-async def create(request: Request, data: JSONBody[NewTodo], todos: Parts) -> Answer[Envelope[Todo]]:
+async def add(request: Request, data: JSONBody[NewTodo], todos: Parts) -> Answer[Envelope[Todo]]:
     """Create a to-do."""
-    intent = await intent_of(request)
+    fields, intent = fields_of_new(data), await intent_of(request)
     with running(request, intent):
-        context, todo_id = context_of(request, todos.now()), uuid7()
-        fields = asdict(data) | {"due_at": _in_utc(data.due_at)}
-        change, row = _change(Create(todo_id=todo_id, **fields), None, request.user.id, context)
-        created = answer(request, CREATED, _shown(row), status=201, version=1, location=f"/todos/{todo_id}")
-        appended = await todos.log.append(_command(context, change, intent, created))
-        return settled(created, appended, todos.log.feed)
+        return await create(Write(todos, request, intent), fields)
 
 
 @get("/todos", guards=[signed_in])
@@ -104,94 +106,153 @@ async def browse(
     *,
     limit: Limit = 20,
     cursor: Cursor = None,
+    sort: FromQuery[Sort] = "created",
     completed: FromQuery[bool | None] = None,
+    priority: FromQuery[int | None] = None,
+    due_after: FromQuery[datetime | None] = None,
+    due_before: FromQuery[datetime | None] = None,
+    overdue: FromQuery[bool] = False,
+    deleted: FromQuery[bool] = False,
+    q: Search = None,
+    count: FromQuery[bool] = False,
 ) -> Answer[Page[Todo]]:
-    """List your to-dos, newest first."""
-    after = from_cursor(cursor, Place) if cursor else TOP
-    rows = await list_todos(todos.pool, request.user.id, after, completed=completed, limit=limit + 1)
-    more = to_cursor(convert(rows[limit - 1], Place, from_attributes=True)) if len(rows) > limit else None
-    return page(request, LISTED, [_shown(row) for row in rows[:limit]], more)
+    """List your to-dos: newest, soonest due or most urgent first; `count` adds how many there are in all."""
+    after = from_cursor(cursor, _PLACES[sort]) if cursor else _PLACES[sort]()
+    if deleted:
+        if not isinstance(after, Created):
+            raise Problem(INVALID, errors=[_ONLY_CREATED])
+        rows = await list_deleted(todos.pool, request.user.id, after, limit + 1)
+        total = await count_deleted(todos.pool, request.user.id) if count else None
+    else:
+        due = (in_utc("due_after", due_after), in_utc("due_before", due_before), todos.now() if overdue else None)
+        filters = _filters(completed, priority, due, q)
+        rows = await list_todos(todos.pool, request.user.id, filters, after, limit + 1)
+        total = await count_todos(todos.pool, request.user.id, filters) if count else None
+    more = to_cursor(_place(sort, rows[limit - 1])) if len(rows) > limit else None
+    return page(request, LISTED, [shown(row) for row in rows[:limit]], more, total=total)
+
+
+@get("/todos/changes", guards=[signed_in])
+async def changes(request: Request, todos: Parts, since: FromQuery[int | None] = None) -> Answer[Envelope[Changes]]:
+    """Get what changed after a position; without one, the position to list everything at and to ask from later."""
+    last, next_at = await position(todos.pool, since or 0)
+    if since is None:
+        return answer(request, SYNCED, Changes(last, more=False, changes=[]))
+    if not 0 <= since <= last:
+        raise Problem(MALFORMED, what=_NOT_YET)
+    if next_at is not None and next_at < todos.now() - SYNC_WITHIN:
+        raise Problem(TOO_OLD)
+    found = await changed_todos(todos.pool, request.user.id, since, SYNC_MOST + 1)
+    told, more = found[:SYNC_MOST], len(found) > SYNC_MOST
+    reached = told[-1].position if more else max(last, *(each.position for each in told), 0)
+    news = [Sync(each.id, each.position, shown(each.row) if each.row else None) for each in told]
+    return answer(request, SYNCED, Changes(reached, more=more, changes=news))
+
+
+@post("/todos/batch", guards=[signed_in], status_code=200, request_max_body_size=BATCH_BYTES)
+async def batch(request: Request, data: JSONBody[Batch], todos: Parts) -> Answer[Envelope[list[Result]]]:
+    """Do up to a hundred things at once; each has a result of its own."""
+    intent = await intent_of(request)
+    with running(request, intent):
+        return answer(request, DONE, await results(Write(todos, request, intent), data.commands))
 
 
 @get("/todos/{todo_id:uuid}", guards=[signed_in])
-async def show(request: Request, todos: Parts, todo_id: FromPath[UUID]) -> Answer[Envelope[Todo]]:
-    """Get one of your to-dos."""
-    row = await _own(request, todos, todo_id)
-    return answer(request, FOUND, _shown(row), version=row.version)
+async def show(
+    request: Request, todos: Parts, todo_id: FromPath[UUID], at: FromQuery[datetime | None] = None
+) -> Answer[Envelope[Todo]]:
+    """Get one of your to-dos, now or as it was at a moment."""
+    row: TodoRow | None = await own(todos, request.user.id, todo_id)
+    if moment := in_utc("at", at):
+        row = state_at(await past_of(todos.pool, todo_id), moment)
+    if row is None or row.deleted:
+        raise Problem(NOT_FOUND)
+    return answer(request, FOUND, shown(row), version=row.version)
+
+
+@get("/todos/{todo_id:uuid}/history", guards=[signed_in])
+async def history(
+    request: Request, todos: Parts, todo_id: FromPath[UUID], limit: Limit = 20, cursor: Cursor = None
+) -> Answer[Page[Entry]]:
+    """Get who changed what and when, newest first; deleted ones have theirs until they are purged."""
+    await own(todos, request.user.id, todo_id)
+    before = from_cursor(cursor, int) if cursor else None
+    past = [step for step in reversed(await past_of(todos.pool, todo_id)) if before is None or step.seq < before]
+    more = to_cursor(past[limit - 1].seq) if len(past) > limit else None
+    return page(request, TOLD, [entry_of(step, request.locale) for step in past[:limit]], more)
+
+
+@patch("/todos/{todo_id:uuid}", guards=[signed_in])
+async def edit(
+    request: Request, todos: Parts, todo_id: FromPath[UUID], data: JSONBody[TodoChanges]
+) -> Answer[Envelope[Todo]]:
+    """Change some fields (JSON merge patch)."""
+    return await _written(request, todos, todo_id, EDITED, edited(data))
 
 
 @patch("/todos/{todo_id:uuid}/toggle", guards=[signed_in])
 async def toggle(request: Request, todos: Parts, todo_id: FromPath[UUID]) -> Answer[Envelope[Todo]]:
     """Complete an open to-do, reopen a completed one. Takes no body."""
+    return await _written(request, todos, todo_id, TOGGLED, toggled)
+
+
+@delete("/todos/{todo_id:uuid}", guards=[signed_in], status_code=200)
+async def remove(request: Request, todos: Parts, todo_id: FromPath[UUID]) -> Answer[Envelope[Todo]]:
+    """Delete a to-do; for 30 days it can be restored."""
+    return await _written(request, todos, todo_id, DELETED, simply("delete"))
+
+
+@post("/todos/{todo_id:uuid}/restore", guards=[signed_in], status_code=200)
+async def restore(request: Request, todos: Parts, todo_id: FromPath[UUID]) -> Answer[Envelope[Todo]]:
+    """Bring a deleted to-do back. Takes no body."""
+    return await _written(request, todos, todo_id, RESTORED, simply("restore"))
+
+
+@post("/todos/{todo_id:uuid}/undo", guards=[signed_in], status_code=200)
+async def undo(request: Request, todos: Parts, todo_id: FromPath[UUID]) -> Answer[Envelope[Todo]]:
+    """Undo the last change; undone once more, it is made again. Takes no body."""
+    return await _written(request, todos, todo_id, UNDONE, undone)
+
+
+ROUTES: Final = (add, browse, changes, batch, show, history, edit, toggle, remove, restore, undo)
+
+
+async def _written(request: Request, todos: Todos, todo_id: UUID, message: Message, plan: Plan) -> Answer[Any]:
     intent = await intent_of(request)
-
-    async def attempt() -> Answer[Envelope[Todo]]:
-        row = await _own(request, todos, todo_id)
-        require_match(request, row.version)
-        context = context_of(request, todos.now())
-        change, after = _change(Toggle(), row, request.user.id, context)
-        toggled = answer(request, TOGGLED, _shown(after), version=after.version)
-        appended = await todos.log.append(_command(context, change, intent, toggled))
-        return settled(toggled, appended, todos.log.feed)
-
     with running(request, intent):
-        try:
-            return await _decided_again(attempt)
-        except Problem:
-            # The first try may have made true what now refuses its repeat.
-            if (first := await kept(todos.pool, intent, todos.log.feed)) is not None:
-                return first
-            raise
+        return await change(Write(todos, request, intent, request.headers.get("if-match")), todo_id, message, plan)
 
 
-ROUTES: Final = (create, browse, show, toggle)
-
-
-def _in_utc(moment: datetime | None) -> datetime | None:
-    try:
-        return moment and moment.astimezone(UTC)
-    except OverflowError:
-        raise Problem(INVALID, errors=[_TOO_FAR]) from None
-
-
-async def _own(request: Request, todos: Todos, todo_id: UUID) -> TodoRow:
-    row = await get_todo(todos.pool, todo_id, request.user.id)
-    if row is None:
-        raise Problem(NOT_FOUND)
-    return row
-
-
-def _change(command: TodoCommand, row: TodoRow | None, user_id: UUID, context: Context) -> tuple[Change, TodoRow]:
-    """What a command does to a to-do, and its row afterwards."""
-    before = convert(row, State, from_attributes=True) if row else None
-    version = row.version if row else 0
-    events = TODO.decide(command, before)
-    state = TODO.fold(events, before)
-    assert state is not None  # noqa: S101 - both commands leave a to-do
-    after = TodoRow(
-        **asdict(state),
-        user_id=user_id,
-        version=version + len(events),
-        created_at=row.created_at if row else context.time,
-        updated_at=context.time,
+def _filters(
+    completed: bool | None,  # noqa: FBT001 - one of several filters
+    priority: int | None,
+    due: tuple[datetime | None, datetime | None, datetime | None],
+    q: str | None,
+) -> Filters:
+    """`due`: from, before, and the present where only what is open and late is asked for."""
+    due_from, due_before, now = due
+    moments = [moment for moment in (due_before, now) if moment is not None]
+    return Filters(
+        completed=completed if now is None else False,
+        priority=priority,
+        due_from=due_from,
+        due_before=min(moments) if moments else None,
+        pattern=_pattern(q),
     )
-    change = Change(aggregate=state.id, expected=version, subject=user_id, events=events, kind="todo", state=after)
-    return change, after
 
 
-def _command(context: Context, change: Change, intent: Intent | None, first: Answer[Any]) -> Command:
-    key = intent.with_answer(first, context.time) if intent else None
-    return new_command(CODEC, context, change, key=key)
+def _pattern(q: str | None) -> str | None:
+    """Any text that contains the words as they are: `%` and `_` are letters like others."""
+    if q is None or not q.strip():
+        return None
+    escaped = q.strip().replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_")
+    return f"%{escaped}%"
 
 
-async def _decided_again(attempt: Callable[[], Awaitable[Answer[Any]]]) -> Answer[Any]:
-    """Attempt until no other command comes first; raises `VersionConflict` when that never ends."""
-    for _ in range(TRIES - 1):
-        with suppress(VersionConflict):
-            return await attempt()
-        await asyncio.sleep(uniform(0, 0.02))  # noqa: S311 - jitter, not a secret
-    return await attempt()
-
-
-def _shown(row: TodoRow) -> Todo:
-    return convert(row, Todo, from_attributes=True)
+def _place(sort: Sort, row: TodoRow) -> Created | Due | Ranked:
+    match sort:
+        case "due":
+            return Due(row.due_at, row.id)
+        case "priority":
+            return Ranked(row.priority, row.id)
+    return Created(row.id)

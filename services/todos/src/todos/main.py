@@ -1,5 +1,6 @@
 """Puts the service together and runs it."""
 
+import asyncio
 import gc
 import sys
 from functools import partial
@@ -15,17 +16,22 @@ from events.health import Health
 from events.outlet import Outlet
 from events.postgres import dialer, open_pool
 from events.process import Roles, roles, run, start
-from events.retention import Retention, drop_answers
+from events.retention import Drop, Retention, drop_answers
 from events.settings import read
 from events.telemetry import configure_logging
-from todos.api import ROUTES, Todos
+from todos.alarms import Alarms
+from todos.api import ROUTES
 from todos.settings import Settings
+from todos.verify import verify
+from todos.writing import Quota, Todos
 
 NAME = "todos"
 
 
 def main() -> None:
-    """Run `python -m todos [api|worker]`."""
+    """Run `python -m todos [api|worker]`, or `python -m todos verify`."""
+    if sys.argv[1:] == ["verify"]:
+        sys.exit(asyncio.run(_verify(read(Settings))))
     start(_main(roles(sys.argv[1:]), read(Settings)))
 
 
@@ -37,16 +43,19 @@ async def _main(parts: Roles, settings: Settings) -> None:
     broker = Broker(settings.nats_url, name=NAME)
     outlet = Outlet(FEEDS["TODOS"], dial, broker, parts)
     health.add(*outlet.checks())
-    async with await open_pool(settings.database_url, application=NAME) as pool, Jwks(settings.jwks_url) as keys:
+    opened = await open_pool(settings.database_url, application=NAME, replans=True)
+    async with opened as pool, Jwks(settings.jwks_url) as keys:
         app = create_app(
             title="To-dos",
             routes=ROUTES if parts.api else (),
             health=health,
             guard=Guard(keys.find, issuer=settings.issuer, audience=settings.audience, clock=clock),
-            parts={"todos": Todos(outlet.log, pool, clock)},
+            parts={"todos": Todos(outlet.log, pool, clock, Quota(pool, settings.todos_per_person))},
             cors_origins=[origin for origin in settings.cors_origins.split(",") if origin],
         )
-        work = [broker.run, Retention([partial(drop_answers, pool)]).run] if parts.worker else []
+        alarms = Alarms(outlet.log, pool, clock)
+        drops: list[Drop] = [partial(drop_answers, pool), alarms.purge]
+        work = [broker.run, alarms.run, Retention(drops).run] if parts.worker else []
         gc.collect()
         gc.freeze()  # modules and routes stay: a full collection that walks over them holds every request up for 30 ms
         await run(
@@ -54,3 +63,16 @@ async def _main(parts: Roles, settings: Settings) -> None:
             tasks=[*work, *outlet.tasks()],
             health=health,
         )
+
+
+async def _verify(settings: Settings) -> int:
+    """Print whether every to-do is what its events say; the exit status."""
+    connection = await dialer(settings.database_url, application=NAME)()
+    try:
+        verdict = await verify(connection)
+    finally:
+        await connection.close()
+    for todo_id in verdict.differing:
+        print(f"{todo_id} is not what its events say")  # noqa: T201 - it talks to a person
+    print(f"{verdict.compared} to-dos compared with their events, {len(verdict.differing)} differ")  # noqa: T201
+    return 1 if verdict.differing else 0

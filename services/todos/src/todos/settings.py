@@ -1,8 +1,8 @@
 """What this service reads from its environment."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -12,6 +12,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     - DATABASE_URL, NATS_URL: PostgreSQL as the runtime role, NATS as this service's user
     - HOST, PORT: where HTTP is served
     - JWKS_URL, ISSUER, AUDIENCE: whose access tokens are accepted
+    - TODOS_PER_PERSON: how many to-dos somebody may keep
     - CORS_ORIGINS: web origins that may call, separated by commas
     - LOG_LEVEL: DEBUG, INFO, WARNING or ERROR
     - CLOCK_FILE: in development, a file with seconds to add to the clock
@@ -25,6 +26,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     jwks_url: str
     issuer: str
     audience: str = "todo"
+    todos_per_person: Annotated[int, Meta(ge=1)] = 10_000
     cors_origins: str = ""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     clock_file: str = ""

@@ -1,5 +1,6 @@
 """The queries of `sql/`, one typed function each."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
@@ -7,46 +8,184 @@ from uuid import UUID
 import asyncpg
 from msgspec import Struct
 
+from events.catalog.todos import Event
+from events.postgres import Connection
 from events.sql import load
+from todos.domain import TODO, alarm_at
+from todos.domain import Todo as State
 
 SQL = load("todos")
+EVENTS_SQL = load("events")
+FEED: Final = "TODOS"
+PRIORITIES: Final = (1, 2, 3, 4, 5)
 
 
-class TodoRow(Struct, frozen=True, kw_only=True):
-    """A row of `todo`; `created_at` and `updated_at` are the times of its first and last event."""
+class TodoRow(State, frozen=True, kw_only=True):
+    """A row of `todo`: the state, and what the times of its events and its owner add."""
 
-    id: UUID
     user_id: UUID
     version: int
-    title: str
-    description: str | None
-    priority: int
-    completed: bool
-    due_at: datetime | None
-    remind_minutes_before: int | None
+    alarm_at: datetime | None
     created_at: datetime
     updated_at: datetime
+    completed_at: datetime | None
+    deleted_at: datetime | None
 
 
-class Place(Struct, frozen=True, array_like=True):
-    """Where a page of the list ends."""
+class Filters(Struct, frozen=True, kw_only=True):
+    """What a list is narrowed to; None lets everything through. `pattern` is for ILIKE."""
 
-    created_at: datetime
+    completed: bool | None = None
+    priority: int | None = None
+    due_from: datetime | None = None
+    due_before: datetime | None = None
+    pattern: str | None = None
+
+    @property
+    def states(self) -> list[bool]:
+        """Which of open and completed."""
+        return [False, True] if self.completed is None else [self.completed]
+
+
+class Created(Struct, frozen=True, array_like=True):
+    """Where a page of a list by age ends."""
+
+    id: UUID = UUID(int=2**128 - 1)
+
+
+class Due(Struct, frozen=True, array_like=True):
+    """Where a page of a list by deadline ends; `due_at` is None among those without one."""
+
+    due_at: datetime | None = datetime.min.replace(tzinfo=UTC)
+    id: UUID = UUID(int=0)
+
+
+class Ranked(Struct, frozen=True, array_like=True):
+    """Where a page of a list by priority ends."""
+
+    priority: int = 0
+    id: UUID = UUID(int=2**128 - 1)
+
+
+class Changed(Struct, frozen=True):
+    """A to-do that had events; `row` is None for one that is deleted. `position` is the number of the last event."""
+
     id: UUID
+    position: int
+    row: TodoRow | None
 
 
-TOP: Final = Place(datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1))
+def row_after(row: TodoRow | None, event: Event, time: datetime, user_id: UUID) -> TodoRow | None:
+    """A to-do's row after one more event; None once it is purged."""
+    state = TODO.evolve(row, event)
+    if state is None:
+        return None
+    done, gone = (row.completed_at, row.deleted_at) if row else (None, None)
+    return TodoRow(
+        **{name: getattr(state, name) for name in State.__struct_fields__},
+        user_id=user_id,
+        version=row.version + 1 if row else 1,
+        alarm_at=alarm_at(state),
+        created_at=row.created_at if row else time,
+        updated_at=time,
+        completed_at=(done or time) if state.completed else None,
+        deleted_at=(gone or time) if state.deleted else None,
+    )
 
 
 async def get_todo(pool: asyncpg.Pool, todo_id: UUID, user_id: UUID) -> TodoRow | None:
-    """One to-do of its owner; None for an unknown one and for another's."""
-    row = await pool.fetchrow(SQL.get_todo, todo_id, user_id)
-    return TodoRow(**row) if row else None
+    """One to-do of its owner, deleted or not; None for an unknown one and for another's."""
+    return _row(await pool.fetchrow(SQL.get_todo, todo_id, user_id))
 
 
 async def list_todos(
-    pool: asyncpg.Pool, user_id: UUID, after: Place, *, completed: bool | None, limit: int
+    pool: asyncpg.Pool, user_id: UUID, filters: Filters, after: Created | Due | Ranked, limit: int
 ) -> list[TodoRow]:
-    """A person's to-dos after a place (`TOP`: from the first), newest first."""
-    rows = await pool.fetch(SQL.list_todos, user_id, after.created_at, after.id, completed, limit)
-    return [TodoRow(**row) for row in rows]
+    """A page of a person's to-dos after a place, whose type says the order (its default: from the first)."""
+    due = (filters.due_from, filters.due_before, filters.pattern)
+    match after:
+        case Due():
+            since = after.due_at or datetime.max.replace(tzinfo=UTC)
+            rows = await pool.fetch(
+                SQL.list_by_due, user_id, filters.states, since, after.id, limit, *due, filters.priority
+            )
+        case Created() if filters.priority is None:
+            rows = await pool.fetch(SQL.list_by_created, user_id, filters.states, after.id, limit, *due)
+        case _:
+            ranked = Ranked(filters.priority or 0, after.id) if isinstance(after, Created) else after
+            wanted = [each for each in PRIORITIES if filters.priority in {None, each} and each >= ranked.priority]
+            rows = await pool.fetch(
+                SQL.list_by_priority, user_id, filters.states, wanted, ranked.priority, ranked.id, limit, *due
+            )
+    return _rows(rows)
+
+
+async def count_todos(pool: asyncpg.Pool, user_id: UUID, filters: Filters) -> int:
+    """How many to-dos a list shows on all its pages."""
+    due = (filters.due_from, filters.due_before, filters.pattern)
+    return int(await pool.fetchval(SQL.count_todos, user_id, filters.states, filters.priority, *due))
+
+
+async def list_deleted(pool: asyncpg.Pool, user_id: UUID, after: Created, limit: int) -> list[TodoRow]:
+    """A page of a person's deleted to-dos."""
+    return _rows(await pool.fetch(SQL.list_deleted, user_id, after.id, limit))
+
+
+async def count_deleted(pool: asyncpg.Pool, user_id: UUID) -> int:
+    """How many of a person's to-dos can be restored."""
+    return int(await pool.fetchval(SQL.count_deleted, user_id))
+
+
+async def count_kept(pool: asyncpg.Pool, user_id: UUID, most: int) -> int:
+    """How many to-dos a person has, or `most`."""
+    return int(await pool.fetchval(SQL.count_kept, user_id, most))
+
+
+async def due_alarms(pool: asyncpg.Pool, now: datetime, limit: int) -> list[TodoRow]:
+    """To-dos that the clock has to look at."""
+    return _rows(await pool.fetch(SQL.due_alarms, now, limit))
+
+
+async def long_deleted(pool: asyncpg.Pool, before: datetime, limit: int) -> list[TodoRow]:
+    """To-dos that were deleted before a moment."""
+    return _rows(await pool.fetch(SQL.long_deleted, before, limit))
+
+
+async def todos_by_id(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, TodoRow]:
+    """To-dos by their ids, whosever they are."""
+    return {row.id: row for row in _rows(await connection.fetch(SQL.todos_by_id, ids))}
+
+
+async def position(pool: asyncpg.Pool, since: int) -> tuple[int, datetime | None]:
+    """The number of the feed's last event, and when the event after `since` happened (None: there is none)."""
+    row = await pool.fetchrow(SQL.position, since)
+    return (row["last_seq"], row["next_at"]) if row else (0, None)
+
+
+async def changed_todos(pool: asyncpg.Pool, user_id: UUID, since: int, limit: int) -> list[Changed]:
+    """A person's to-dos that had events after a number, in the order of their last ones."""
+    records = await pool.fetch(SQL.changed_todos, user_id, since, limit)
+    return [Changed(record["changed"], record["position"], _row(_without(record))) for record in records]
+
+
+async def read_aggregate(pool: asyncpg.Pool, todo_id: UUID) -> list[asyncpg.Record]:
+    """The events of a to-do as the log has them, in order."""
+    found: list[asyncpg.Record] = await pool.fetch(EVENTS_SQL.read_aggregate, FEED, todo_id)
+    return found
+
+
+def _without(record: asyncpg.Record) -> dict[str, object] | None:
+    columns = {name: value for name, value in record.items() if name not in {"changed", "position"}}
+    return columns if columns["id"] else None
+
+
+def _rows(records: Sequence[asyncpg.Record]) -> list[TodoRow]:
+    return [row for record in records if (row := _row(record))]
+
+
+def _row(record: asyncpg.Record | dict[str, object] | None) -> TodoRow | None:
+    if record is None:
+        return None
+    columns = dict(record)
+    columns |= {name: tuple(columns[name]) for name in ("reminded", "overdue")}
+    return TodoRow(**columns)

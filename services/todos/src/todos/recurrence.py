@@ -1,0 +1,114 @@
+"""When a recurring to-do is due again: rules of RFC 5545 (by python-dateutil) over wall time in an IANA zone."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, time, timedelta
+from functools import lru_cache
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from dateutil.rrule import rrulestr
+from msgspec import Struct
+
+_HORIZON: Final = timedelta(days=366 * 10)
+_PART: Final = re.compile(r"(?P<name>[A-Z]+)=(?P<value>[A-Z0-9,+-]+)")
+_NAMES: Final = frozenset(
+    "FREQ INTERVAL COUNT UNTIL BYDAY BYMONTHDAY BYYEARDAY BYWEEKNO BYMONTH BYSETPOS WKST".split()  # noqa: SIM905
+)
+_FREQUENCIES: Final = frozenset({"DAILY", "WEEKLY", "MONTHLY", "YEARLY"})
+_LONGEST: Final = 1000
+
+
+class BadRule(Exception):
+    """A rule that is none, or that no to-do can follow."""
+
+
+class Occurrence(Struct, frozen=True):
+    """The next time: `wall_time` by the rule, `due_at` as a moment, and the rule that goes on from there."""
+
+    rule: str
+    wall_time: datetime
+    due_at: datetime
+
+
+@lru_cache(1024)
+def zone_of(name: str) -> ZoneInfo:
+    """An IANA time zone; raises `LookupError` for what is none."""
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError) as error:  # a malformed name, a folder
+        raise LookupError(name) from error
+
+
+def wall_time(moment: datetime, zone: str) -> datetime:
+    """What a wall clock of the zone shows."""
+    return moment.astimezone(zone_of(zone)).replace(tzinfo=None)
+
+
+def moment(wall: datetime, zone: str) -> datetime:
+    """The moment, in UTC, of a wall time: the first of two, a skipped one by the offset before (RFC 5545)."""
+    return wall.replace(tzinfo=zone_of(zone), fold=0).astimezone(UTC)
+
+
+def canonical(rule: str, wall: datetime, zone: str) -> str:
+    """The rule as it is kept; raises `BadRule` for one that is malformed or never comes after `wall`."""
+    kept = rule.strip().upper().removeprefix("RRULE:")
+    if following(kept, wall, zone, datetime.min.replace(tzinfo=UTC)) is None:
+        raise BadRule("never comes")
+    return kept
+
+
+def following(rule: str, wall: datetime, zone: str, now: datetime) -> Occurrence | None:
+    """The first occurrence after `wall` that lies in the future; None when the rule has ended (or takes ten years).
+
+    Those that were missed count towards COUNT. Raises `BadRule`.
+    """
+    parts = _parts(rule)
+    count = int(parts.pop("COUNT", "0"))
+    for number, at in enumerate(_after(parts, wall, zone, now), start=1):
+        if count and number >= count:
+            return None
+        due_at = moment(at, zone)
+        if due_at > now:
+            rest = parts | ({"COUNT": str(count - number)} if count else {})
+            return Occurrence(_text(rest), at, due_at)
+    return None
+
+
+def _parts(rule: str) -> dict[str, str]:
+    found = [_PART.fullmatch(part) for part in rule.split(";")]
+    parts = {match["name"]: match["value"] for match in found if match}
+    if len(parts) < len(found) or parts.keys() - _NAMES or parts.get("FREQ") not in _FREQUENCIES:
+        raise BadRule("not a rule of RFC 5545 by days, weeks, months or years")
+    for name in ("INTERVAL", "COUNT"):
+        if not (parts.get(name, "1").isdecimal() and 1 <= int(parts.get(name, "1")) <= _LONGEST):
+            raise BadRule(f"{name} must be from 1 to {_LONGEST}")
+    if {"COUNT", "UNTIL"} <= parts.keys():
+        raise BadRule("COUNT and UNTIL exclude each other")
+    return parts
+
+
+def _after(parts: dict[str, str], wall: datetime, zone: str, now: datetime) -> Iterator[datetime]:
+    """The rule's wall times after `wall`, up to ten years after it and now: a rule that never comes must end, too."""
+    start = max(wall, wall_time(now, zone)) if now > datetime(2, 1, 1, tzinfo=UTC) else wall
+    end = start + _HORIZON
+    until = min(_until(parts["UNTIL"], zone), end) if "UNTIL" in parts else end
+    try:
+        rule = rrulestr(_text(parts | {"UNTIL": f"{until:%Y%m%dT%H%M%S}"}), dtstart=wall)
+    except (ValueError, TypeError, IndexError, AttributeError) as error:
+        raise BadRule("not a rule of RFC 5545") from error
+    return (at for at in rule if at > wall)
+
+
+def _until(text: str, zone: str) -> datetime:
+    try:
+        if "T" not in text:
+            return datetime.combine(datetime.strptime(text, "%Y%m%d"), time.max)  # noqa: DTZ007 - a wall time
+        at = datetime.strptime(text.removesuffix("Z"), "%Y%m%dT%H%M%S")  # noqa: DTZ007 - a wall time
+    except ValueError as error:
+        raise BadRule("UNTIL must be a date or a time as in RFC 5545") from error
+    return wall_time(at.replace(tzinfo=UTC), zone) if text.endswith("Z") else at
+
+
+def _text(parts: dict[str, str]) -> str:
+    return ";".join(f"{name}={value}" for name, value in parts.items())

@@ -1,0 +1,93 @@
+"""What the service's clock says, and what it lets go."""
+
+import asyncio
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+from todoing import Service, running
+
+from local.fixtures import DatabaseFactory
+from todos.alarms import Alarms
+from todos.verify import verify
+
+STRAY = """
+    insert into todo select (json_populate_record(t, json_build_object('id', uuidv7()))).* from todo t limit 1
+    returning id
+"""
+NOON = datetime.fromisoformat("2030-12-01T12:00:00+00:00")
+DUE = {"due_at": "2030-12-01T12:00:00Z", "remind_minutes_before": 30}
+
+
+async def test_reminders_and_deadlines_are_told_once_by_however_many_clocks(todos: Service) -> None:
+    for n in range(20):
+        await todos.create(title=f"{n}", **DUE)
+    others = [Alarms(todos.events, todos.pool, todos.watch) for _ in range(3)]
+    for minutes, said in ((-31, {}), (-29, {"DueSoon": 20}), (1, {"DueSoon": 20, "Overdue": 20})):
+        todos.watch.set(NOON + timedelta(minutes=minutes))
+        await asyncio.gather(*(clock.ring(100) for clock in (todos.alarms, *others)))
+        types = await todos.types()
+        assert {kind: types.count(kind) for kind in set(types) - {"Created"}} == said
+    event = (await todos.log())[-1]
+    assert event["actor"] == "clock"
+    assert '"due_at":"2030-12-01T12:00:00Z"' in event["data"]
+
+
+async def test_what_was_slept_through_is_told_as_overdue_alone(todos: Service) -> None:
+    for n in range(5):
+        await todos.create(title=f"{n}", **DUE)
+    todos.watch.set(NOON + timedelta(days=3))
+    assert await todos.alarms.ring(3) == 3
+    assert await todos.alarms.ring(100) == 2
+    assert await todos.alarms.ring(100) == 0
+    assert (await todos.types()).count("Overdue") == 5
+    assert "DueSoon" not in await todos.types()
+
+
+async def test_an_edited_deadline_is_followed(todos: Service) -> None:
+    todo = await todos.create(**DUE)
+    await todos.done(todo, "edit", {"due_at": "2030-12-02T12:00:00Z"})
+    todos.watch.set(NOON + timedelta(minutes=1))
+    assert await todos.alarms.ring(100) == 0
+    todos.watch.set(NOON + timedelta(days=1, minutes=-1))
+    assert await todos.alarms.ring(100) == 1
+    assert (await todos.types())[-1] == "DueSoon"
+
+
+async def test_a_to_do_that_was_deleted_30_days_ago_is_purged(todos: Service) -> None:
+    todo, young = await todos.create(), await todos.create()
+    await todos.done(todo, "delete")
+    todos.watch.ahead = timedelta(days=2)
+    await todos.done(young, "delete")
+    todos.watch.ahead = timedelta(days=31)
+    assert await todos.alarms.purge(100) == 1
+    assert await todos.alarms.purge(100) == 0
+    assert (await todos.types())[-1] == "Purged"
+    for act in ("restore", "undo"):
+        assert (await todos.do(todo, act)).status_code == 404
+    assert (await todos.get(f"/todos/{todo['id']}/history")).status_code == 404
+    assert (await todos.done(young, "restore"))["deleted_at"] is None
+
+
+async def test_every_row_is_what_its_events_say_and_one_that_is_not_is_named(todos: Service) -> None:
+    made = [await todos.create(**DUE) for _ in range(3)]
+    await todos.done(made[0], "toggle")
+    await todos.done(made[1], "delete")
+    todos.watch.set(NOON)
+    await todos.alarms.ring(100)
+    async with todos.pool.acquire() as connection:
+        verdict = await verify(connection)
+    assert (verdict.compared, verdict.differing) == (3, [])
+
+
+async def test_a_row_that_somebody_changed_by_hand_is_named(database: DatabaseFactory) -> None:
+    made = database("todos")
+    async with running(made.url) as todos:
+        todo, _ = await todos.create(), await todos.create()
+        owner = await asyncpg.connect(made.owner_url)
+        try:
+            await owner.execute("update todo set title = 'b' where id = $1", UUID(todo["id"]))
+            stray = await owner.fetchval(STRAY)
+            assert (await verify(owner)).differing == [UUID(todo["id"]), stray]
+        finally:
+            await owner.close()
