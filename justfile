@@ -50,6 +50,11 @@ mutants *NAMES:
 bench *OPTIONS:
     @"{{ python }}" -m bench "$@"
 
+# Measure lists at 10,000 and at 1,000,000 to-dos, in turn
+[positional-arguments]
+bench-lists *OPTIONS:
+    @"{{ python }}" -m bench.lists "$@"
+
 # Style, types, and who may import whom
 lint:
     @"{{ bin }}/ruff" check

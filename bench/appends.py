@@ -9,7 +9,6 @@ from typing import Final, TypeAlias
 from uuid import UUID
 
 import asyncpg
-from msgspec.structs import asdict
 
 from bench.counts import assert_durable, reconcile, rows_of
 from bench.figures import Run, run_of
@@ -21,7 +20,7 @@ from events.ids import uuid7
 from events.log import Appended, Log, append_last
 from events.postgres import dialer
 from todos.domain import TODO, Create
-from todos.tables import TodoRow
+from todos.tables import row_after
 
 FEED: Final = "TODOS"
 WRITERS: Final = (1, 32, 128)
@@ -118,13 +117,21 @@ async def _write(appends: list[Append], commands: Iterator[Command]) -> list[flo
 def _command(todo_id: UUID) -> Command:
     """What `POST /todos` appends: a new to-do, its event and its row."""
     now, person = system_clock(), UUID(int=1)
-    create = Create(
-        todo_id=todo_id, title="우유 사기", description=None, priority=2, due_at=None, remind_minutes_before=None
+    events = TODO.decide(
+        Create(
+            TodoCreated(
+                todo_id=todo_id,
+                title="우유 사기",
+                description=None,
+                priority=2,
+                completed=False,
+                due_at=None,
+                remind_minutes_before=None,
+            )
+        ),
+        None,
     )
-    events = TODO.decide(create, None)
-    todo = TODO.fold(events, None)
-    assert todo is not None
-    state = TodoRow(**asdict(todo), user_id=person, version=1, created_at=now, updated_at=now)
+    state = row_after(None, events[0], now, person)
     context = Context(time=now, correlation_id=str(todo_id), actor=str(person), traceparent="")
     change = Change(aggregate=todo_id, expected=0, subject=person, events=events, kind="todo", state=state)
     return new_command(_CODEC, context, change)

@@ -28,8 +28,10 @@ from events.postgres import dialer, open_pool
 from events.process import Roles, run, start
 from events.settings import read
 from events.telemetry import configure_logging
-from todos.api import ROUTES, NewTodo, Todos
+from todos.api import ROUTES
 from todos.settings import Settings
+from todos.shapes import NewTodo
+from todos.writing import Quota, Todos
 
 ECHOED: Final = Message(key="echo", en="Echoed successfully", ko="되돌려 보냈습니다")
 
@@ -51,7 +53,7 @@ async def _main(settings: Settings) -> None:
             routes=(*ROUTES, echo),
             health=health,
             guard=Guard(keys.find, issuer=settings.issuer, audience=settings.audience),
-            parts={"todos": Todos(outlet.log, pool, system_clock)},
+            parts={"todos": Todos(outlet.log, pool, system_clock, Quota(pool, settings.todos_per_person))},
         )
         server = partial(serve, app, listen(settings.host, settings.port))
         gc.collect()

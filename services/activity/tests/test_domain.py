@@ -1,30 +1,56 @@
 """What a person reads about an event."""
 
+from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
 import pytest
 
-from activity.domain import entry_of, without_seal
+from activity.domain import KnownTodo, entry_of, known_after, todo_entry, without_seal
 from events.catalog.auth import OtpVerified, UserRegistered, UserSignedIn, UserSignedOut
 from events.catalog.mailer import MailFailed, MailSent
-from events.catalog.todos import TodoCreated, TodoToggled
+from events.catalog.todos import Event as TodoEvent
+from events.catalog.todos import (
+    TodoCreated,
+    TodoDeleted,
+    TodoDueSoon,
+    TodoEdited,
+    TodoOverdue,
+    TodoPurged,
+    TodoRestored,
+    TodoToggled,
+)
 
 A, B = UUID(int=1), UUID(int=2)
 TODO = {"todo_id": A, "title": "우유 사기", "priority": 2, "completed": False}
 
 
+DUE = {"todo_id": A, "title": "우유 사기", "priority": 2, "due_at": datetime(2026, 12, 1, tzinfo=UTC), "due_zone": None}
+
+
 @pytest.mark.parametrize(
-    "event",
+    ("event", "action", "more"),
     [
-        TodoCreated(description="두 팩", due_at=None, remind_minutes_before=None, **TODO),
-        TodoToggled(**TODO),
+        (TodoCreated(description="두 팩", due_at=None, remind_minutes_before=None, **TODO), "todo_created", {}),
+        (TodoToggled(**TODO), "todo_toggled", {}),
+        (TodoDeleted(**TODO), "todo_deleted", {}),
+        (TodoRestored(**TODO), "todo_restored", {}),
+        (TodoEdited(todo_id=A, description=None), "todo_edited", {"changed": ["description"]}),
+        (TodoDueSoon(**DUE), "todo_due_soon", {"due_at": DUE["due_at"]}),
+        (TodoOverdue(**DUE), "todo_overdue", {"due_at": DUE["due_at"]}),
+        (TodoPurged(todo_id=A), "todo_purged", {}),
     ],
 )
-def test_a_to_do_is_shown_with_all_four_details(event: msgspec.Struct) -> None:
-    shown = entry_of(event)
-    assert shown is not None
-    assert shown[1] == TODO
+def test_every_event_of_a_to_do_is_shown_with_all_four_details(
+    event: TodoEvent, action: str, more: dict[str, object]
+) -> None:
+    known = known_after(KnownTodo(A, "우유 사기", 2), event)
+    assert todo_entry(known, event) == (action, TODO | more)
+
+
+def test_an_edit_changes_what_is_known() -> None:
+    known = known_after(KnownTodo(A, "a", 3, completed=True), TodoEdited(todo_id=A, title="b", priority=1))
+    assert known == KnownTodo(A, "b", 1, completed=True)
 
 
 @pytest.mark.parametrize(

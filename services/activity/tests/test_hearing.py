@@ -17,7 +17,7 @@ from events import streams
 from events.broker import Broker
 from events.catalog.auth import OtpRequested, UserSignedIn
 from events.catalog.feeds import FEEDS, HEARS
-from events.catalog.todos import TodoCreated
+from events.catalog.todos import TodoCreated, TodoEdited, TodoPurged
 from events.catalog.types import TYPES
 from events.clock import system_clock
 from events.codec import Codec
@@ -119,6 +119,26 @@ async def test_every_event_is_archived_under_a_gapless_number_whatever_its_feed(
     assert {row["time"] for row in rows} == {HAPPENED}
     assert all(row["heard_at"] > HAPPENED for row in rows)
     assert len(await world.entries(me)) == 701
+
+
+async def test_an_edited_to_do_is_told_of_whole_though_its_event_says_only_what_changed(world: World) -> None:
+    me, todo = uuid4(), new_todo("a")
+    await world.say("TODOS", todo, TodoEdited(todo_id=todo.todo_id, priority=1), subject=me)
+    async with world.activity():
+        await world.archived(2)
+        await world.say(
+            "TODOS", TodoEdited(todo_id=todo.todo_id, title="b"), TodoPurged(todo_id=todo.todo_id), subject=me
+        )
+        await world.archived(4)
+    rows = await world.pool.fetch("select details::text from entry where user_id = $1 order by seq", me)
+    told = [msgspec.json.decode(row["details"]) for row in rows]
+    assert [(details["title"], details["priority"], details["completed"]) for details in told] == [
+        ("a", 3, False),
+        ("a", 1, False),
+        ("b", 1, False),
+        ("b", 1, False),
+    ]
+    assert await world.pool.fetchval("select count(*) from known_todo") == 0
 
 
 async def test_a_type_that_nobody_here_knows_is_archived_too(world: World) -> None:

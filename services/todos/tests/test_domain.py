@@ -117,7 +117,9 @@ def test_another_deadline_is_told_anew_and_one_that_was_told_before_is_not() -> 
     tomorrow = NOON + timedelta(days=1)
     moved = given(TODO, dated, soon, overdue, TodoEdited(todo_id=ID, due_at=tomorrow))
     moved.when(Ring(tomorrow)).then(TodoOverdue(**SHOWN, due_at=tomorrow, due_zone=None))
-    back = given(TODO, dated, soon, TodoEdited(todo_id=ID, due_at=tomorrow), TodoEdited(todo_id=ID, due_at=NOON))
+    soon_again = TodoDueSoon(**SHOWN, due_at=tomorrow, due_zone=None)
+    away, home = TodoEdited(todo_id=ID, due_at=tomorrow), TodoEdited(todo_id=ID, due_at=NOON)
+    back = given(TODO, dated, soon, away, soon_again, home)
     back.when(minutes(-1)).then_nothing()
     back.when(minutes(0)).then(overdue)
 

@@ -1,14 +1,17 @@
 """What activity hears: everything. Each event is archived; some lead to an entry in a person's log."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final, cast, get_args
+from uuid import UUID
 
 import msgspec
 
-from activity.domain import ACTIONS, entry_of, without_seal
-from activity.tables import Heard, NewEntry, add_archive, add_entries
+from activity.domain import ACTIONS, entry_of, known_after, todo_entry, without_seal
+from activity.tables import Heard, NewEntry, add_archive, add_entries, forget_todos, know_todos, known_todos
 from events.catalog.feeds import FEEDS, HEARS
+from events.catalog.todos import Event as TodoEvent
+from events.catalog.todos import TodoPurged
 from events.catalog.types import TYPES
 from events.clock import Clock
 from events.codec import Codec
@@ -17,15 +20,37 @@ from events.postgres import Connection
 
 NAME: Final = "activity"
 _SHOWN: Final = Codec({name: kind for name, kind in TYPES.items() if kind in ACTIONS})
+_TODOS: Final = Codec({name: kind for name, kind in TYPES.items() if kind in get_args(TodoEvent)})
 
 
 async def keep(connection: Connection, events: Sequence[Event], *, clock: Clock) -> None:
     """Entries first, the archive last: its counter is locked until the commit."""
     feed = events[0].feed
-    entries = list(_entries(events))
+    entries = await _todo_entries(connection, events) if feed == "TODOS" else list(_entries(events))
     if entries:
         await add_entries(connection, feed, entries)
     await add_archive(connection, feed, clock(), [_archived(event) for event in events])
+
+
+async def _todo_entries(connection: Connection, events: Sequence[Event]) -> list[NewEntry]:
+    """The entries of to-dos; what is known of these moves on. Raises `Undecodable`."""
+    told = [(event, cast("TodoEvent | None", _TODOS.decode(event.envelope.type, event.raw))) for event in events]
+    known = await known_todos(connection, {data.todo_id for _, data in told if data})
+    people: dict[UUID, UUID] = {}
+    entries = []
+    for event, data in told:
+        if data:
+            known[data.todo_id] = after = known_after(known.get(data.todo_id), data)
+            people[after.id] = event.envelope.subject
+            entries.append(_entry(event, *todo_entry(after, data)))
+    purged = {data.todo_id for _, data in told if isinstance(data, TodoPurged)}
+    await know_todos(connection, [(known[id_], person) for id_, person in people.items() if id_ not in purged])
+    await forget_todos(connection, purged)
+    return entries
+
+
+def _entry(event: Event, action: str, details: Mapping[str, Any]) -> NewEntry:
+    return NewEntry(event.envelope, action, msgspec.json.encode(details).decode())
 
 
 def _entries(events: Sequence[Event]) -> Iterator[NewEntry]:
@@ -34,8 +59,7 @@ def _entries(events: Sequence[Event]) -> Iterator[NewEntry]:
         data = _SHOWN.decode(event.envelope.type, event.raw)
         entry = data and entry_of(data)
         if entry:
-            action, details = entry
-            yield NewEntry(event.envelope, action, msgspec.json.encode(details).decode())
+            yield _entry(event, *entry)
 
 
 def _archived(event: Event) -> Heard:

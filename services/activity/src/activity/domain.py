@@ -1,18 +1,35 @@
 """What a person reads about an event, and what of an event may be kept. Pure."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
+from uuid import UUID
 
 import msgspec
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from events.catalog.auth import UserRegistered, UserSignedIn, UserSignedOut
 from events.catalog.mailer import MailFailed, MailSent
-from events.catalog.todos import TodoCreated, TodoToggled
+from events.catalog.todos import Event as TodoEvent
+from events.catalog.todos import (
+    TodoCreated,
+    TodoDeleted,
+    TodoDueSoon,
+    TodoEdited,
+    TodoOverdue,
+    TodoPurged,
+    TodoRestored,
+    TodoToggled,
+)
 
 Action: TypeAlias = Literal[
     "todo_created",
     "todo_toggled",
+    "todo_edited",
+    "todo_deleted",
+    "todo_restored",
+    "todo_purged",
+    "todo_due_soon",
+    "todo_overdue",
     "user_registered",
     "user_signed_in",
     "user_signed_out",
@@ -21,8 +38,6 @@ Action: TypeAlias = Literal[
 ]
 
 ACTIONS: Mapping[type[msgspec.Struct], tuple[Action, tuple[str, ...]]] = {
-    TodoCreated: ("todo_created", ("todo_id", "title", "priority", "completed")),
-    TodoToggled: ("todo_toggled", ("todo_id", "title", "priority", "completed")),
     UserRegistered: ("user_registered", ()),
     UserSignedIn: ("user_signed_in", ("session_id",)),
     UserSignedOut: ("user_signed_out", ("session_id", "reason")),
@@ -30,6 +45,51 @@ ACTIONS: Mapping[type[msgspec.Struct], tuple[Action, tuple[str, ...]]] = {
     MailFailed: ("mail_failed", ("letter_id", "kind", "reason")),
 }
 """Events that a person's log shows: under which action, with which of their fields as details."""
+
+TODO_ACTIONS: Final[Mapping[type[TodoEvent], Action]] = {
+    TodoCreated: "todo_created",
+    TodoToggled: "todo_toggled",
+    TodoEdited: "todo_edited",
+    TodoDeleted: "todo_deleted",
+    TodoRestored: "todo_restored",
+    TodoPurged: "todo_purged",
+    TodoDueSoon: "todo_due_soon",
+    TodoOverdue: "todo_overdue",
+}
+"""The same for to-dos: their entries always tell id, title, priority and whether completed."""
+
+
+class KnownTodo(msgspec.Struct, frozen=True):
+    """What an entry tells of a to-do."""
+
+    id: UUID
+    title: str = ""
+    priority: int = 3
+    completed: bool = False
+
+
+def known_after(known: KnownTodo | None, event: TodoEvent) -> KnownTodo:
+    """What is known of a to-do after one more event; most events tell all of it, an edit what changed."""
+    told = {name: getattr(event, name, msgspec.UNSET) for name in ("title", "priority", "completed")}
+    news = {name: value for name, value in told.items() if value is not msgspec.UNSET}
+    return replace(known or KnownTodo(event.todo_id), **news)
+
+
+def todo_entry(known: KnownTodo, event: TodoEvent) -> tuple[Action, Mapping[str, Any]]:
+    """Action and details of an event of a to-do, of which so much is known after it."""
+    fields = asdict(known)
+    details = {"todo_id": fields.pop("id"), **fields}
+    return TODO_ACTIONS[type(event)], details | _more(event)
+
+
+def _more(event: TodoEvent) -> dict[str, Any]:
+    match event:
+        case TodoEdited():
+            changed = [name for name, value in asdict(event).items() if value is not msgspec.UNSET]
+            return {"changed": [name for name in changed if name not in {"todo_id", "wall_time"}]}
+        case TodoDueSoon() | TodoOverdue():
+            return {"due_at": event.due_at}
+    return {}
 
 
 def entry_of(event: msgspec.Struct) -> tuple[Action, Mapping[str, Any]] | None:

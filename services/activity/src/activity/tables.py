@@ -1,6 +1,6 @@
 """The queries of `sql/`, one typed function each."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from activity.domain import KnownTodo
 from events.envelope import Envelope
 from events.postgres import Connection
 from events.sql import load
@@ -76,6 +77,25 @@ async def add_entries(connection: Connection, feed: str, entries: Sequence[NewEn
     seqs, ids, subjects, times = (_column(envelopes, name) for name in ("seq", "id", "subject", "time"))
     actions, details = [entry.action for entry in entries], [entry.details for entry in entries]
     await connection.execute(SQL.add_entries, feed, seqs, ids, subjects, actions, details, times)
+
+
+async def known_todos(connection: Connection, ids: Collection[UUID]) -> dict[UUID, KnownTodo]:
+    """What is known of some to-dos."""
+    rows = await connection.fetch(SQL.known_todos, list(ids))
+    return {row["id"]: KnownTodo(**row) for row in rows}
+
+
+async def know_todos(connection: Connection, known: Sequence[tuple[KnownTodo, UUID]]) -> None:
+    """Keep what is known of to-dos, each with its person."""
+    names = ("title", "priority", "completed")
+    columns = [[getattr(todo, name) for todo, _ in known] for name in names]
+    await connection.execute(SQL.know_todos, [todo.id for todo, _ in known], [person for _, person in known], *columns)
+
+
+async def forget_todos(connection: Connection, ids: Collection[UUID]) -> None:
+    """Forget purged to-dos."""
+    if ids:
+        await connection.execute(SQL.forget_todos, list(ids))
 
 
 async def list_entries(

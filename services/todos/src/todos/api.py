@@ -254,5 +254,5 @@ def _place(sort: Sort, row: TodoRow) -> Created | Due | Ranked:
         case "due":
             return Due(row.due_at, row.id)
         case "priority":
-            return Ranked(row.priority, row.id)
-    return Created(row.id)
+            return Ranked(row.priority, row.created_at, row.id)
+    return Created(row.deleted_at or row.created_at, row.id)

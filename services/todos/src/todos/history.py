@@ -106,10 +106,8 @@ def replayed(records: Sequence[asyncpg.Record]) -> Iterator[Past]:
 
 
 def at(past: Sequence[Past], moment: datetime) -> TodoRow | None:
-    """The to-do as it was at a moment; None where it was not there or deleted."""
-    reached = [step.after for step in past if step.time <= moment]
-    row = reached[-1] if reached else None
-    return None if row is None or row.deleted else row
+    """The to-do as it was at a moment, deleted or not; None before it was made."""
+    return next((step.after for step in reversed(past) if step.time <= moment), None)
 
 
 def compensation(past: Sequence[Past]) -> Command | None:

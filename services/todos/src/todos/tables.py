@@ -48,8 +48,9 @@ class Filters(Struct, frozen=True, kw_only=True):
 
 
 class Created(Struct, frozen=True, array_like=True):
-    """Where a page of a list by age ends."""
+    """Where a page of a list by age ends, or of one by the time of deletion."""
 
+    at: datetime = datetime.max.replace(tzinfo=UTC)
     id: UUID = UUID(int=2**128 - 1)
 
 
@@ -64,6 +65,7 @@ class Ranked(Struct, frozen=True, array_like=True):
     """Where a page of a list by priority ends."""
 
     priority: int = 0
+    created_at: datetime = datetime.max.replace(tzinfo=UTC)
     id: UUID = UUID(int=2**128 - 1)
 
 
@@ -110,13 +112,12 @@ async def list_todos(
                 SQL.list_by_due, user_id, filters.states, since, after.id, limit, *due, filters.priority
             )
         case Created() if filters.priority is None:
-            rows = await pool.fetch(SQL.list_by_created, user_id, filters.states, after.id, limit, *due)
+            rows = await pool.fetch(SQL.list_by_created, user_id, filters.states, after.at, after.id, limit, *due)
         case _:
-            ranked = Ranked(filters.priority or 0, after.id) if isinstance(after, Created) else after
+            ranked = Ranked(filters.priority or 0, after.at, after.id) if isinstance(after, Created) else after
             wanted = [each for each in PRIORITIES if filters.priority in {None, each} and each >= ranked.priority]
-            rows = await pool.fetch(
-                SQL.list_by_priority, user_id, filters.states, wanted, ranked.priority, ranked.id, limit, *due
-            )
+            place = (ranked.priority, ranked.created_at, ranked.id)
+            rows = await pool.fetch(SQL.list_by_priority, user_id, filters.states, wanted, *place, limit, *due)
     return _rows(rows)
 
 
@@ -128,7 +129,7 @@ async def count_todos(pool: asyncpg.Pool, user_id: UUID, filters: Filters) -> in
 
 async def list_deleted(pool: asyncpg.Pool, user_id: UUID, after: Created, limit: int) -> list[TodoRow]:
     """A page of a person's deleted to-dos."""
-    return _rows(await pool.fetch(SQL.list_deleted, user_id, after.id, limit))
+    return _rows(await pool.fetch(SQL.list_deleted, user_id, after.at, after.id, limit))
 
 
 async def count_deleted(pool: asyncpg.Pool, user_id: UUID) -> int:

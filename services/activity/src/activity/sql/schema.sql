@@ -124,6 +124,15 @@ CREATE TABLE public.entry (
     seq bigint NOT NULL
 );
 
+CREATE TABLE public.known_todo (
+    id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    title text NOT NULL,
+    priority smallint NOT NULL,
+    completed boolean NOT NULL
+)
+WITH (fillfactor='80');
+
 ALTER TABLE ONLY public.archive ATTACH PARTITION public.archive_auth FOR VALUES IN ('AUTH');
 
 ALTER TABLE ONLY public.archive ATTACH PARTITION public.archive_mailer FOR VALUES IN ('MAILER');
@@ -155,6 +164,9 @@ ALTER TABLE ONLY public.archive_todos
 ALTER TABLE ONLY public.entry
     ADD CONSTRAINT entry_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.known_todo
+    ADD CONSTRAINT known_todo_pkey PRIMARY KEY (id);
+
 CREATE INDEX archive_number ON ONLY public.archive USING btree (number);
 
 CREATE INDEX archive_auth_number_idx ON public.archive_auth USING btree (number);
@@ -168,6 +180,8 @@ CREATE INDEX archive_otp_number_idx ON public.archive_otp USING btree (number);
 CREATE INDEX archive_todos_number_idx ON public.archive_todos USING btree (number);
 
 CREATE INDEX entry_newest ON public.entry USING btree (user_id, at DESC, id DESC);
+
+CREATE INDEX known_todo_person ON public.known_todo USING btree (user_id);
 
 ALTER INDEX public.archive_number ATTACH PARTITION public.archive_auth_number_idx;
 
@@ -194,3 +208,5 @@ GRANT SELECT,INSERT ON TABLE public.archive TO activity;
 GRANT SELECT,UPDATE ON TABLE public.archive_counter TO activity;
 
 GRANT SELECT,INSERT ON TABLE public.entry TO activity;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.known_todo TO activity;

@@ -3,8 +3,8 @@ select t.* from unnest($2::boolean[]) as c (completed), lateral (
     select * from todo
     where user_id = $1 and completed = c.completed and not deleted
         and (coalesce(due_at, 'infinity'), id) > ($3::timestamptz, $4::uuid)
-        and ($6::timestamptz is null or coalesce(due_at, 'infinity') >= $6)
-        and ($7::timestamptz is null or coalesce(due_at, 'infinity') < $7)
+        and ($6::timestamptz is null or due_at >= $6)
+        and ($7::timestamptz is null or due_at < $7)
         and ($8::text is null or title || E'\n' || coalesce(description, '') ilike $8)
         and ($9::smallint is null or priority = $9)
     order by coalesce(due_at, 'infinity'), id

@@ -65,13 +65,13 @@ ALTER TABLE ONLY public.todo
 
 CREATE INDEX todo_alarm ON public.todo USING btree (alarm_at) WHERE (alarm_at IS NOT NULL);
 
-CREATE INDEX todo_created ON public.todo USING btree (user_id, completed, id) WHERE (NOT deleted);
+CREATE INDEX todo_created ON public.todo USING btree (user_id, completed, created_at DESC, id DESC) WHERE (NOT deleted);
 
-CREATE INDEX todo_deleted ON public.todo USING btree (user_id, id) WHERE deleted;
+CREATE INDEX todo_deleted ON public.todo USING btree (user_id, deleted_at DESC, id DESC) WHERE deleted;
 
 CREATE INDEX todo_due ON public.todo USING btree (user_id, completed, COALESCE(due_at, 'infinity'::timestamp with time zone), id) WHERE (NOT deleted);
 
-CREATE INDEX todo_priority ON public.todo USING btree (user_id, completed, priority, id) WHERE (NOT deleted);
+CREATE INDEX todo_priority ON public.todo USING btree (user_id, completed, priority, created_at DESC, id DESC) WHERE (NOT deleted);
 
 CREATE INDEX todo_purge ON public.todo USING btree (deleted_at) WHERE deleted;
 

@@ -16,13 +16,13 @@ alter table todo
     add column completed_at timestamptz,
     add column deleted_at timestamptz;
 
--- Ids are made in order of time, so they are the order of creation. `completed` leads: one who finished ten thousand
--- finds the ten open ones at once, and both kinds together are a merge of two scans.
+-- `completed` leads: one who finished ten thousand finds the ten open ones at once, and both kinds together are a merge
+-- of two scans. No order is by `id` alone: the planner would walk the primary key through everybody's rows for it.
 drop index todo_newest;
-create index todo_created on todo (user_id, completed, id) where not deleted;
-create index todo_priority on todo (user_id, completed, priority, id) where not deleted;
+create index todo_created on todo (user_id, completed, created_at desc, id desc) where not deleted;
+create index todo_priority on todo (user_id, completed, priority, created_at desc, id desc) where not deleted;
 create index todo_due on todo (user_id, completed, (coalesce(due_at, 'infinity')), id) where not deleted;
-create index todo_deleted on todo (user_id, id) where deleted;
+create index todo_deleted on todo (user_id, deleted_at desc, id desc) where deleted;
 create index todo_purge on todo (deleted_at) where deleted;
 create index todo_alarm on todo (alarm_at) where alarm_at is not null;
 create index todo_search on todo using gin (user_id, (title || E'\n' || coalesce(description, '')) gin_trgm_ops);

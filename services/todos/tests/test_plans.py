@@ -1,0 +1,75 @@
+"""Every list finds its rows by an index, whoever asks."""
+
+import json
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from local.fixtures import DatabaseFactory
+from local.layout import REPOSITORY
+from todos.tables import SQL, Created, Due, Ranked
+
+FILL = (REPOSITORY / "bench" / "sql" / "fill_todos.sql").read_text()
+FIRST = {kind: kind() for kind in (Created, Due, Ranked)}
+BOTH, OPEN = [False, True], [False]
+LATE = FIRST[Created].at
+QUERIES: dict[str, tuple[str, list[Any]]] = {
+    "newest": (SQL.list_by_created, [BOTH, LATE, FIRST[Created].id, 21, None, None, None]),
+    "open": (SQL.list_by_created, [OPEN, LATE, FIRST[Created].id, 21, None, None, None]),
+    "overdue": (SQL.list_by_created, [OPEN, LATE, FIRST[Created].id, 21, None, LATE, None]),
+    "search": (SQL.list_by_created, [BOTH, LATE, FIRST[Created].id, 21, None, None, "%c4ca42%"]),
+    "due": (SQL.list_by_due, [BOTH, FIRST[Due].due_at, FIRST[Due].id, 21, None, None, None, None]),
+    "priority": (SQL.list_by_priority, [BOTH, [1, 2, 3, 4, 5], 0, LATE, FIRST[Ranked].id, 21, None, None, None]),
+    "deleted": (SQL.list_deleted, [LATE, FIRST[Created].id, 21]),
+    "count": (SQL.count_todos, [BOTH, None, None, None, None]),
+    "count of deleted": (SQL.count_deleted, []),
+    "quota": (SQL.count_kept, [10_000]),
+}
+
+
+def scans(plan: Any) -> set[str]:
+    """Which indexes a plan reads, and which tables without one."""
+    found = {plan["Index Name"]} if "Index Name" in plan else set()
+    if plan["Node Type"] == "Seq Scan":
+        found |= {f"all of {plan['Relation Name']}"}
+    return found.union(*(scans(child) for child in plan.get("Plans", [])))
+
+
+async def test_every_list_is_read_by_an_index_that_begins_with_its_person(
+    database: DatabaseFactory, full: bool
+) -> None:
+    made = database("todos")
+    connection = await asyncpg.connect(made.owner_url, server_settings={"plan_cache_mode": "force_custom_plan"})
+    try:
+        await connection.execute("set statement_timeout = 0; set transaction_timeout = 0")
+        await connection.execute(FILL, *((1_000_000, 10_000) if full else (20_000, 200)), timeout=300)
+        await connection.execute("vacuum analyze todo", timeout=120)
+        for name, (query, values) in QUERIES.items():
+            for person in await people(connection):
+                text = await connection.fetchval(f"explain (format json) {query}", person, *values)
+                used = scans(json.loads(text)[0]["Plan"])
+                assert used, name
+                assert used <= {"todo_created", "todo_due", "todo_priority", "todo_deleted", "todo_search"}, name
+    finally:
+        await connection.close()
+
+
+async def people(connection: asyncpg.Connection) -> list[UUID]:
+    """The one with a tenth of all to-dos, and another."""
+    rows = await connection.fetch("select user_id from todo group by 1 order by count(*) desc limit 2")
+    assert len(rows) == 2
+    return [row["user_id"] for row in rows]
+
+
+@pytest.mark.parametrize("query", ["due_alarms", "long_deleted"])
+async def test_the_clock_finds_its_work_by_an_index(database: DatabaseFactory, query: str) -> None:
+    connection = await asyncpg.connect(database("todos").owner_url)
+    try:
+        await connection.execute(FILL, 20_000, 200)
+        await connection.execute("analyze todo")
+        text = await connection.fetchval(f"explain (format json) {getattr(SQL, query)}", FIRST[Due].due_at, 200)
+    finally:
+        await connection.close()
+    assert scans(json.loads(text)[0]["Plan"]) <= {"todo_alarm", "todo_purge"}
