@@ -12,6 +12,7 @@ import asyncpg
 
 from bench.counts import assert_durable, reconcile, rows_of
 from bench.figures import Run, run_of
+from events.catalog.todos import TodoCreated
 from events.catalog.types import TYPES
 from events.clock import system_clock
 from events.codec import Codec

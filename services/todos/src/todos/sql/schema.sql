@@ -73,7 +73,7 @@ CREATE INDEX todo_due ON public.todo USING btree (user_id, completed, COALESCE(d
 
 CREATE INDEX todo_priority ON public.todo USING btree (user_id, completed, priority, created_at DESC, id DESC) WHERE (NOT deleted);
 
-CREATE INDEX todo_purge ON public.todo USING btree (deleted_at) WHERE deleted;
+CREATE INDEX todo_purge ON public.todo USING btree (updated_at) WHERE deleted;
 
 CREATE INDEX todo_search ON public.todo USING gin (user_id, (((title || '
 '::text) || COALESCE(description, ''::text))) public.gin_trgm_ops);

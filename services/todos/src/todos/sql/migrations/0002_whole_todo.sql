@@ -23,7 +23,7 @@ create index todo_created on todo (user_id, completed, created_at desc, id desc)
 create index todo_priority on todo (user_id, completed, priority, created_at desc, id desc) where not deleted;
 create index todo_due on todo (user_id, completed, (coalesce(due_at, 'infinity')), id) where not deleted;
 create index todo_deleted on todo (user_id, deleted_at desc, id desc) where deleted;
-create index todo_purge on todo (deleted_at) where deleted;
+create index todo_purge on todo (updated_at) where deleted; -- its last event deleted it; an order that no list has
 create index todo_alarm on todo (alarm_at) where alarm_at is not null;
 create index todo_search on todo using gin (user_id, (title || E'\n' || coalesce(description, '')) gin_trgm_ops);
 
