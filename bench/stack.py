@@ -59,6 +59,7 @@ class Stack:
 def running() -> Iterator[Stack]:
     """Start a stack and the echo; stop them and remove their data. Raises `StartError`."""
     os.environ.setdefault("LOG_LEVEL", "WARNING")
+    os.environ.setdefault("TODOS_PER_PERSON", "100000000")
     (REPOSITORY / "var").mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="bench-", dir=REPOSITORY / "var"))
     supervisor = Supervisor(Layout(ports.free_port(), folder))
