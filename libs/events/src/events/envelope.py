@@ -48,7 +48,7 @@ def slot_of(subject: UUID) -> int:
 def subject_of(envelope: Envelope) -> str:
     """The NATS subject of an event: `ev.<service>.<slot>.<Type>`.
 
-    An erased one stays in the space of the service that said it (`ev.todos.7.Erased`), where alone its relay may publish.
+    An erased one stays in the space of the service that said it (`ev.todos.7.Erased`), where its relay may publish.
     """
     name = envelope.type.split(".")[1]
     return f"ev.{envelope.service}.{slot_of(envelope.subject)}.{name}"
