@@ -73,6 +73,8 @@ def settings(database: Database, server: Nats, **changes: Any) -> Settings:
         "nats_url": server.url("mailer"),
         "mailer_private_keys": f"k1:{text_of(bytes(KEY))}",
         "from_email": "noreply@todo.example",
+        "jwks_url": "http://127.0.0.1:1/jwks.json",
+        "issuer": "https://issuer.test",
     }
     return Settings(**{**chosen, **changes})
 

@@ -192,7 +192,7 @@ class Listener:
     async def _pass_deleted_end(self, connection: Connection) -> int:
         """Move over deleted messages at the stream's end, so that a position there can be waited for; what is next."""
         js = await self._broker.jetstream()
-        end = await self._holes.end(js, self._seq)
+        end = self._seq if self.feed.trimmed else await self._holes.end(js, self._seq)
         if end > self._seq:
             async with asyncio.timeout(APPLY_TIMEOUT), transaction(connection):
                 await self._move(connection, end, None)

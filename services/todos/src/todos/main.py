@@ -5,12 +5,18 @@ import sys
 from functools import partial
 
 from api.app import create_app
+from api.exports import export_route
 from api.guard import Guard
 from api.keys import Jwks
 from api.server import listen, serve
 from events.broker import Broker
-from events.catalog.feeds import FEEDS
+from events.catalog.feeds import FEEDS, feeds_of
+from events.catalog.types import TYPES
 from events.clock import clock_for
+from events.codec import Codec
+from events.consumer import Consumer
+from events.eraser import Eraser
+from events.erasure import Tombstones
 from events.health import Health
 from events.outlet import Outlet
 from events.postgres import dialer, open_pool
@@ -19,7 +25,9 @@ from events.retention import Retention, drop_answers
 from events.settings import read
 from events.telemetry import configure_logging
 from todos.api import ROUTES, Todos
+from todos.consumers import hears
 from todos.settings import Settings
+from todos.tables import SQL, erase_todos
 
 NAME = "todos"
 
@@ -38,19 +46,30 @@ async def _main(parts: Roles, settings: Settings) -> None:
     outlet = Outlet(FEEDS["TODOS"], dial, broker, parts)
     health.add(*outlet.checks())
     async with await open_pool(settings.database_url, application=NAME) as pool, Jwks(settings.jwks_url) as keys:
+        tombstones = Tombstones(pool)
+        eraser = Eraser(pool, broker, feeds_of(NAME), [erase_todos])
+        consumer = Consumer(NAME, hears(eraser.wake), dial, broker, Codec(TYPES))
+        health.add(*([*consumer.checks(), eraser.check] if parts.worker else []))
         app = create_app(
             title="To-dos",
-            routes=ROUTES if parts.api else (),
+            routes=(*ROUTES, export_route("/todos/export", pool, SQL.export)) if parts.api else (),
             health=health,
-            guard=Guard(keys.find, issuer=settings.issuer, audience=settings.audience, clock=clock),
+            guard=Guard(
+                keys.find,
+                issuer=settings.issuer,
+                audience=settings.audience,
+                clock=clock,
+                refuse=lambda person: person.id in tombstones,
+            ),
             parts={"todos": Todos(outlet.log, pool, clock)},
             cors_origins=[origin for origin in settings.cors_origins.split(",") if origin],
         )
-        work = [broker.run, Retention([partial(drop_answers, pool)]).run] if parts.worker else []
+        keep = Retention([partial(drop_answers, pool)])
+        work = [broker.run, keep.run, consumer.run, eraser.run] if parts.worker else []
         gc.collect()
         gc.freeze()  # modules and routes stay: a full collection that walks over them holds every request up for 30 ms
         await run(
             server=partial(serve, app, listen(settings.host, settings.port)),
-            tasks=[*work, *outlet.tasks()],
+            tasks=[tombstones.run, *work, *outlet.tasks()],
             health=health,
         )

@@ -44,6 +44,11 @@ async def get_todo(pool: asyncpg.Pool, todo_id: UUID, user_id: UUID) -> TodoRow 
     return TodoRow(**row) if row else None
 
 
+async def erase_todos(pool: asyncpg.Pool, user_id: UUID, limit: int) -> int:
+    """Take away up to so many to-dos of an erased person; how many."""
+    return int(await pool.fetchval(SQL.erase_todos, user_id, limit))
+
+
 async def list_todos(
     pool: asyncpg.Pool, user_id: UUID, after: Place, *, completed: bool | None, limit: int
 ) -> list[TodoRow]:
