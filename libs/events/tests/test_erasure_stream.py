@@ -208,6 +208,8 @@ async def test_rows_are_erased_while_nats_is_away_and_messages_when_it_is_back(p
         plant.server.stop()
         await plant.forget()
         await plant.erased_rows()
+        await until(lambda: plant.eraser.check().detail.endswith("NATS is away"))
+        assert plant.eraser.check().state == "late"
         plant.server.start()
         await plant.erased(1)
 

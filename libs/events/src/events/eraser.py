@@ -104,9 +104,14 @@ class Eraser:
             log.info("people are erased", count=len(people))
 
     async def _connected(self) -> None:
+        if not self._broker.is_connected and await self._is_listed():
+            self._late["messages"] = "messages are still to be deleted: NATS is away"
         client = await self._broker.connected()
         await self.delete_messages(client.jetstream(timeout=1), fresh=client is not self._audited)
         self._audited = client
+
+    async def _is_listed(self) -> bool:
+        return any([await self._pool.fetchval(SQL.deletions_left, feed.name) for feed in self._feeds])
 
     async def delete_messages(self, js: JetStreamContext, *, fresh: bool) -> None:
         """Delete what is listed; on a `fresh` connection also what came back: a broker can lose its last deletions."""
