@@ -108,7 +108,7 @@ async def stream_ids(server: Nats, feed: str = "TODOS") -> list[tuple[int, str]]
         if info.state.messages == 0:
             return found
         sub = await js.subscribe("ev.>", stream=feed, ordered_consumer=True)
-        while not found or found[-1][0] < info.state.last_seq:
+        while len(found) < info.state.messages:
             message = await sub.next_msg(timeout=5)
             found.append((message.metadata.sequence.stream, message.headers["ce-id"]))
         await sub.unsubscribe()

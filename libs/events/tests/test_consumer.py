@@ -409,18 +409,6 @@ async def test_a_stream_that_begins_too_late_stops_the_consumer(plant: Plant) ->
         assert "begins at 5" in state_of(consumer)[1]
 
 
-async def test_a_hole_that_the_stream_lists_as_deleted_is_lawful(plant: Plant) -> None:
-    async with running(*plant.tasks), client(plant.server) as nc:
-        await plant.append(10)
-        await until(lambda: _published(plant.server, 10))
-        for seq in (3, 4, 10):
-            await nc.jsm().delete_msg("TODOS", seq)
-        async with running(plant.consumer().run):
-            await plant.append(2)
-            await until(lambda: _position(plant.todos, 12))
-    assert [seq for seq, _ in await heard(plant.todos)] == [1, 2, 5, 6, 7, 8, 9, 11, 12]
-
-
 @pytest.mark.timeout(900)
 async def test_kill_nine_at_random_points_with_batches_in_flight(plant: Plant, full: bool) -> None:
     events, kills = (20_000, 50) if full else (2000, 6)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from hashlib import sha256
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -13,9 +14,10 @@ import pytest
 from nats.js import JetStreamContext
 
 from activity.consumers import hears
+from activity.tables import erase_archive, erase_entries
 from events import streams
 from events.broker import Broker
-from events.catalog.auth import OtpRequested, UserSignedIn
+from events.catalog.auth import OtpRequested, UserErased, UserSignedIn
 from events.catalog.feeds import FEEDS, HEARS
 from events.catalog.todos import TodoCreated, TodoEdited, TodoPurged
 from events.catalog.types import TYPES
@@ -23,6 +25,7 @@ from events.clock import system_clock
 from events.codec import Codec
 from events.consumer import Consumer
 from events.envelope import Envelope, subject_of, to_headers
+from events.eraser import Eraser
 from events.ids import uuid7
 from events.postgres import dialer
 from local.fixtures import Database, DatabaseFactory, until
@@ -188,3 +191,52 @@ async def test_the_runtime_role_can_only_add_to_the_archive(world: World) -> Non
     for statement in ("delete from archive", "update archive set actor = ''", "delete from entry"):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await world.pool.execute(statement)
+
+
+async def erased(world: World, person: UUID) -> None:
+    """Run the eraser until nothing is left of a person."""
+    broker = Broker(world.nats.url("activity"), name="e")
+    eraser = Eraser(world.pool, broker, [], [erase_entries, erase_archive])
+    await eraser.erase_rows()
+    done = "select erased_at is not null from events.erasure where subject = $1"
+    assert await world.pool.fetchval(done, person)
+
+
+async def test_of_an_erased_person_the_archive_keeps_numbers_envelopes_and_hashes(world: World) -> None:
+    me, other = uuid4(), uuid4()
+    await world.say("TODOS", new_todo("비밀"), subject=me)
+    await world.say("TODOS", new_todo(), subject=other)
+    async with world.activity():
+        before = {row["seq"]: row for row in await world.archived(2)}
+        await world.say("AUTH", UserErased(user_id=me), subject=me)
+        await world.archived(3)
+    await erased(world, me)
+    assert (await world.entries(me), await world.entries(other)) == ([], ["todo_created"])
+    mine, others, said = await world.archived(3)
+    assert (mine["type"], mine["data"]) == ("core.Erased.v1", "{}")
+    assert mine["sha256"] == sha256(before[1]["data"].encode()).digest()
+    kept = set(mine.keys()) - {"type", "data", "sha256"}
+    assert {name: mine[name] for name in kept} == {name: before[1][name] for name in kept}
+    assert others == before[2]
+    assert said["type"] == "auth.UserErased.v1"
+
+
+async def test_what_other_feeds_say_of_an_erased_person_later_leaves_only_its_number(world: World) -> None:
+    me = uuid4()
+    await world.say("AUTH", UserErased(user_id=me), subject=me)
+    late = new_todo("비밀")
+    async with world.activity():
+        await world.archived(1)
+        await world.say("TODOS", late, subject=me)
+        _, row = await world.archived(2)
+    assert (row["number"], row["seq"], row["type"], row["data"]) == (2, 1, "core.Erased.v1", "{}")
+    assert row["sha256"] == sha256(CODEC.encode(late).encode()).digest()
+    assert await world.entries(me) == []
+
+
+async def test_the_runtime_role_erases_nobody_who_is_not_to_be_erased(world: World) -> None:
+    me = uuid4()
+    await world.say("TODOS", new_todo(), subject=me)
+    async with world.activity():
+        await world.archived(1)
+    assert (await erase_archive(world.pool, me, 10), await erase_entries(world.pool, me, 10)) == (0, 0)

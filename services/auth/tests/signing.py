@@ -17,11 +17,15 @@ from api.app import create_app
 from api.guard import Guard
 from api.testing import serving
 from auth.api import ROUTES
+from auth.erasure import Exports, urls_of
+from auth.leaving import ROUTES as LEAVING
+from auth.leaving import Leaving
 from auth.main import assemble
 from auth.seals import CodeLetter
 from auth.settings import Settings
 from events.broker import Broker
 from events.catalog.feeds import FEEDS
+from events.erasure import Tombstones
 from events.health import Health
 from events.outlet import Outlet
 from events.postgres import dialer, open_pool
@@ -147,8 +151,16 @@ async def running(url: str, **values: str) -> AsyncIterator[Service]:
     async with await open_pool(url, application="auth") as pool, asyncio.TaskGroup() as group:
         tasks = [group.create_task(task()) for task in (*otp.tasks(), *auth.tasks())]
         door = assemble(settings, pool, clock, otp_log=otp.log, log=auth.log)
-        guard = Guard(door.auth.access.find, issuer=settings.issuer, audience=settings.audience, clock=clock)
-        app = create_app(title="Signing in", routes=ROUTES, health=health, guard=guard, parts={"door": door})
+        tombstones, exports = Tombstones(pool), Exports(pool, urls_of(settings.export_urls))
+        guard = Guard(
+            door.auth.access.find,
+            issuer=settings.issuer,
+            audience=settings.audience,
+            clock=clock,
+            refuse=lambda person: person.id in tombstones,
+        )
+        parts = {"door": door, "leaving": Leaving(door.auth, clock, exports, tombstones)}
+        app = create_app(title="Signing in", routes=(*ROUTES, *LEAVING), health=health, guard=guard, parts=parts)
         async with serving(app) as http:
             yield Service(http, pool, clock)
         for task in tasks:

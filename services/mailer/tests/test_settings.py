@@ -13,6 +13,8 @@ RIGHT = {
     "MAILER_PRIVATE_KEYS": f"k1:{text_of(bytes(KEY))}",
     "FROM_EMAIL": "noreply@todo.example",
     "SMTP_SERVER": "mail.example",
+    "JWKS_URL": "http://auth/.well-known/jwks.json",
+    "ISSUER": "https://todo.example",
 }
 
 

@@ -14,6 +14,9 @@ _SECRETS = {
 }
 _SOUNDS_SECRET = re.compile("KEY|PEPPER|PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIAL|PRIVATE")
 
+# Where each service exports what it holds about a person; auth puts the parts together.
+_EXPORTS = {"todos": "/todos/export", "activity": "/activity/export", "mailer": "/mail/export"}
+
 
 def service_environment(
     service: str,
@@ -37,6 +40,7 @@ def service_environment(
         "PORT": str(layout.service_port(service)),
         "ISSUER": layout.gateway,
         "JWKS_URL": f"{layout.service_url('auth')}/.well-known/jwks.json",
+        "EXPORT_URLS": ",".join(f"{name}={layout.service_url(name)}{path}" for name, path in _EXPORTS.items()),
         "MAIL_DIR": str(layout.mails),
         "PYTHONUNBUFFERED": "1",
         **urls,

@@ -14,6 +14,8 @@ import msgspec
 from events.errors import Undecodable
 
 SLOTS = 64
+ERASED = "core.Erased.v1"
+"""The type of an event whose person was erased: its data is `{}`, the rest of its envelope stays as it was."""
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +46,10 @@ def slot_of(subject: UUID) -> int:
 
 
 def subject_of(envelope: Envelope) -> str:
-    """The NATS subject of an event: `ev.<service>.<slot>.<Type>`."""
+    """The NATS subject of an event: `ev.<service>.<slot>.<Type>`.
+
+    An erased one stays in the space of the service that said it (`ev.todos.7.Erased`), where its relay may publish.
+    """
     name = envelope.type.split(".")[1]
     return f"ev.{envelope.service}.{slot_of(envelope.subject)}.{name}"
 

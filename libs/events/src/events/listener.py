@@ -18,11 +18,11 @@ from events.envelope import from_headers
 from events.errors import FeedError, HistoryDiffers, LostFence, PoisonMessage, Undecodable
 from events.health import Check
 from events.hearing import Event, Hears
+from events.holes import Holes
 from events.lag import Lag
 from events.postgres import BROKEN, Connection, Dial, is_misbuilt, is_rejection, transaction
 from events.pull import Pull, PullBroken, StreamBehind
 from events.sql import load
-from events.streams import state_with_deleted
 from events.telemetry import HEARD, REOPENED, UNVERIFIED
 
 SQL = load("events")
@@ -59,6 +59,7 @@ class Listener:
         self._seq = 0
         self._gap_at = 0
         self._counted = 0
+        self._holes = Holes(consumer, self.feed.name)
         self.lag = Lag(consumer, self.feed.name, broker, lambda: self._seq)
         self._state = Check(f"consumer {consumer} {self.feed.name}", "ok", "standby")
 
@@ -124,16 +125,17 @@ class Listener:
         async with asyncio.timeout(OPEN_TIMEOUT):
             [row] = await connection.fetch(SQL.checkpoint_open, self.consumer, self.feed.name)
         self._seq = row["seq"]
+        self._holes.forget()
         try:
-            state = (await js.stream_info(self.feed.name)).state
+            info = await js.stream_info(self.feed.name)
         except nats.js.errors.NotFoundError:
             raise StreamBehind(f"stream {self.feed.name} does not exist (yet)") from None
-        if state.last_seq < self._seq:
-            raise StreamBehind(
-                f"stream {self.feed.name} is at {state.last_seq}, the checkpoint at {self._seq}: waiting"
-            )
+        last = info.state.last_seq
+        if last < self._seq:
+            raise StreamBehind(f"stream {self.feed.name} is at {last}, the checkpoint at {self._seq}: waiting")
         await self._prove(js, row["event_id"])
-        return self._begin(state.first_seq)
+        # The front of a stream moves over what is deleted there: what counts is where it was made to begin.
+        return self._begin(info.state.first_seq if self.feed.trimmed else info.config.first_seq or 1)
 
     async def _prove(self, js: JetStreamContext, event_id: UUID | None) -> None:
         if event_id is None:
@@ -141,7 +143,7 @@ class Listener:
         try:
             message = await js.get_msg(self.feed.name, self._seq)
         except nats.js.errors.NotFoundError:
-            UNVERIFIED.labels(self.consumer, self.feed.name).inc()
+            await self._holes.accept(js, self._seq, self._seq)
             return
         found = (message.headers or {}).get("ce-id")
         if found != str(event_id):
@@ -166,8 +168,10 @@ class Listener:
     async def _hear(self, pull: Pull, connection: Connection, *, expected: int) -> None:
         while True:
             messages = await pull.fetch()
-            if not messages and await pull.has_lost():
-                raise PullBroken("a message was sent and never came")
+            if not messages:
+                expected = await self._pass_deleted_end(connection)
+                if await pull.has_lost(after=self._seq):
+                    raise PullBroken("a message was sent and never came")
             for run in _unbroken([m for m in messages if _number(m) >= expected]):
                 if _number(run[0]) != expected:
                     await self._examine_gap(expected, _number(run[0]))
@@ -176,16 +180,31 @@ class Listener:
             self._report("ok", f"at {self._seq}")
 
     async def _examine_gap(self, expected: int, found: int) -> None:
-        """Arithmetic sees every hole: reopen at the first; when it stays, only numbers listed as deleted are lawful."""
-        if self._gap_at != expected:
+        """Arithmetic sees every hole: lawful are numbers listed as deleted; any other: reopen, and stop if it stays."""
+        try:
+            await self._holes.accept(await self._broker.jetstream(), expected, found - 1)
+        except HistoryDiffers:
+            if self._gap_at == expected:
+                raise
             self._gap_at = expected
-            raise PullBroken(f"a gap: expected {expected}, got {found}")
+            raise PullBroken(f"a gap: expected {expected}, got {found}") from None
+
+    async def _pass_deleted_end(self, connection: Connection) -> int:
+        """Move over deleted messages at the stream's end, so that a position there can be waited for; what is next."""
         js = await self._broker.jetstream()
-        state = await state_with_deleted(js, self.feed.name)
-        gone = {*state.deleted, *(range(expected, state.first_seq) if self.feed.trimmed else ())}
-        if not gone.issuperset(range(expected, found)):
-            raise HistoryDiffers(f"stream {self.feed.name} has no {expected} and does not list it as deleted")
-        UNVERIFIED.labels(self.consumer, self.feed.name).inc(found - expected)
+        end = self._seq if self.feed.trimmed else await self._holes.end(js, self._seq)
+        if end > self._seq:
+            async with asyncio.timeout(APPLY_TIMEOUT), transaction(connection):
+                await self._move(connection, end, None)
+            await self._holes.accept(js, self._seq + 1, end)
+            self._seq = end
+        return self._seq + 1
+
+    async def _move(self, connection: Connection, seq: int, event_id: UUID | None) -> None:
+        """The fence. Nothing is known of the id of a deleted message: then there is none to compare."""
+        moved = await connection.fetchval(SQL.checkpoint_move, self.consumer, self.feed.name, seq, event_id, self._seq)
+        if moved is None:
+            raise LostFence(f"{self.consumer} is no longer at {self._seq} of {self.feed.name}")
 
     async def _apply_run(self, messages: Sequence[Msg], connection: Connection) -> None:
         """Apply in as few transactions as fit the time limits: half as much after one that broke, then more again."""
@@ -242,11 +261,7 @@ class Listener:
         last = events[-1].envelope
         wanted = [event for event in events if event.data is not None or not self._names]
         async with asyncio.timeout(APPLY_TIMEOUT), transaction(connection):
-            moved = await connection.fetchval(
-                SQL.checkpoint_move, self.consumer, self.feed.name, last.seq, last.id, self._seq
-            )
-            if moved is None:
-                raise LostFence(f"{self.consumer} is no longer at {self._seq} of {self.feed.name}")
+            await self._move(connection, last.seq, last.id)
             if wanted:
                 await self._handle(connection, wanted)
         self._seq = last.seq

@@ -88,11 +88,14 @@ class Pull:
             self.last = messages[-1].metadata.sequence.stream
         return messages
 
-    async def has_lost(self) -> bool:
-        """Whether the server delivered more than was received (a message sent into a dead link counts as delivered)."""
+    async def has_lost(self, *, after: int) -> bool:
+        """Whether the server delivered more than was received (a message sent into a dead link counts as delivered).
+
+        Up to `after` nothing is missed: what was deleted there never comes.
+        """
         info = await self._manager.consumer_info(self._stream, self._name)
         delivered = info.delivered.stream_seq if info.delivered else 0
-        return delivered > self.last and not self._buffer
+        return delivered > max(self.last, after) and not self._buffer
 
     async def _ask(self) -> None:
         self._asked = self._batch

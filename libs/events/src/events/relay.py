@@ -4,7 +4,7 @@ It keeps no cursor: the stream is the cursor. Every publish expects its predeces
 can neither repeat nor reorder anything. Before it publishes at all, on every connect and after every refusal, it
 compares ids at the stream's end with the log's events of those numbers: at first a whole window, for a stray message
 that took a number inside a window in flight lets the rest of that window pass; later all that it has not proven yet.
-See docs/adr/0001.
+A message may be gone exactly where its event is erased. See docs/adr/0001 and 0011.
 """
 
 import asyncio
@@ -147,19 +147,33 @@ class Relay:
                     "the log lost its tail or somebody else published; an operator must decide"
                 )
             await self._compare(connection, found, bounds["oldest"])
+            await self._compare_fronts(connection, info.state.first_seq)
         return await self._skip_trimmed(js, last, bounds["oldest"])
 
-    async def _compare(self, connection: Connection, found: Mapping[int, str], oldest: int) -> None:
+    async def _compare(self, connection: Connection, found: Mapping[int, str | None], oldest: int) -> None:
+        """A message that is gone is lawful where its event is erased, or in a feed that forgets by age."""
         if not found:
             return
         rows = await connection.fetch(SQL.event_ids, self.feed.name, min(found), max(found))
         known = {row["seq"]: str(row["id"]) for row in rows}
+        erased = {row["seq"] for row in rows if row["is_erased"]}
         for seq, stream_id in sorted(found.items()):
-            if known.get(seq) != stream_id and not (self.feed.trimmed and seq < oldest):
+            lawful = self.feed.trimmed or seq in erased if stream_id is None else known.get(seq) == stream_id
+            if not lawful and not (self.feed.trimmed and seq < oldest):
+                there = "gone" if stream_id is None else stream_id or "no event"
                 raise HistoryDiffers(
-                    f"message {seq} of stream {self.feed.name} is {stream_id or 'no event'}, the log has "
+                    f"message {seq} of stream {self.feed.name} is {there}, the log has "
                     f"{known.get(seq)} there: two histories; an operator must decide"
                 )
+
+    async def _compare_fronts(self, connection: Connection, first_seq: int) -> None:
+        """What is gone before the stream's first message is not looked at one by one: nothing of it may be kept."""
+        oldest = await connection.fetchval(SQL.oldest_kept, self.feed.name)
+        if oldest is not None and oldest < first_seq and not self.feed.trimmed:
+            raise HistoryDiffers(
+                f"stream {self.feed.name} begins at {first_seq}, its log has {oldest}, which is not erased: "
+                "messages are gone; an operator must decide"
+            )
 
     async def _skip_trimmed(self, js: JetStreamContext, last: int, oldest: int) -> int:
         if oldest <= last + 1:

@@ -80,27 +80,31 @@ def _differences(actual: StreamConfig, wanted: StreamConfig) -> Iterable[str]:
 
 async def ids_at_the_end(
     js: JetStreamContext, stream: str, state: StreamState, *, depth: int, since: int | None
-) -> dict[int, str]:
-    """The ids of a stream's last messages by number: all from `since` on, else `depth` of them.
+) -> dict[int, str | None]:
+    """The ids of a stream's last messages by number, None where one is gone: all from `since` on, else `depth`.
 
-    Where none of those is present (aged out, erased) the newest that is; empty when the stream holds nothing.
+    Where none of those is present (aged out, erased) back to the newest that is; empty when the stream holds nothing.
     """
     first = max(state.first_seq, 1)
     end = state.last_seq
     start = max(first, end - depth + 1 if since is None else min(since, end))
+    found: dict[int, str | None] = {}
     while state.messages and end >= first:
-        if found := await _ids_between(js, stream, start, end, at_once=depth):
-            return found
+        found |= await _ids_between(js, stream, start, end, at_once=depth)
+        if any(event_id is not None for event_id in found.values()):
+            break
         start, end = max(first, start - depth), start - 1
-    return {}
+    return found
 
 
-async def _ids_between(js: JetStreamContext, stream: str, start: int, end: int, *, at_once: int) -> dict[int, str]:
-    found: dict[int, str] = {}
+async def _ids_between(
+    js: JetStreamContext, stream: str, start: int, end: int, *, at_once: int
+) -> dict[int, str | None]:
+    found: dict[int, str | None] = {}
     for begin in range(start, end + 1, at_once):
         seqs = range(begin, min(begin + at_once, end + 1))
         ids = await asyncio.gather(*(_id_at(js, stream, seq) for seq in seqs))
-        found |= {seq: event_id for seq, event_id in zip(seqs, ids, strict=True) if event_id is not None}
+        found |= dict(zip(seqs, ids, strict=True))
     return found
 
 
@@ -114,10 +118,16 @@ async def _id_at(js: JetStreamContext, stream: str, seq: int) -> str | None:
 
 
 class Presence(msgspec.Struct, frozen=True):
-    """Where a stream begins, and the numbers after that which were deleted one by one."""
+    """Where a stream begins and ends, and the numbers in between that were deleted one by one."""
 
     first_seq: int = 0
+    last_seq: int = 0
     deleted: frozenset[int] = frozenset()
+
+    def lacks(self, first: int, last: int) -> bool:
+        """Whether the stream says of each of these numbers that it was deleted: at its front, or one by one."""
+        # The front moves over what is deleted there; nothing else takes messages from an untrimmed feed.
+        return last <= self.last_seq and self.deleted.issuperset(range(max(first, self.first_seq), last + 1))
 
 
 class _Answer(msgspec.Struct):

@@ -1,7 +1,8 @@
 """What activity hears: everything. Each event is archived; some lead to an entry in a person's log."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
+from hashlib import sha256
 from typing import Any, Final, cast, get_args
 from uuid import UUID
 
@@ -9,27 +10,35 @@ import msgspec
 
 from activity.domain import ACTIONS, entry_of, known_after, todo_entry, without_seal
 from activity.tables import Heard, NewEntry, add_archive, add_entries, forget_todos, know_todos, known_todos
+from events.catalog.auth import UserErased
 from events.catalog.feeds import FEEDS, HEARS
 from events.catalog.todos import Event as TodoEvent
 from events.catalog.todos import TodoPurged
 from events.catalog.types import TYPES
 from events.clock import Clock
 from events.codec import Codec
+from events.envelope import ERASED
+from events.erasure import forget, living
 from events.hearing import Event, Hears
 from events.postgres import Connection
 
 NAME: Final = "activity"
 _SHOWN: Final = Codec({name: kind for name, kind in TYPES.items() if kind in ACTIONS})
 _TODOS: Final = Codec({name: kind for name, kind in TYPES.items() if kind in get_args(TodoEvent)})
+_SAYS_ERASED: Final = Codec(TYPES).name_of_type(UserErased)
 
 
 async def keep(connection: Connection, events: Sequence[Event], *, clock: Clock) -> None:
-    """Entries first, the archive last: its counter is locked until the commit."""
+    """Entries first, the archive last: its counter is locked until the commit. Of the erased only numbers stay."""
     feed = events[0].feed
-    entries = await _todo_entries(connection, events) if feed == "TODOS" else list(_entries(events))
+    said = [event for event in events if event.envelope.type == _SAYS_ERASED]
+    await forget(connection, said)
+    shown = await living(connection, events)
+    entries = await _todo_entries(connection, shown) if feed == "TODOS" else list(_entries(shown))
     if entries:
         await add_entries(connection, feed, entries)
-    await add_archive(connection, feed, clock(), [_archived(event) for event in events])
+    kept = {event.envelope.seq for event in (*shown, *said)}
+    await add_archive(connection, feed, clock(), [_archived(event, kept) for event in events])
 
 
 async def _todo_entries(connection: Connection, events: Sequence[Event]) -> list[NewEntry]:
@@ -62,11 +71,16 @@ def _entries(events: Sequence[Event]) -> Iterator[NewEntry]:
             yield _entry(event, *entry)
 
 
-def _archived(event: Event) -> Heard:
+def _archived(event: Event, kept: Collection[int]) -> Heard:
     raw = without_seal(event.raw) if event.feed == "OTP" else event.raw
-    return Heard(event.envelope, raw.decode())
+    if event.envelope.seq in kept:
+        return Heard(event.envelope, raw.decode())
+    return Heard(msgspec.structs.replace(event.envelope, type=ERASED), "{}", sha256(raw).digest())
 
 
-def hears(clock: Clock) -> tuple[Hears, ...]:
-    """Who hears what; without types, a handler gets every event of its feed."""
-    return tuple(Hears(FEEDS[feed], partial(keep, clock=clock)) for feed in HEARS[NAME])
+def hears(clock: Clock, wake: Callable[[], None] = lambda: None) -> tuple[Hears, ...]:
+    """Who hears what; without types, a handler gets every event of its feed. `wake` calls the eraser."""
+    return tuple(
+        Hears(FEEDS[feed], partial(keep, clock=clock), on_heard=wake if feed == "AUTH" else None)
+        for feed in HEARS[NAME]
+    )

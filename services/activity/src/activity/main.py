@@ -6,15 +6,20 @@ from functools import partial
 from activity.api import ROUTES, Activity
 from activity.consumers import NAME, hears
 from activity.settings import Settings
+from activity.tables import SQL, erase_archive, erase_entries, erase_known_todos
 from api.app import create_app
+from api.exports import export_route
 from api.guard import Guard
 from api.keys import Jwks
 from api.server import listen, serve
 from events.broker import Broker
+from events.catalog.feeds import feeds_of
 from events.catalog.types import TYPES
 from events.clock import clock_for
 from events.codec import Codec
 from events.consumer import Consumer
+from events.eraser import Eraser
+from events.erasure import Tombstones
 from events.health import Health
 from events.postgres import dialer, open_pool
 from events.probe import Probe
@@ -34,20 +39,27 @@ async def _main(parts: Roles, settings: Settings) -> None:
     clock = clock_for(settings.app_env, settings.clock_file)
     dial = dialer(settings.database_url, application=NAME)
     broker = Broker(settings.nats_url, name=NAME)
-    consumer = Consumer(NAME, hears(clock), dial, broker, Codec(TYPES))
     async with await open_pool(settings.database_url, application=NAME) as pool, Jwks(settings.jwks_url) as keys:
-        probe = Probe(pool)
-        health.add(probe.check, *(consumer.checks() if parts.worker else []))
+        probe, tombstones = Probe(pool), Tombstones(pool)
+        eraser = Eraser(pool, broker, feeds_of(NAME), [erase_entries, erase_known_todos, erase_archive])
+        consumer = Consumer(NAME, hears(clock, eraser.wake), dial, broker, Codec(TYPES))
+        health.add(probe.check, *([*consumer.checks(), eraser.check] if parts.worker else []))
         app = create_app(
             title="Activity",
-            routes=ROUTES if parts.api else (),
+            routes=(*ROUTES, export_route("/activity/export", pool, SQL.export)) if parts.api else (),
             health=health,
-            guard=Guard(keys.find, issuer=settings.issuer, audience=settings.audience, clock=clock),
+            guard=Guard(
+                keys.find,
+                issuer=settings.issuer,
+                audience=settings.audience,
+                clock=clock,
+                refuse=lambda person: person.id in tombstones,
+            ),
             parts={"activity": Activity(pool)},
             cors_origins=[origin for origin in settings.cors_origins.split(",") if origin],
         )
         await run(
             server=partial(serve, app, listen(settings.host, settings.port)),
-            tasks=[probe.run, *([broker.run, consumer.run] if parts.worker else [])],
+            tasks=[probe.run, tombstones.run, *([broker.run, consumer.run, eraser.run] if parts.worker else [])],
             health=health,
         )

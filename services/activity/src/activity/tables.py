@@ -18,10 +18,11 @@ EVENTS_SQL = load("events")
 
 
 class Heard(msgspec.Struct, frozen=True):
-    """An event as the archive keeps it; `data` is JSON."""
+    """An event as the archive keeps it; `data` is JSON, `sha256` the hash of what it was where it is erased."""
 
     envelope: Envelope
     data: str
+    sha256: bytes | None = None
 
 
 class NewEntry(msgspec.Struct, frozen=True):
@@ -68,7 +69,8 @@ _ARCHIVED: Final = (
 async def add_archive(connection: Connection, feed: str, heard_at: datetime, events: Sequence[Heard]) -> None:
     """Archive a batch of one feed in the order heard. Last in its transaction: it holds the counter row."""
     columns = [_column([event.envelope for event in events], name) for name in _ARCHIVED]
-    await connection.execute(SQL.add_archive, feed, heard_at, *columns, [event.data for event in events])
+    data, hashes = [event.data for event in events], [event.sha256 for event in events]
+    await connection.execute(SQL.add_archive, feed, heard_at, *columns, data, hashes)
 
 
 async def add_entries(connection: Connection, feed: str, entries: Sequence[NewEntry]) -> None:
@@ -104,6 +106,21 @@ async def list_entries(
     """A person's entries after a place (`TOP`: from the first), newest first."""
     rows = await pool.fetch(SQL.list_entries, user_id, after.at, after.id, action, limit)
     return [EntryRow(row["id"], row["action"], msgspec.Raw(row["details"].encode()), row["at"]) for row in rows]
+
+
+async def erase_entries(pool: asyncpg.Pool, person_id: UUID, limit: int) -> int:
+    """Take away up to so many entries of an erased person; how many."""
+    return int(await pool.fetchval(SQL.erase_entries, person_id, limit))
+
+
+async def erase_known_todos(pool: asyncpg.Pool, person_id: UUID, limit: int) -> int:
+    """Forget up to so many to-dos of an erased person; how many."""
+    return int(await pool.fetchval(SQL.erase_known_todos, person_id, limit))
+
+
+async def erase_archive(pool: asyncpg.Pool, person_id: UUID, limit: int) -> int:
+    """Erase up to so much of what the archive holds of a person; how much."""
+    return int(await pool.fetchval(SQL.erase_archive, person_id, limit))
 
 
 async def heard_up_to(pool: asyncpg.Pool, consumer: str, feed: str) -> int:

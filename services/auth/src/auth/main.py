@@ -10,6 +10,9 @@ from api.app import create_app
 from api.guard import Guard
 from api.server import listen, serve
 from auth.api import ROUTES, Door
+from auth.erasure import Exports, urls_of
+from auth.leaving import ROUTES as LEAVING
+from auth.leaving import Leaving
 from auth.limits import Limiter
 from auth.seals import Peppers
 from auth.settings import KEY_SIZE, Settings
@@ -17,8 +20,10 @@ from auth.signin import Auth, Policy
 from auth.tables import drops
 from auth.tokens import AccessTokens, DeviceTokens, RefreshTokens
 from events.broker import Broker
-from events.catalog.feeds import FEEDS
+from events.catalog.feeds import FEEDS, feeds_of
 from events.clock import Clock, clock_for
+from events.eraser import Eraser
+from events.erasure import Tombstones
 from events.health import Health
 from events.keys import Keys, read_keys
 from events.log import Log
@@ -47,18 +52,27 @@ async def _main(parts: Roles, settings: Settings) -> None:
     health.add(*otp.checks(), *auth.checks())
     async with await open_pool(settings.database_url, application=NAME) as pool:
         door = assemble(settings, pool, clock, otp_log=otp.log, log=auth.log)
+        tombstones, exports = Tombstones(pool), Exports(pool, urls_of(settings.export_urls))
+        eraser = Eraser(pool, broker, feeds_of(NAME))
+        health.add(*([eraser.check] if parts.worker else []))
         app = create_app(
             title="Signing in",
-            routes=ROUTES if parts.api else (),
+            routes=(*ROUTES, *LEAVING) if parts.api else (),
             health=health,
-            guard=Guard(door.auth.access.find, issuer=settings.issuer, audience=settings.audience, clock=clock),
-            parts={"door": door},
+            guard=Guard(
+                door.auth.access.find,
+                issuer=settings.issuer,
+                audience=settings.audience,
+                clock=clock,
+                refuse=lambda person: person.id in tombstones,
+            ),
+            parts={"door": door, "leaving": Leaving(door.auth, clock, exports, tombstones)},
             cors_origins=[origin for origin in settings.cors_origins.split(",") if origin],
         )
-        work = [broker.run, Retention(drops(pool, clock)).run] if parts.worker else []
+        work = [broker.run, Retention(drops(pool, clock)).run, eraser.run] if parts.worker else []
         await run(
             server=partial(serve, app, listen(settings.host, settings.port)),
-            tasks=[*work, *otp.tasks(), *auth.tasks()],
+            tasks=[tombstones.run, *work, *otp.tasks(), *auth.tasks()],
             health=health,
         )
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from auth.erasure import urls_of
 from auth.limits import Limits, Network, Rule
 from events.keys import read_keys
 
@@ -31,6 +32,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     - OTP_PER_IP_PER_HOUR, GUESSES_PER_IP_PER_HOUR: limits for an IPv4 address or an IPv6 /64 (0: none)
     - LOCK_AFTER, LOCK_MINUTES: wrong guesses in a row that lock an address for unknown devices, and for how long
     - SESSION_DAYS: how long a session lives without a refresh
+    - EXPORT_URLS: where the other services export a person's data, `name=url` by commas; without, nothing is exported
     - CORS_ORIGINS: web origins that may call, separated by commas
     - LOG_LEVEL: DEBUG, INFO, WARNING or ERROR
     - CLOCK_FILE: in development, a file with seconds to add to the clock
@@ -60,6 +62,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     lock_after: Annotated[int, Meta(ge=10)] = 100
     lock_minutes: AtLeast1 = 60
     session_days: AtLeast1 = 30
+    export_urls: str = ""
     cors_origins: str = ""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     clock_file: str = ""
@@ -68,7 +71,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         """Raise `ValueError` naming every malformed list."""
         keys = ("signing_keys", "refresh_keys", "otp_peppers", "device_keys", "mailer_public_keys")
         checks: list[tuple[str, Callable[[str], Any]]] = [(name, _keys) for name in keys]
-        wrong = [_fault(name, check, getattr(self, name)) for name, check in (*checks, ("trusted_proxies", _networks))]
+        checks += [("trusted_proxies", _networks), ("export_urls", urls_of)]
+        wrong = [_fault(name, check, getattr(self, name)) for name, check in checks]
         if any(wrong):
             raise ValueError("; ".join(fault for fault in wrong if fault))
 

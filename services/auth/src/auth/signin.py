@@ -101,10 +101,29 @@ class Auth:
 
     async def answer(self, challenge_id: UUID, email: str, code: str, network: str, context: Context) -> Opened | None:
         """Open a session with the right code, once; None for a wrong, used, expired, dead or unknown one."""
+        attempt = await self.prove(challenge_id, email, code, network, context)
+        return await _decided_again(partial(self._settle, attempt, context))
+
+    async def prove(self, challenge_id: UUID, email: str, code: str, network: str, context: Context) -> Attempt:
+        """Count an answer to a challenge, then compare it."""
         guess = await self.limiter.guess(challenge_id, email, network, context.time)
         right = guess is not None and self.peppers.matches(guess.id, code, guess.pepper, guess.code_mac)
-        attempt = Attempt(challenge_id, email, guess, right)
-        return await _decided_again(partial(self._settle, attempt, context))
+        return Attempt(challenge_id, email, guess, right)
+
+    async def judge(self, attempt: Attempt, account: Account | None, owner: UUID, context: Context) -> Struct | None:
+        """The proof that an answer is its owner's, on the challenge as it is now; None for a refusal, which is said."""
+        command = Answer(
+            challenge_id=attempt.challenge_id,
+            owner=owner if attempt.right else None,
+            guess=attempt.guess.guesses if attempt.guess else 0,
+            guesses=self.policy.guesses,
+            now=context.time,
+        )
+        [outcome] = CHALLENGE.decide(command, await self._challenge(attempt.guess))
+        if isinstance(outcome, OtpRejected):
+            await self._say_rejected(attempt, outcome, account, context)
+            return None
+        return outcome
 
     async def exchange(self, text: str, context: Context, clock: Clock) -> tuple[Account, RefreshToken] | None:
         """The child of a refresh token and whose it is; None where it is worth nothing (then its thief is out too)."""
@@ -126,20 +145,12 @@ class Auth:
         """Open a session or refuse, on the challenge as it is now."""
         account = await tables.account_by_email(self.pool, attempt.email) if attempt.guess else None
         owner = account.id if account else uuid7()
-        command = Answer(
-            challenge_id=attempt.challenge_id,
-            owner=owner if attempt.right else None,
-            guess=attempt.guess.guesses if attempt.guess else 0,
-            guesses=self.policy.guesses,
-            now=context.time,
-        )
-        [outcome] = CHALLENGE.decide(command, await self._challenge(attempt.guess))
-        if isinstance(outcome, OtpRejected):
-            await self._say_rejected(attempt, outcome, account, context)
+        verified = await self.judge(attempt, account, owner, context)
+        if verified is None:
             return None
         account = account or await self._reserve(owner, attempt.email)
         await self.limiter.forgive(attempt.email)
-        return await self._open(attempt, outcome, account, context)
+        return await self._open(attempt, verified, account, context)
 
     async def _challenge(self, guess: Guess | None) -> Challenge | None:
         if guess is None:

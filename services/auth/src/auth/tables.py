@@ -178,6 +178,12 @@ async def rotate(
         return await connection.fetchval(SQL.rotate, parent, child, session_id, now, until) is not None
 
 
+async def export_of(pool: asyncpg.Pool, person_id: UUID) -> str:
+    """Everything that is here about a person, as JSON."""
+    document: str = await pool.fetchval(SQL.export, person_id)
+    return document
+
+
 def drops(pool: asyncpg.Pool, clock: Clock) -> Sequence[Drop]:
     """What must not outlive its purpose: letters with codes in the log, dead challenges, idle counters."""
     return [partial(trim_otp, pool), lambda limit: drop_stale(pool, clock(), limit)]

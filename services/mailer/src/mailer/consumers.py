@@ -1,10 +1,11 @@
-"""What mailer hears: codes to send, people to reach."""
+"""What mailer hears: codes to send, people to reach, people to forget."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from events.catalog.auth import OtpRequested, UserRegistered
+from events.catalog.auth import OtpRequested, UserErased, UserRegistered
 from events.catalog.feeds import FEEDS
+from events.erasure import forget, living
 from events.hearing import Event, Hears
 from events.postgres import Connection
 from mailer.domain import DEFAULT_LOCALE, Letter, letter_id, message_id
@@ -13,13 +14,16 @@ from mailer.tables import Contact, keep_contacts, queue_letters
 
 async def write_codes(connection: Connection, events: Sequence[Event], *, sender: str) -> None:
     """A letter for each code that was asked for."""
-    letters = [_code(event, event.data, sender) for event in events if isinstance(event.data, OtpRequested)]
+    asked = await living(connection, events)
+    letters = [_code(event, event.data, sender) for event in asked if isinstance(event.data, OtpRequested)]
     await queue_letters(connection, letters)
 
 
 async def remember_people(connection: Connection, events: Sequence[Event]) -> None:
-    """How to reach each person who registered."""
-    contacts = [_contact(event, event.data) for event in events if isinstance(event.data, UserRegistered)]
+    """How to reach each person who registered and was not erased since."""
+    await forget(connection, [event for event in events if isinstance(event.data, UserErased)])
+    known = await living(connection, events)
+    contacts = [_contact(event, event.data) for event in known if isinstance(event.data, UserRegistered)]
     await keep_contacts(connection, contacts)
 
 
@@ -51,9 +55,9 @@ def _contact(event: Event, person: UserRegistered) -> Contact:
     )
 
 
-def hears(sender: str, wake: Callable[[], None]) -> tuple[Hears, ...]:
+def hears(sender: str, wake: Callable[[], None], wake_eraser: Callable[[], None]) -> tuple[Hears, ...]:
     """Who hears what; `sender` is the address that letters come from, `wake` calls the workers."""
     return (
         Hears(FEEDS["OTP"], partial(write_codes, sender=sender), (OtpRequested,), on_heard=wake),
-        Hears(FEEDS["AUTH"], remember_people, (UserRegistered,)),
+        Hears(FEEDS["AUTH"], remember_people, (UserRegistered, UserErased), on_heard=wake_eraser),
     )

@@ -7,13 +7,18 @@ from pathlib import Path
 import asyncpg
 
 from api.app import create_app
+from api.exports import export_route
+from api.guard import Guard
+from api.keys import Jwks
 from api.server import listen, serve
 from events.broker import Broker
-from events.catalog.feeds import FEEDS
+from events.catalog.feeds import FEEDS, feeds_of
 from events.catalog.types import TYPES
 from events.clock import clock_for
 from events.codec import Codec
 from events.consumer import Consumer
+from events.eraser import Eraser
+from events.erasure import Tombstones
 from events.health import Health
 from events.postgres import dialer, open_pool
 from events.process import Roles, Task, roles, run, start
@@ -28,6 +33,7 @@ from mailer.letters import Letters
 from mailer.seals import Seals
 from mailer.settings import IMPLICIT_TLS_PORT, Settings
 from mailer.smtp import Security, Server, Smtp
+from mailer.tables import SQL, erase_contact, erase_letters
 
 NAME = "mailer"
 
@@ -40,11 +46,24 @@ def main() -> None:
 async def _main(parts: Roles, settings: Settings) -> None:
     configure_logging(NAME, settings.log_level)
     health = Health()
-    async with await open_pool(settings.database_url, application=NAME) as pool:
+    clock = clock_for(settings.app_env, settings.clock_file)
+    async with await open_pool(settings.database_url, application=NAME) as pool, Jwks(settings.jwks_url) as keys:
+        tombstones = Tombstones(pool)
         tasks = worker_tasks(settings, pool, health) if parts.worker else []
-        app = create_app(title="Mail", routes=(), health=health)
+        app = create_app(
+            title="Mail",
+            routes=[export_route("/mail/export", pool, SQL.export)] if parts.api else (),
+            health=health,
+            guard=Guard(
+                keys.find,
+                issuer=settings.issuer,
+                audience=settings.audience,
+                clock=clock,
+                refuse=lambda person: person.id in tombstones,
+            ),
+        )
         server = partial(serve, app, listen(settings.host, settings.port))
-        await run(server=server, tasks=tasks, health=health)
+        await run(server=server, tasks=[tombstones.run, *tasks], health=health)
 
 
 def worker_tasks(settings: Settings, pool: asyncpg.Pool, health: Health) -> list[Task]:
@@ -55,7 +74,8 @@ def worker_tasks(settings: Settings, pool: asyncpg.Pool, health: Health) -> list
     broker = Broker(settings.nats_url, name=NAME)
     relay = Relay(FEEDS[FEED], dial, broker)
     table = WorkTable("letter", pool, clock=clock)
-    consumer = Consumer(NAME, hears(settings.sender, table.wake), dial, broker, codec)
+    eraser = Eraser(pool, broker, feeds_of(NAME), [erase_contact, erase_letters])
+    consumer = Consumer(NAME, hears(settings.sender, table.wake, eraser.wake), dial, broker, codec)
     transport = Console() if settings.transport == "console" else Smtp(_mail_server(settings))
     delivery = Delivery(
         pool=pool,
@@ -68,8 +88,8 @@ def worker_tasks(settings: Settings, pool: asyncpg.Pool, health: Health) -> list
         on_settled=relay.wake,
         mail_dir=Path(settings.mail_dir) if settings.mail_dir and settings.is_development else None,
     )
-    health.add(relay.check, *consumer.checks(), table.check, transport.check, delivery.check)
-    return [broker.run, relay.run, consumer.run, delivery.run]
+    health.add(relay.check, *consumer.checks(), table.check, transport.check, delivery.check, eraser.check)
+    return [broker.run, relay.run, consumer.run, delivery.run, eraser.run]
 
 
 def _mail_server(settings: Settings) -> Server:

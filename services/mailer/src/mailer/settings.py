@@ -20,6 +20,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     - APP_ENV: development or production
     - DATABASE_URL, NATS_URL: PostgreSQL as the runtime role, NATS as this service's user
     - HOST, PORT: where health and metrics are served
+    - JWKS_URL, ISSUER, AUDIENCE: whose access tokens are accepted
     - LOG_LEVEL: DEBUG, INFO, WARNING or ERROR
     - CLOCK_FILE: in development, a file with seconds to add to the clock
     - PRODUCT_NAME: in whose name letters are written
@@ -38,6 +39,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     nats_url: str
     host: str = "127.0.0.1"
     port: int = 8086
+    jwks_url: str
+    issuer: str
+    audience: str = "todo"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     clock_file: str = ""
     product_name: str = "Todo API"

@@ -57,6 +57,16 @@ async def keep_contacts(connection: Connection, contacts: Sequence[Contact]) -> 
     )
 
 
+async def erase_letters(pool: asyncpg.Pool, person_id: UUID, limit: int) -> int:
+    """Drop up to so many letters to an erased person; how many."""
+    return int(await pool.fetchval(SQL.erase_letters, person_id, limit))
+
+
+async def erase_contact(pool: asyncpg.Pool, person_id: UUID, _: int) -> int:
+    """Drop how to reach an erased person; how many."""
+    return int(await pool.fetchval(SQL.erase_contact, person_id))
+
+
 async def clear_seal(connection: Connection, row: Row) -> None:
     """Forget what a claimed letter says; comes before its outcome, in the same transaction."""
     await connection.execute(SQL.clear_seal, row["id"], row["token"])

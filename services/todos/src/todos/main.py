@@ -6,12 +6,18 @@ import sys
 from functools import partial
 
 from api.app import create_app
+from api.exports import export_route
 from api.guard import Guard
 from api.keys import Jwks
 from api.server import listen, serve
 from events.broker import Broker
-from events.catalog.feeds import FEEDS
+from events.catalog.feeds import FEEDS, feeds_of
+from events.catalog.types import TYPES
 from events.clock import clock_for
+from events.codec import Codec
+from events.consumer import Consumer
+from events.eraser import Eraser
+from events.erasure import Tombstones
 from events.health import Health
 from events.outlet import Outlet
 from events.postgres import dialer, open_pool
@@ -21,7 +27,9 @@ from events.settings import read
 from events.telemetry import configure_logging
 from todos.alarms import Alarms
 from todos.api import ROUTES
+from todos.consumers import hears
 from todos.settings import Settings
+from todos.tables import SQL, erase_todos
 from todos.verify import verify
 from todos.writing import Quota, Todos
 
@@ -45,22 +53,32 @@ async def _main(parts: Roles, settings: Settings) -> None:
     health.add(*outlet.checks())
     opened = await open_pool(settings.database_url, application=NAME, replans=True)
     async with opened as pool, Jwks(settings.jwks_url) as keys:
+        tombstones = Tombstones(pool)
+        eraser = Eraser(pool, broker, feeds_of(NAME), [erase_todos])
+        consumer = Consumer(NAME, hears(eraser.wake), dial, broker, Codec(TYPES))
+        health.add(*([*consumer.checks(), eraser.check] if parts.worker else []))
         app = create_app(
             title="To-dos",
-            routes=ROUTES if parts.api else (),
+            routes=(*ROUTES, export_route("/todos/export", pool, SQL.export)) if parts.api else (),
             health=health,
-            guard=Guard(keys.find, issuer=settings.issuer, audience=settings.audience, clock=clock),
+            guard=Guard(
+                keys.find,
+                issuer=settings.issuer,
+                audience=settings.audience,
+                clock=clock,
+                refuse=lambda person: person.id in tombstones,
+            ),
             parts={"todos": Todos(outlet.log, pool, clock, Quota(pool, settings.todos_per_person))},
             cors_origins=[origin for origin in settings.cors_origins.split(",") if origin],
         )
         alarms = Alarms(outlet.log, pool, clock)
         drops: list[Drop] = [partial(drop_answers, pool), alarms.purge]
-        work = [broker.run, alarms.run, Retention(drops).run] if parts.worker else []
+        work = [broker.run, alarms.run, Retention(drops).run, consumer.run, eraser.run] if parts.worker else []
         gc.collect()
         gc.freeze()  # modules and routes stay: a full collection that walks over them holds every request up for 30 ms
         await run(
             server=partial(serve, app, listen(settings.host, settings.port)),
-            tasks=[*work, *outlet.tasks()],
+            tasks=[tombstones.run, *work, *outlet.tasks()],
             health=health,
         )
 

@@ -100,6 +100,11 @@ async def get_todo(pool: asyncpg.Pool, todo_id: UUID, user_id: UUID) -> TodoRow 
     return _row(await pool.fetchrow(SQL.get_todo, todo_id, user_id))
 
 
+async def erase_todos(pool: asyncpg.Pool, user_id: UUID, limit: int) -> int:
+    """Take away up to so many to-dos of an erased person; how many."""
+    return int(await pool.fetchval(SQL.erase_todos, user_id, limit))
+
+
 async def list_todos(
     pool: asyncpg.Pool, user_id: UUID, filters: Filters, after: Created | Due | Ranked, limit: int
 ) -> list[TodoRow]:

@@ -58,6 +58,12 @@ class UserSignedOut(msgspec.Struct, frozen=True, kw_only=True):
     reason: Literal["logout", "reuse", "revoked"]
 
 
+class UserErased(msgspec.Struct, frozen=True, kw_only=True):
+    """A person asked to be forgotten: everything else that was said about them is erased, everywhere."""
+
+    user_id: UUID
+
+
 TYPES: dict[str, type[msgspec.Struct]] = {
     "auth.OtpRequested.v1": OtpRequested,
     "auth.OtpVerified.v1": OtpVerified,
@@ -65,4 +71,5 @@ TYPES: dict[str, type[msgspec.Struct]] = {
     "auth.UserRegistered.v1": UserRegistered,
     "auth.UserSignedIn.v1": UserSignedIn,
     "auth.UserSignedOut.v1": UserSignedOut,
+    "auth.UserErased.v1": UserErased,
 }

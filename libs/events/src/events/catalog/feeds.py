@@ -1,28 +1,27 @@
 """Every feed and its stream, declared once. `streams` applies this; services only check it."""
 
 from events.catalog import auth
+from events.envelope import ERASED
 from events.feed import Feed
 
 OTP_MAX_AGE = 15 * 60.0
 
 
-def _subject(wire_name: str) -> str:
-    service, name, _ = wire_name.split(".")
-    return f"ev.{service}.*.{name}"
+def _auth_subject(wire_name: str) -> str:
+    """The subject of a type's messages in auth's space, also of what no service owns (`core.Erased.v1`)."""
+    return f"ev.auth.*.{wire_name.split('.')[1]}"
 
 
 _OTP = "auth.OtpRequested.v1"
-# A person's erased event keeps its number under this type once somebody asks to be forgotten.
-_ERASED = "auth.Erased.v1"
 
 FEEDS: dict[str, Feed] = {
     feed.name: feed
     for feed in (
-        Feed(name="OTP", service="auth", subjects=(_subject(_OTP),), max_age=OTP_MAX_AGE, trimmed=True),
+        Feed(name="OTP", service="auth", subjects=(_auth_subject(_OTP),), max_age=OTP_MAX_AGE, trimmed=True),
         Feed(
             name="AUTH",
             service="auth",
-            subjects=tuple(_subject(name) for name in (*auth.TYPES, _ERASED) if name != _OTP),
+            subjects=tuple(_auth_subject(name) for name in (*auth.TYPES, ERASED) if name != _OTP),
         ),
         Feed(name="TODOS", service="todos", subjects=("ev.todos.>",)),
         Feed(name="MAILER", service="mailer", subjects=("ev.mailer.>",)),

@@ -117,6 +117,78 @@ begin
 end
 $$;
 
+CREATE FUNCTION events.drop_new_answers() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'events', 'pg_temp'
+    AS $$
+begin
+    if exists (select from born b where (select true from events.erasure e where e.subject = b.user_id)) then
+        delete from events.idempotency i using events.erasure e, born b
+        where e.subject = b.user_id and i.user_id = b.user_id;
+    end if;
+    return null;
+end
+$$;
+
+CREATE FUNCTION events.erase(p_subject uuid, p_limit integer) RETURNS integer
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'events', 'pg_temp'
+    AS $$
+    with due as materialized (
+        select l.feed, l.seq from events.log l
+        join events.erasure e on e.subject = l.subject
+        join events.feed f on f.name = l.feed
+        where l.subject = p_subject and l.sha256 is null and l.id <> e.event_id and not f.trimmed
+        order by l.seq limit p_limit
+        for update of l
+    ), gone as (
+        update events.log l set type = 'core.Erased.v1', data = '{}', sha256 = sha256(convert_to(l.data::text, 'UTF8'))
+        from due where l.feed = due.feed and l.seq = due.seq
+        returning l.feed, l.seq
+    ), listed as (
+        insert into events.deletion (feed, seq) select feed, seq from gone on conflict do nothing
+    )
+    select count(*)::int from gone
+$$;
+
+CREATE FUNCTION events.erase_new() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'events', 'pg_temp'
+    AS $$
+begin
+    if exists (
+        select from born b where (select e.event_id <> b.id from events.erasure e where e.subject = b.subject)
+    ) then
+        update events.log l set type = 'core.Erased.v1', data = '{}', sha256 = sha256(convert_to(l.data::text, 'UTF8'))
+        from born b join events.erasure e on e.subject = b.subject
+        join events.feed f on f.name = b.feed
+        where l.feed = b.feed and l.seq = b.seq and b.id <> e.event_id and not f.trimmed;
+    end if;
+    return null;
+end
+$$;
+
+CREATE FUNCTION events.erased_among(p_subjects uuid[]) RETURNS SETOF uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'events', 'pg_temp'
+    AS $$
+begin
+    perform pg_advisory_xact_lock_shared(hashtext('events.erasure'));
+    return query select e.subject from events.erasure e where e.subject = any (p_subjects);
+end
+$$;
+
+CREATE FUNCTION events.forget(p_subject uuid, p_event uuid) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'events', 'pg_temp'
+    AS $$
+begin
+    perform pg_advisory_xact_lock(hashtext('events.erasure'));
+    perform from events.feed order by name for update;
+    insert into events.erasure (subject, event_id) values (p_subject, p_event) on conflict (subject) do nothing;
+end
+$$;
+
 CREATE FUNCTION events."trim"(p_feed text, p_before timestamp with time zone, p_limit integer) RETURNS bigint
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'events', 'pg_temp'
@@ -146,6 +218,18 @@ CREATE TABLE events.checkpoint (
     event_id uuid
 )
 WITH (fillfactor='10', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='1000');
+
+CREATE TABLE events.deletion (
+    feed text NOT NULL,
+    seq bigint NOT NULL
+);
+
+CREATE TABLE events.erasure (
+    subject uuid NOT NULL,
+    event_id uuid NOT NULL,
+    heard_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    erased_at timestamp with time zone
+);
 
 CREATE TABLE events.feed (
     name text NOT NULL,
@@ -188,6 +272,7 @@ CREATE TABLE events.log (
     traceparent text NOT NULL,
     data json NOT NULL,
     appended_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    sha256 bytea,
     CONSTRAINT log_check CHECK ((((((type || correlation_id) || causation_id) || actor) || traceparent) ~ '^[!-~]+$'::text)),
     CONSTRAINT log_check1 CHECK ((octet_length(((((type || correlation_id) || causation_id) || actor) || traceparent)) <= 1024)),
     CONSTRAINT log_data_check CHECK (((data)::jsonb IS NOT NULL)),
@@ -218,6 +303,12 @@ WITH (fillfactor='50');
 ALTER TABLE ONLY events.checkpoint
     ADD CONSTRAINT checkpoint_pkey PRIMARY KEY (consumer, feed);
 
+ALTER TABLE ONLY events.deletion
+    ADD CONSTRAINT deletion_pkey PRIMARY KEY (feed, seq);
+
+ALTER TABLE ONLY events.erasure
+    ADD CONSTRAINT erasure_pkey PRIMARY KEY (subject);
+
 ALTER TABLE ONLY events.feed
     ADD CONSTRAINT feed_pkey PRIMARY KEY (name);
 
@@ -242,11 +333,26 @@ ALTER TABLE ONLY events.migration
 ALTER TABLE ONLY events.work
     ADD CONSTRAINT work_pkey PRIMARY KEY (id);
 
+CREATE INDEX erasure_age ON events.erasure USING btree (heard_at);
+
+CREATE INDEX erasure_pending ON events.erasure USING btree (heard_at) WHERE (erased_at IS NULL);
+
 CREATE INDEX idempotency_expires_at_idx ON events.idempotency USING btree (expires_at);
+
+CREATE INDEX log_erased ON events.log USING btree (feed, seq) WHERE (sha256 IS NOT NULL);
+
+CREATE INDEX log_subject ON events.log USING btree (subject, seq);
 
 CREATE INDEX work_due_at_idx ON events.work USING btree (due_at) WHERE (state = 'queued'::text);
 
 CREATE INDEX work_lease_until_idx ON events.work USING btree (lease_until) WHERE (state = ANY (ARRAY['claimed'::text, 'sending'::text]));
+
+CREATE TRIGGER drop_new_answers AFTER INSERT ON events.idempotency REFERENCING NEW TABLE AS born FOR EACH STATEMENT EXECUTE FUNCTION events.drop_new_answers();
+
+CREATE TRIGGER erase_new AFTER INSERT ON events.log REFERENCING NEW TABLE AS born FOR EACH STATEMENT EXECUTE FUNCTION events.erase_new();
+
+ALTER TABLE ONLY events.deletion
+    ADD CONSTRAINT deletion_feed_fkey FOREIGN KEY (feed) REFERENCES events.feed(name);
 
 ALTER TABLE ONLY events.log
     ADD CONSTRAINT log_feed_fkey FOREIGN KEY (feed) REFERENCES events.feed(name);
@@ -256,10 +362,29 @@ GRANT USAGE ON SCHEMA events TO events;
 REVOKE ALL ON FUNCTION events.append(p_feed text, c_id uuid[], c_size integer[], c_time timestamp with time zone[], c_correlation text[], c_causation text[], c_actor text[], c_traceparent text[], c_user uuid[], c_route text[], c_key text[], c_hash bytea[], c_answer bytea[], c_expires timestamp with time zone[], e_command integer[], e_id uuid[], e_aggregate uuid[], e_version bigint[], e_type text[], e_subject uuid[], e_data json[], s_command integer[], s_kind text[], s_id uuid[], s_version bigint[], s_state json[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION events.append(p_feed text, c_id uuid[], c_size integer[], c_time timestamp with time zone[], c_correlation text[], c_causation text[], c_actor text[], c_traceparent text[], c_user uuid[], c_route text[], c_key text[], c_hash bytea[], c_answer bytea[], c_expires timestamp with time zone[], e_command integer[], e_id uuid[], e_aggregate uuid[], e_version bigint[], e_type text[], e_subject uuid[], e_data json[], s_command integer[], s_kind text[], s_id uuid[], s_version bigint[], s_state json[]) TO events;
 
+REVOKE ALL ON FUNCTION events.drop_new_answers() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION events.erase(p_subject uuid, p_limit integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION events.erase(p_subject uuid, p_limit integer) TO events;
+
+REVOKE ALL ON FUNCTION events.erase_new() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION events.erased_among(p_subjects uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION events.erased_among(p_subjects uuid[]) TO events;
+
+REVOKE ALL ON FUNCTION events.forget(p_subject uuid, p_event uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION events.forget(p_subject uuid, p_event uuid) TO events;
+
 REVOKE ALL ON FUNCTION events."trim"(p_feed text, p_before timestamp with time zone, p_limit integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION events."trim"(p_feed text, p_before timestamp with time zone, p_limit integer) TO events;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE events.checkpoint TO events;
+
+GRANT SELECT,DELETE ON TABLE events.deletion TO events;
+
+GRANT SELECT ON TABLE events.erasure TO events;
+
+GRANT UPDATE(erased_at) ON TABLE events.erasure TO events;
 
 GRANT SELECT ON TABLE events.feed TO events;
 

@@ -5,14 +5,16 @@ with counter as (
 )
 insert into archive (
     number, feed, heard_at, seq, event_id, type, subject, aggregate, version, time,
-    correlation_id, causation_id, actor, traceparent, data
+    correlation_id, causation_id, actor, traceparent, data, sha256
 )
 select
     counter.before + e.nr, $1, $2, e.seq, e.event_id, e.type, e.subject, e.aggregate, e.version, e.time,
-    e.correlation_id, e.causation_id, e.actor, e.traceparent, e.data
+    e.correlation_id, e.causation_id, e.actor, e.traceparent, e.data, e.sha256
 from counter, unnest(
     $3::bigint[], $4::uuid[], $5::text[], $6::uuid[], $7::uuid[], $8::bigint[], $9::timestamptz[],
-    $10::text[], $11::text[], $12::text[], $13::text[], $14::json[]
+    $10::text[], $11::text[], $12::text[], $13::text[], $14::json[],
+    $15::bytea[]
 ) with ordinality as e (
-    seq, event_id, type, subject, aggregate, version, time, correlation_id, causation_id, actor, traceparent, data, nr
+    seq, event_id, type, subject, aggregate, version, time, correlation_id, causation_id, actor, traceparent, data, sha256,
+    nr
 )

@@ -32,6 +32,19 @@ begin
 end
 $$;
 
+CREATE FUNCTION public.forget_person() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+begin
+    insert into events.erasure (subject, event_id) values (new.subject, new.id) on conflict (subject) do nothing;
+    delete from challenge c using account a where a.id = new.subject and c.email = a.email;
+    delete from session where user_id = new.subject;
+    delete from account where id = new.subject;
+    return null;
+end
+$$;
+
 CREATE FUNCTION public.take(p_keys bytea[], p_steps interval[], p_bursts integer[], p_now timestamp with time zone) RETURNS interval
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -127,9 +140,13 @@ ALTER TABLE ONLY public.streak
 
 CREATE INDEX allowance_age ON public.allowance USING btree (free_at);
 
+CREATE INDEX challenge_email ON public.challenge USING btree (email);
+
 CREATE INDEX challenge_expiry ON public.challenge USING btree (expires_at);
 
 CREATE INDEX session_of_user ON public.session USING btree (user_id);
+
+CREATE TRIGGER forget_person AFTER INSERT ON events.log FOR EACH ROW WHEN ((new.type = 'auth.UserErased.v1'::text)) EXECUTE FUNCTION public.forget_person();
 
 ALTER TABLE ONLY public.session
     ADD CONSTRAINT session_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.account(id);

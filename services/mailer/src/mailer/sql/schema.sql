@@ -47,6 +47,8 @@ CREATE INDEX letter_due_at_idx ON public.letter USING btree (due_at) WHERE (stat
 
 CREATE INDEX letter_lease_until_idx ON public.letter USING btree (lease_until) WHERE (state = ANY (ARRAY['claimed'::text, 'sending'::text]));
 
-GRANT SELECT,INSERT,UPDATE ON TABLE public.contact TO mailer;
+CREATE INDEX letter_subject ON public.letter USING btree (subject);
 
-GRANT SELECT,INSERT,UPDATE ON TABLE public.letter TO mailer;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.contact TO mailer;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.letter TO mailer;

@@ -30,6 +30,32 @@ begin
 end
 $$;
 
+CREATE FUNCTION public.drop_new_todos() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+begin
+    if exists (select from born b where (select true from events.erasure e where e.subject = b.user_id)) then
+        delete from todo t using events.erasure e, born b where e.subject = b.user_id and t.id = b.id;
+    end if;
+    return null;
+end
+$$;
+
+CREATE FUNCTION public.erase_todos(p_user uuid, p_limit integer) RETURNS integer
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+    with gone as (
+        delete from todo where id in (
+            select t.id from todo t join events.erasure e on e.subject = t.user_id
+            where t.user_id = p_user limit p_limit
+        )
+        returning 1
+    )
+    select count(*)::int from gone
+$$;
+
 SET default_tablespace = '';
 
 SET default_table_access_method = heap;
@@ -77,5 +103,10 @@ CREATE INDEX todo_purge ON public.todo USING btree (updated_at) WHERE deleted;
 
 CREATE INDEX todo_search ON public.todo USING gin (user_id, (((title || '
 '::text) || COALESCE(description, ''::text))) public.gin_trgm_ops);
+
+CREATE TRIGGER drop_new_todos AFTER INSERT ON public.todo REFERENCING NEW TABLE AS born FOR EACH STATEMENT EXECUTE FUNCTION public.drop_new_todos();
+
+REVOKE ALL ON FUNCTION public.erase_todos(p_user uuid, p_limit integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.erase_todos(p_user uuid, p_limit integer) TO todos;
 
 GRANT SELECT ON TABLE public.todo TO todos;

@@ -1,0 +1,96 @@
+"""Leaving over HTTP: take everything along, delete the account."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, TypeAlias
+from uuid import UUID
+
+from litestar import delete, get
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+from msgspec import Raw, Struct
+
+from api.answers import Answer, Envelope, answer
+from api.guard import signed_in
+from api.messages import Message
+from api.problems import UNAUTHENTICATED, Problem
+from api.requests import Request, context_of
+from auth.api import OTP_INVALID, Line
+from auth.erasure import Exports, erase
+from auth.signin import Auth
+from auth.tables import account_of_session
+from events.clock import Clock
+from events.erasure import Tombstones
+
+ERASED: Final = Message(
+    key="user.erased",
+    en="Account deleted; everything about you is being erased",
+    ko="계정이 삭제되었습니다. 회원님에 관한 모든 데이터를 지우고 있습니다",
+)
+EXPORTED: Final = Message(
+    key="user.exported", en="Your data was exported successfully", ko="회원님의 데이터를 내보냈습니다"
+)
+_INVALID_TOKEN: Final = {"www-authenticate": 'Bearer error="invalid_token"'}
+
+
+class Leave(Struct, frozen=True, kw_only=True):
+    """The code of a challenge that was asked for by the account's own address just now."""
+
+    challenge_id: UUID
+    otp_code: Line
+
+
+class Export(Struct, frozen=True, kw_only=True):
+    """Everything about a person, by the service that holds it."""
+
+    exported_at: datetime
+    services: dict[str, Raw]
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """What the handlers work with."""
+
+    auth: Auth
+    now: Clock
+    exports: Exports
+    tombstones: Tombstones
+
+
+Parts: TypeAlias = NamedDependency[Leaving]
+
+
+@delete("/users/me", status_code=200, guards=[signed_in])
+async def leave(request: Request, data: JSONBody[Leave], leaving: Parts) -> Answer[Envelope[None]]:
+    """Delete your account with a fresh code, and have everything about you erased. All sessions end."""
+    context = context_of(request, leaving.now())
+    account = await account_of_session(leaving.auth.pool, request.user.sid)
+    if account is None:
+        raise Problem(UNAUTHENTICATED, headers=_INVALID_TOKEN)
+    network = _network(request, leaving)
+    attempt = await leaving.auth.prove(data.challenge_id, account.email, data.otp_code, network, context)
+    position = await erase(leaving.auth, account, attempt, context)
+    if position is None:
+        raise Problem(OTP_INVALID)
+    leaving.tombstones.add(account.id)
+    return answer(request, ERASED, None).at(leaving.auth.log.feed, position)
+
+
+@get("/users/me/export", guards=[signed_in])
+async def export(request: Request, leaving: Parts) -> Answer[Envelope[Export]]:
+    """Get everything about you as one document."""
+    if await account_of_session(leaving.auth.pool, request.user.sid) is None:
+        raise Problem(UNAUTHENTICATED, headers=_INVALID_TOKEN)
+    services = await leaving.exports.of(request.user.id, request.headers["authorization"])
+    exported = answer(request, EXPORTED, Export(exported_at=leaving.now(), services=services))
+    exported.headers["cache-control"] = "no-store"
+    return exported
+
+
+ROUTES: Final = (leave, export)
+
+
+def _network(request: Request, leaving: Leaving) -> str:
+    client = request.scope["client"]
+    forwarded_for = ",".join(request.headers.getall("x-forwarded-for", []))
+    return leaving.auth.limiter.network_of(client[0] if client else "", forwarded_for)

@@ -1,0 +1,155 @@
+"""Leaving: a fresh code deletes the account, and nothing of it is inherited by the next one at the address."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+import asyncpg
+import httpx
+import pytest
+from signing import ADA, Service, running, wrong
+
+from events.erasure import Tombstones
+from local.fixtures import Database, DatabaseFactory, until
+
+
+@pytest.fixture
+def database_of_auth(database: DatabaseFactory) -> Database:
+    return database("auth")
+
+
+@pytest.fixture
+async def auth(database_of_auth: Database) -> AsyncIterator[Service]:
+    async with running(database_of_auth.url) as service:
+        yield service
+
+
+async def leave(auth: Service, session: dict[str, str], answer: dict[str, str]) -> httpx.Response:
+    body = {name: answer[name] for name in ("challenge_id", "otp_code")}
+    return await auth.http.request("DELETE", "/users/me", json=body, headers=bearer(session))
+
+
+def bearer(session: dict[str, str]) -> dict[str, str]:
+    return {"authorization": f"Bearer {session['access_token']}"}
+
+
+async def test_a_fresh_code_deletes_the_account_and_ends_every_session(auth: Service) -> None:
+    one, two = await auth.sign_in(), await auth.sign_in()
+    left = await leave(auth, one, await auth.challenge())
+    assert (left.status_code, left.json()["message_key"], left.json()["data"]) == (200, "user.erased", None)
+    assert left.headers["x-event-position"] == f"AUTH:{len(await auth.said())}"
+    for session in (one, two):
+        assert (await auth.me(session["access_token"])).status_code == 401
+        assert (await auth.logout(session["access_token"])).status_code == 401
+        assert (await auth.refresh(session["refresh_token"])).status_code == 401
+    for table in ("account", "session", "challenge", "streak"):
+        assert await auth.pool.fetchval(f"select count(*) from {table}") == 0
+    [said] = await auth.events("UserErased")
+    assert (str(said["subject"]), str(said["aggregate"])) == (one["user"]["id"], one["user"]["id"])
+
+
+@pytest.mark.parametrize("kind", ["wrong", "used", "another's", "unknown"])
+async def test_any_other_code_is_refused_as_at_signing_in_and_counted(auth: Service, kind: str) -> None:
+    mine = await auth.challenge()
+    session = (await auth.answer(mine)).json()["data"]
+    fresh = await auth.challenge()
+    answer = {
+        "wrong": wrong(fresh),
+        "used": mine,
+        "another's": await auth.challenge("eve@example.test"),
+        "unknown": fresh | {"challenge_id": session["user"]["id"]},
+    }[kind]
+    refused = await leave(auth, session, answer)
+    assert (refused.status_code, refused.json()["code"]) == (401, "otp.invalid")
+    assert (await auth.me(session["access_token"])).status_code == 200
+    if kind == "wrong":
+        assert await auth.pool.fetchval("select guesses from challenge where id = $1", fresh["challenge_id"]) == 1
+
+
+async def test_a_dead_code_deletes_nothing(auth: Service) -> None:
+    session, fresh = await auth.sign_in(), await auth.challenge()
+    for _ in range(5):
+        assert (await leave(auth, session, wrong(fresh))).status_code == 401
+    assert (await leave(auth, session, fresh)).status_code == 401
+    assert (await auth.me(session["access_token"])).status_code == 200
+
+
+async def test_an_address_registers_anew_under_a_new_id_and_inherits_nothing(auth: Service) -> None:
+    before = await auth.sign_in()
+    await leave(auth, before, await auth.challenge())
+    after = await auth.sign_in()
+    assert after["user"]["id"] != before["user"]["id"]
+    assert (await auth.said())[-2:] == ["UserRegistered", "UserSignedIn"]
+    assert (await auth.me(before["access_token"])).status_code == 401
+    assert (await auth.me(after["access_token"])).json()["data"]["email"] == ADA
+
+
+async def test_of_two_deletions_at_once_one_is_told(auth: Service) -> None:
+    session, fresh = await auth.sign_in(), await auth.challenge()
+    answers = await asyncio.gather(*(leave(auth, session, fresh) for _ in range(10)))
+    assert [answer.status_code for answer in answers].count(200) == 1
+    assert {answer.status_code for answer in answers} <= {200, 401, 409}
+    assert len(await auth.events("UserErased")) == 1
+
+
+async def test_nobody_leaves_without_a_token(auth: Service) -> None:
+    body = {"challenge_id": (await auth.challenge())["challenge_id"], "otp_code": "000000"}
+    assert (await auth.http.request("DELETE", "/users/me", json=body)).status_code == 401
+
+
+async def test_another_replica_refuses_the_token_of_an_erased_person(database_of_auth: Database, auth: Service) -> None:
+    session = await auth.sign_in()
+    await leave(auth, session, await auth.challenge())
+    async with asyncpg.create_pool(database_of_auth.url, min_size=0) as pool:
+        stones = Tombstones(pool)
+        task = asyncio.create_task(stones.run())
+        await until(lambda: UUID(session["user"]["id"]) in stones)
+        task.cancel()
+
+
+@asynccontextmanager
+async def part(status: int = 200, body: str = '{"data": {"todos": ["우유"]}}') -> AsyncIterator[tuple[str, list[str]]]:
+    """Another service's export: where it is, and whose tokens it saw."""
+    seen: list[str] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        seen.extend(line.partition(": ")[2] for line in head.splitlines() if line.lower().startswith("authorization"))
+        raw = body.encode()
+        writer.write(f"HTTP/1.1 {status} x\r\ncontent-length: {len(raw)}\r\nconnection: close\r\n\r\n".encode() + raw)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/export", seen
+
+
+async def exported(url: str, database: Database) -> tuple[httpx.Response, dict[str, str]]:
+    async with running(database.url, EXPORT_URLS=f"todos={url}" if url else "") as auth:
+        session = await auth.sign_in()
+        return await auth.http.get("/users/me/export", headers=bearer(session)), session
+
+
+async def test_everything_is_exported_as_one_document_with_the_persons_own_token(database_of_auth: Database) -> None:
+    async with part() as (url, seen):
+        answer, session = await exported(url, database_of_auth)
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
+    services = answer.json()["data"]["services"]
+    assert services["todos"] == {"todos": ["우유"]}
+    assert services["auth"]["account"]["email"] == ADA
+    assert [event["type"].split(".")[1] for event in services["auth"]["events"]][-1] == "UserSignedIn"
+    assert len(services["auth"]["sessions"]) == 1
+    assert "refresh_hash" not in answer.text
+    assert seen == [bearer(session)["authorization"]]
+
+
+@pytest.mark.parametrize("kind", ["away", "broken", "not set up"])
+async def test_where_a_part_is_missing_there_is_no_half_document(database_of_auth: Database, kind: str) -> None:
+    async with part(500) as (url, _):
+        place = {"away": "http://127.0.0.1:1/export", "broken": url, "not set up": ""}[kind]
+        answer, _ = await exported(place, database_of_auth)
+    assert (answer.status_code, answer.json()["code"]) == (503, "export.incomplete")
+    assert int(answer.headers["retry-after"]) > 0
+    assert "services" not in answer.text

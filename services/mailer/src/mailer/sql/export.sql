@@ -1,0 +1,18 @@
+-- Everything that mailer holds about a person, as one JSON document; the sealed address is in auth's part in clear.
+select json_build_object(
+    'contact', (
+        select row_to_json(c) from (
+            select user_id, locale, timezone, registered_at from contact where user_id = $1
+        ) c
+    ),
+    'letters', (
+        select coalesce(json_agg(l order by l.happened_at), '[]') from (
+            select id, kind, state, locale, happened_at, settled_at from letter where subject = $1
+        ) l
+    ),
+    'events', (
+        select coalesce(json_agg(e order by e.seq), '[]') from (
+            select seq, id, type, time, data from events.log where subject = $1
+        ) e
+    )
+)::text

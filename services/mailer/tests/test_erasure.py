@@ -1,0 +1,56 @@
+"""Of a person who was erased the mailer knows neither an address nor a letter."""
+
+from uuid import uuid4
+
+import mailing
+import pytest
+
+from events.catalog.auth import UserErased
+from local.fixtures import until
+
+
+async def erased(post: mailing.Post) -> None:
+    done = "select count(*) = 1 and bool_and(erased_at is not null) from events.erasure"
+    await until(lambda: post.owner.fetchval(done))
+
+
+async def contacts(post: mailing.Post) -> int:
+    return await post.owner.fetchval("select count(*) from contact")
+
+
+LETTER = """
+insert into letter (
+    id, due_at, kind, cause, subject, correlation_id, traceparent, happened_at, locale, message_id, sealed
+)
+values (gen_random_uuid(), 'infinity', 'code', $1, $1, '', '', clock_timestamp(), 'ko', '', 'k1.box')
+"""
+
+
+async def test_contact_and_letters_of_an_erased_person_go_and_those_of_others_stay(post: mailing.Post) -> None:
+    me, other = mailing.registered(), mailing.registered()
+    async with post.mailer():
+        await post.auth.say(me)
+        await post.auth.say(other)
+        await until(lambda: post.owner.fetchval("select count(*) = 2 from contact"))
+        for person in (me, other):
+            await post.owner.execute(LETTER, person.user_id)
+        await post.auth.say(UserErased(user_id=me.user_id))
+        await erased(post)
+    assert await post.owner.fetchval("select user_id from contact") == other.user_id
+    assert await post.owner.fetchval("select subject from letter") == other.user_id
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["in one batch", "later"])
+async def test_nobody_is_remembered_after_an_erasure(post: mailing.Post, together: bool) -> None:
+    """However the log comes in: also a rebuilt one, or a batch that holds a whole life."""
+    me = mailing.registered()
+    if together:
+        await post.auth.say(me)
+    await post.auth.say(UserErased(user_id=me.user_id))
+    async with post.mailer():
+        await erased(post)
+        if not together:
+            await post.auth.say(me)
+        await post.auth.say(UserErased(user_id=uuid4()))
+        await until(lambda: post.owner.fetchval("select count(*) = 2 from events.erasure"))
+    assert await contacts(post) == 0

@@ -1,0 +1,191 @@
+"""A person deletes the account: nothing of them is left anywhere, nothing of anybody else is gone, the numbers stay."""
+
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from events.catalog.feeds import FEEDS
+from local.fixtures import until
+from system import Person, System, code_of
+
+SERVICES = ("auth", "todos", "mailer", "activity")
+STREAMS = ("AUTH", "TODOS", "MAILER", "ACTIVITY", "OTP")
+TABLES = """
+select schemaname, tablename from pg_tables where schemaname not in ('pg_catalog', 'information_schema')
+"""
+READS = ("/users/me", "/users/me/export", "/todos/", "/todos/export", "/activity/", "/activity/export", "/mail/export")
+
+
+@pytest.fixture
+async def canary() -> str:
+    """A word that nobody else says."""
+    return f"canary{secrets.token_hex(8)}"
+
+
+@pytest.fixture
+async def leaver(world: System, canary: str) -> AsyncIterator[Person]:
+    """Somebody whose address and to-dos hold the word, with a history in every service."""
+    async with world.visitor() as someone:
+        someone.email = f"{canary}@example.com"
+        await someone.sign_in()
+        for nr in range(3):
+            created = await someone.create(f"{canary} {nr}", **{"idempotency-key": f"key-{nr}"})
+        await someone.http.patch(f"{created.headers['location']}/toggle")
+        await someone.did(*["todo_created"] * 3, "todo_toggled")
+        yield someone
+
+
+async def fresh_code(someone: Person) -> dict[str, str]:
+    """Ask for a code and read it from the letter that comes now."""
+    before = len(someone.system.stack.mails_to(someone.email))
+    challenge = await someone.ask_for_code()
+    await until(lambda: len(someone.system.stack.mails_to(someone.email)) > before)
+    return {"challenge_id": challenge["challenge_id"], "otp_code": code_of(await someone.letter())}
+
+
+async def leave(someone: Person) -> None:
+    left = await someone.http.request("DELETE", "/users/me", json=await fresh_code(someone))
+    assert left.status_code == 200, left.text
+
+
+async def erased(world: System, person_id: str) -> None:
+    """Wait until every service is done with a person."""
+    done = "select count(*) > 0 and bool_and(erased_at is not null) from events.erasure where subject = $1"
+    for service in SERVICES:
+        await until(lambda: world.value(service, done, person_id), within=20)  # noqa: B023
+        await until(lambda: world.value(service, "select count(*) = 0 from events.deletion"), within=20)  # noqa: B023
+
+
+async def found(world: System, text: str) -> set[str]:
+    """The tables, streams and store files that hold a text."""
+    streams = {f"stream {stream}" for stream in STREAMS if text in await spoken(world, stream)}
+    store = {"store" for file in stored(world) if text.encode() in file.read_bytes()}
+    return await tables_with(world, text) | streams | store
+
+
+async def tables_with(world: System, text: str) -> set[str]:
+    hits = set()
+    for service in SERVICES:
+        for schema, table in await world.rows(service, TABLES):
+            # A bytea reads as hexadecimal digits.
+            query = f"select exists (select from {schema}.{table} t where t::text like any ($1))"
+            if await world.value(service, query, [f"%{text}%", f"%{text.encode().hex()}%"]):
+                hits.add(f"{service} {schema}.{table}")
+    return hits
+
+
+async def spoken(world: System, stream: str) -> str:
+    return "\n".join(f"{message.headers} {message.data}" for message in await messages(world, stream))
+
+
+def stored(world: System) -> Sequence[Path]:
+    return list((world.stack.layout.folder / "data" / "nats").glob("**/*.blk"))
+
+
+async def messages(world: System, stream: str) -> list[Any]:
+    async with world.jetstream() as js:
+        state = (await js.stream_info(stream)).state
+        if not state.messages:
+            return []
+        subscription = await js.subscribe("ev.>", stream=stream, ordered_consumer=True)
+        return [await subscription.next_msg(timeout=5) for _ in range(state.messages)]
+
+
+async def log_of(world: System, feed: str) -> list[tuple[int, str]]:
+    query = "select seq, id from events.log where feed = $1 order by seq"
+    return [(row["seq"], str(row["id"])) for row in await world.rows(FEEDS[feed].service, query, feed)]
+
+
+async def test_after_an_erasure_nothing_of_the_person_is_found_and_nobody_else_misses_anything(
+    world: System, leaver: Person, canary: str
+) -> None:
+    async with world.person() as other:
+        await other.create("of somebody else")
+        await other.did("todo_created")
+        before = await found(world, canary)
+        assert {"auth public.account", "todos public.todo", "todos events.log", "todos events.idempotency"} <= before
+        assert {"activity public.archive_todos", "activity public.entry", "stream TODOS", "store"} <= before
+        await leave(leaver)
+        await erased(world, leaver.id)
+        await until(lambda: nothing(world, canary), within=10)
+        assert await other.actions() == ["user_registered", "user_signed_in", "todo_created"]
+        listed = (await other.http.get("/todos/")).json()["data"]
+        assert [todo["title"] for todo in listed] == ["of somebody else"]
+        assert (await other.http.get("/users/me")).json()["data"]["email"] == other.email
+    await world.ready(*SERVICES)
+
+
+async def nothing(world: System, text: str) -> bool:
+    return await found(world, text) == set()
+
+
+async def test_a_token_that_is_still_valid_is_refused_everywhere(world: System, leaver: Person) -> None:
+    for path in READS:
+        assert (await leaver.http.get(path)).status_code == 200, path
+    await leave(leaver)
+    await erased(world, leaver.id)
+    for path in READS:
+        await until(lambda: refused(leaver, path))  # noqa: B023
+    assert (await leaver.http.post("/todos/", json={"title": "too late"})).status_code == 401
+
+
+async def refused(someone: Person, path: str) -> bool:
+    return (await someone.http.get(path)).status_code == 401
+
+
+async def test_the_address_registers_anew_and_inherits_nothing(world: System, leaver: Person) -> None:
+    before = leaver.id
+    await leave(leaver)
+    async with world.visitor() as again:
+        again.email = leaver.email
+        code = await fresh_code(again)
+        session = (await again.verify(code, code["otp_code"])).json()["data"]
+        again.http.headers["authorization"] = f"Bearer {session['access_token']}"
+        assert session["user"]["id"] != before
+        await again.did()
+        assert (await again.http.get("/todos/")).json()["data"] == []
+
+
+async def test_an_export_holds_everything_and_without_a_service_there_is_none(
+    world: System, leaver: Person, canary: str
+) -> None:
+    exported = await leaver.http.get("/users/me/export")
+    services = exported.json()["data"]["services"]
+    assert set(services) == set(SERVICES)
+    assert services["auth"]["account"]["email"] == leaver.email
+    assert [todo["title"] for todo in services["todos"]["todos"]] == [f"{canary} {nr}" for nr in range(3)]
+    assert "todo_toggled" in {entry["action"] for entry in services["activity"]["entries"]}
+    assert services["mailer"]["contact"]["user_id"] == leaver.id
+    with world.without("activity"):
+        missing = await leaver.http.get("/users/me/export")
+        assert (missing.status_code, missing.json()["code"]) == (503, "export.incomplete")
+    await world.ready(*SERVICES)
+
+
+async def test_a_stream_that_is_lost_after_an_erasure_comes_back_under_the_same_numbers(
+    world: System, leaver: Person, canary: str
+) -> None:
+    await leave(leaver)
+    await erased(world, leaver.id)
+    async with world.jetstream() as js:
+        config = (await js.stream_info("TODOS")).config
+        await js.delete_stream("TODOS")
+        config.first_seq = None
+        await js.add_stream(config)
+    log = await log_of(world, "TODOS")
+
+    async def filled() -> bool:
+        async with world.jetstream() as js:
+            return (await js.stream_info("TODOS")).state.last_seq == log[-1][0]
+
+    await until(filled, within=20)
+    there = [(int(message.headers["ce-seq"]), message.headers["ce-id"]) for message in await messages(world, "TODOS")]
+    assert there == log
+    mine = [message for message in await messages(world, "TODOS") if message.headers["ce-subject"] == leaver.id]
+    assert {(message.headers["ce-type"], message.data) for message in mine} == {("core.Erased.v1", b"{}")}
+    assert len(mine) == 4
+    assert await nothing(world, canary)
+    await world.ready(*SERVICES)
