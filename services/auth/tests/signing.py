@@ -16,7 +16,8 @@ from nacl.public import PrivateKey, SealedBox
 from api.app import create_app
 from api.guard import Guard
 from api.testing import serving
-from auth.api import ROUTES
+from auth.account import Accounts
+from auth.api import ROUTES, Door
 from auth.main import assemble
 from auth.seals import CodeLetter
 from auth.settings import Settings
@@ -97,8 +98,8 @@ class Service:
     async def answer(self, answer: dict[str, str], **headers: str) -> httpx.Response:
         return await self.http.post("/users/verify-otp", json=answer, headers=headers)
 
-    async def sign_in(self, email: str = ADA) -> dict[str, str]:
-        signed_in = await self.answer(await self.challenge(email))
+    async def sign_in(self, email: str = ADA, **headers: str) -> dict[str, str]:
+        signed_in = await self.answer(await self.challenge(email), **headers)
         assert signed_in.status_code == 200, signed_in.text
         return signed_in.json()["data"]
 
@@ -107,6 +108,12 @@ class Service:
 
     async def me(self, token: str) -> httpx.Response:
         return await self.http.get("/users/me", headers={"authorization": f"Bearer {token}"})
+
+    async def call(self, method: str, path: str, token: str, body: object = None, **headers: str) -> httpx.Response:
+        """A request of somebody signed in; `headers` are named with underscores."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        json = {} if body is None else {"json": body}
+        return await self.http.request(method, path, headers={"authorization": f"Bearer {token}", **named}, **json)
 
     async def logout(self, token: str) -> httpx.Response:
         return await self.http.post("/users/logout", headers={"authorization": f"Bearer {token}"})
@@ -137,6 +144,10 @@ def wrong(answer: dict[str, str]) -> dict[str, str]:
     return answer | {"otp_code": f"{(int(answer['otp_code']) + 1) % 10**6:06}"}
 
 
+def parts_of(door: Door) -> dict[str, object]:
+    return {"door": door, "accounts": Accounts(door.auth.log, door.auth.pool, door.now)}
+
+
 @asynccontextmanager
 async def running(url: str, **values: str) -> AsyncIterator[Service]:
     """The service on a database; `values` are variables of its environment. No limits but those that are set."""
@@ -148,7 +159,7 @@ async def running(url: str, **values: str) -> AsyncIterator[Service]:
         tasks = [group.create_task(task()) for task in (*otp.tasks(), *auth.tasks())]
         door = assemble(settings, pool, clock, otp_log=otp.log, log=auth.log)
         guard = Guard(door.auth.access.find, issuer=settings.issuer, audience=settings.audience, clock=clock)
-        app = create_app(title="Signing in", routes=ROUTES, health=health, guard=guard, parts={"door": door})
+        app = create_app(title="Signing in", routes=ROUTES, health=health, guard=guard, parts=parts_of(door))
         async with serving(app) as http:
             yield Service(http, pool, clock)
         for task in tasks:

@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from events.catalog.auth import (
+    EndReason,
     OtpRejected,
     OtpRequested,
     OtpVerified,
@@ -117,7 +118,7 @@ class SignOut(Struct, frozen=True, kw_only=True):
 
     user_id: UUID
     session_id: UUID
-    reason: Literal["logout", "reuse", "revoked"]
+    reason: EndReason
 
 
 SessionEvent: TypeAlias = UserSignedIn | UserSignedOut

@@ -9,6 +9,7 @@ import asyncpg
 from api.app import create_app
 from api.guard import Guard
 from api.server import listen, serve
+from auth.account import Accounts
 from auth.api import ROUTES, Door
 from auth.limits import Limiter
 from auth.seals import Peppers
@@ -25,7 +26,7 @@ from events.log import Log
 from events.outlet import Outlet
 from events.postgres import dialer, open_pool
 from events.process import Roles, roles, run, start
-from events.retention import Retention
+from events.retention import Retention, drop_answers
 from events.settings import read
 from events.telemetry import configure_logging
 
@@ -52,10 +53,10 @@ async def _main(parts: Roles, settings: Settings) -> None:
             routes=ROUTES if parts.api else (),
             health=health,
             guard=Guard(door.auth.access.find, issuer=settings.issuer, audience=settings.audience, clock=clock),
-            parts={"door": door},
+            parts={"door": door, "accounts": Accounts(door.auth.log, pool, clock)},
             cors_origins=[origin for origin in settings.cors_origins.split(",") if origin],
         )
-        work = [broker.run, Retention(drops(pool, clock)).run] if parts.worker else []
+        work = [broker.run, Retention([*drops(pool, clock), partial(drop_answers, pool)]).run] if parts.worker else []
         await run(
             server=partial(serve, app, listen(settings.host, settings.port)),
             tasks=[*work, *otp.tasks(), *auth.tasks()],

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TypeAlias
+from typing import Final, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -45,6 +45,15 @@ class AccountState(Struct, frozen=True):
     registered_at: datetime
 
 
+class PersonState(Struct, frozen=True, kw_only=True):
+    """State `person`: what of an account can change."""
+
+    name: str | None
+    locale: Locale | None
+    timezone: str | None
+    roles: Sequence[str]
+
+
 class SessionState(Struct, frozen=True, kw_only=True):
     """State `session`: it began."""
 
@@ -52,6 +61,7 @@ class SessionState(Struct, frozen=True, kw_only=True):
     refresh_hash: bytes
     created_at: datetime
     expires_at: datetime
+    device: str | None
 
 
 class SessionEndedState(Struct, frozen=True):
@@ -77,6 +87,7 @@ class Account(Struct, frozen=True, kw_only=True):
     id: UUID
     version: int
     email: str
+    name: str | None
     locale: Locale | None
     timezone: str | None
     roles: Sequence[str]
@@ -94,6 +105,25 @@ class Session(Struct, frozen=True, kw_only=True):
     refreshed_at: datetime
     expires_at: datetime
     ended_at: datetime | None
+
+
+class OpenSession(Struct, frozen=True, kw_only=True):
+    """An open session as its person sees it."""
+
+    id: UUID
+    device: str | None
+    created_at: datetime
+    last_used_at: datetime
+
+
+class Place(Struct, frozen=True, array_like=True):
+    """Where a page of sessions ends."""
+
+    created_at: datetime
+    id: UUID
+
+
+TOP: Final = Place(datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1))
 
 
 class Streak(Struct, frozen=True, kw_only=True):
@@ -164,6 +194,19 @@ async def get_session(pool: asyncpg.Pool, session_id: UUID) -> Session | None:
     """One session, also an ended one."""
     row = await pool.fetchrow(SQL.get_session, session_id)
     return Session(**row) if row else None
+
+
+async def list_sessions(
+    pool: asyncpg.Pool, user_id: UUID, now: datetime, after: Place, *, limit: int
+) -> list[OpenSession]:
+    """A person's open sessions after a place (`TOP`: from the first), newest first."""
+    rows = await pool.fetch(SQL.list_sessions, user_id, now, after.created_at, after.id, limit)
+    return [OpenSession(**row) for row in rows]
+
+
+async def other_sessions(pool: asyncpg.Pool, user_id: UUID, session_id: UUID) -> list[Session]:
+    """A person's sessions that have not ended, but for one."""
+    return [Session(**row) for row in await pool.fetch(SQL.other_sessions, user_id, session_id)]
 
 
 async def rotate(

@@ -9,6 +9,7 @@ from events.catalog.moment import Moment
 
 Locale = Literal["ko", "en"]
 RejectReason = Literal["wrong", "used", "expired", "dead", "unknown"]
+EndReason = Literal["logout", "reuse", "revoked"]
 
 
 class OtpRequested(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,11 +52,11 @@ class UserSignedIn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UserSignedOut(msgspec.Struct, frozen=True, kw_only=True):
-    """A session ended: by the person, or because a spent refresh token came back."""
+    """A session ended: by the person, here or from another device, or because a spent refresh token came back."""
 
     user_id: UUID
     session_id: UUID
-    reason: Literal["logout", "reuse", "revoked"]
+    reason: EndReason
 
 
 TYPES: dict[str, type[msgspec.Struct]] = {
