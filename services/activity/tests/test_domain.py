@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from activity.domain import entry_of, without_seal
-from events.catalog.auth import OtpVerified, UserRegistered, UserSignedIn, UserSignedOut
+from events.catalog.auth import OtpVerified, ProfileChanged, UserRegistered, UserSignedIn, UserSignedOut
 from events.catalog.mailer import MailFailed, MailSent
 from events.catalog.todos import TodoCreated, TodoToggled
 
@@ -31,6 +31,7 @@ def test_a_to_do_is_shown_with_all_four_details(event: msgspec.Struct) -> None:
     ("event", "action", "details"),
     [
         (UserRegistered(user_id=A, sealed_contact="k.x", locale="ko", timezone=None), "user_registered", {}),
+        (ProfileChanged(user_id=A, name="김하늘", locale=None), "profile_changed", {"fields": ["locale", "name"]}),
         (UserSignedIn(user_id=A, session_id=B), "user_signed_in", {"session_id": B}),
         (
             UserSignedOut(user_id=A, session_id=B, reason="logout"),

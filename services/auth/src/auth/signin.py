@@ -15,8 +15,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from auth import tables
-from auth.domain import CHALLENGE, SESSION, USER, Answer, Challenge, Register, SignIn, SignOut, judge_refresh
+from auth.domain import CHALLENGE, SESSION, Answer, Challenge, SignIn, SignOut, judge_refresh
 from auth.limits import Limiter
+from auth.person import PERSON, Person, Register
 from auth.seals import CodeLetter, Contact, Peppers, new_code, seal
 from auth.tables import Account, Guess, Session
 from auth.tokens import AccessTokens, DeviceTokens, RefreshToken, RefreshTokens
@@ -171,9 +172,8 @@ class Auth:
         """The challenge is used, the person registered where they were not, the session begun: all or nothing."""
         user_id, now, token = account.id, context.time, self.refresh.first(uuid7())
         contact = seal(self.mailer_keys, Contact(recipient=account.email))
-        registered = USER.decide(
-            Register(user_id=user_id, sealed_contact=contact), "member" if account.version else "stranger"
-        )
+        register = Register(user_id=user_id, sealed_contact=contact)
+        registered = PERSON.decide(register, Person() if account.version else None)
         begun = SESSION.decide(SignIn(user_id=user_id, session_id=token.session_id), "none")
         until = now + self.policy.session_for
         session = tables.SessionState(

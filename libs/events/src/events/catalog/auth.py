@@ -9,6 +9,7 @@ from events.catalog.moment import Moment
 
 Locale = Literal["ko", "en"]
 RejectReason = Literal["wrong", "used", "expired", "dead", "unknown"]
+Role = Literal["analyst", "operator"]
 EndReason = Literal["logout", "reuse", "revoked"]
 
 
@@ -44,6 +45,22 @@ class UserRegistered(msgspec.Struct, frozen=True, kw_only=True):
     timezone: str | None
 
 
+class ProfileChanged(msgspec.Struct, frozen=True, kw_only=True):
+    """A person changed their profile; only what changed is there, null where a choice was taken back."""
+
+    user_id: UUID
+    name: str | msgspec.UnsetType | None = msgspec.UNSET
+    locale: Locale | msgspec.UnsetType | None = msgspec.UNSET
+    timezone: str | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class RolesChanged(msgspec.Struct, frozen=True, kw_only=True):
+    """An operator granted or revoked a role; `roles` are all that the person has after it, sorted."""
+
+    user_id: UUID
+    roles: tuple[str, ...]
+
+
 class UserSignedIn(msgspec.Struct, frozen=True, kw_only=True):
     """A session began."""
 
@@ -64,6 +81,8 @@ TYPES: dict[str, type[msgspec.Struct]] = {
     "auth.OtpVerified.v1": OtpVerified,
     "auth.OtpRejected.v1": OtpRejected,
     "auth.UserRegistered.v1": UserRegistered,
+    "auth.ProfileChanged.v1": ProfileChanged,
+    "auth.RolesChanged.v1": RolesChanged,
     "auth.UserSignedIn.v1": UserSignedIn,
     "auth.UserSignedOut.v1": UserSignedOut,
 }
