@@ -35,6 +35,11 @@ grant EMAIL ROLE:
 revoke EMAIL ROLE:
     @exec "{{ python }}" -m local revoke "$1" "$2"
 
+# Have a new key sign access tokens once everybody can know it; with --now revoke all others at once
+[positional-arguments]
+rotate-keys *OPTIONS:
+    @exec "{{ python }}" -m local rotate-keys "$@"
+
 # Everything that must hold: lint, then all tests
 [positional-arguments]
 test *OPTIONS: lint

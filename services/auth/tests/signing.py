@@ -41,7 +41,7 @@ def key(value: bytes | None = None, kid: str = "k1") -> str:
 
 def environment(**values: str) -> dict[str, str]:
     """A complete environment of production."""
-    names = ("SIGNING_KEYS", "REFRESH_KEYS", "OTP_PEPPERS", "DEVICE_KEYS")
+    names = ("KEY_WRAPPING_KEYS", "REFRESH_KEYS", "OTP_PEPPERS", "DEVICE_KEYS")
     return {
         "DATABASE_URL": "postgres://nowhere",
         "NATS_URL": "nats://127.0.0.1:1",
@@ -149,16 +149,18 @@ def parts_of(door: Door) -> dict[str, object]:
 
 
 @asynccontextmanager
-async def running(url: str, **values: str) -> AsyncIterator[Service]:
+async def running(url: str, clock: Clock | None = None, **values: str) -> AsyncIterator[Service]:
     """The service on a database; `values` are variables of its environment. No limits but those that are set."""
     unlimited = dict.fromkeys(LIMITS, "0")
-    settings, clock, health = read(Settings, environment(**(unlimited | values))), Clock(), Health()
+    settings, clock, health = read(Settings, environment(**(unlimited | values))), clock or Clock(), Health()
     dial, roles = dialer(url, application="auth"), Roles(worker=False)
     otp, auth = (Outlet(FEEDS[n], dial, Broker(settings.nats_url, name="auth"), roles) for n in ("OTP", "AUTH"))
     async with await open_pool(url, application="auth") as pool, asyncio.TaskGroup() as group:
-        tasks = [group.create_task(task()) for task in (*otp.tasks(), *auth.tasks())]
         door = assemble(settings, pool, clock, otp_log=otp.log, log=auth.log)
-        guard = Guard(door.auth.access.find, issuer=settings.issuer, audience=settings.audience, clock=clock)
+        keyring = door.auth.access.keys
+        await keyring.read()
+        tasks = [group.create_task(task()) for task in (keyring.run, *otp.tasks(), *auth.tasks())]
+        guard = Guard(keyring.find, issuer=settings.issuer, audience=settings.audience, clock=clock)
         app = create_app(title="Signing in", routes=ROUTES, health=health, guard=guard, parts=parts_of(door))
         async with serving(app) as http:
             yield Service(http, pool, clock)

@@ -23,6 +23,27 @@ from local.supervisor import Supervisor, greet
 
 def main() -> None:
     """Run the command that the arguments name."""
+    arguments, rest = _read(sys.argv[1:])
+    try:
+        match arguments.command:
+            case "up":
+                up()
+            case "demo":
+                demo(layout())
+            case "psql":
+                open_psql(arguments.service, rest)
+            case command:
+                ask_auth(command, *arguments.for_auth(arguments))
+    except StartError as error:
+        say(f"local: {error}")
+        sys.exit(1)
+    except OSError as error:
+        say(f"local: {explained(error)}")
+        sys.exit(1)
+
+
+def _read(words: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The arguments, and what psql shall get."""
     parser = argparse.ArgumentParser(prog="local", description="The local stack")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="run everything until Ctrl-C")
@@ -33,25 +54,14 @@ def main() -> None:
         role = commands.add_parser(verb, help=f"{verb} a role")
         role.add_argument("email")
         role.add_argument("role")
-    arguments, rest = parser.parse_known_args()
+        role.set_defaults(for_auth=lambda given: [given.email, given.role])
+    rotate = commands.add_parser("rotate-keys", help="rotate the keys that sign access tokens")
+    rotate.add_argument("--now", action="store_true", help="revoke all others at once")
+    rotate.set_defaults(for_auth=lambda given: ["--now"] if given.now else [])
+    arguments, rest = parser.parse_known_args(words)
     if rest and arguments.command != "psql":
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    try:
-        match arguments.command:
-            case "up":
-                up()
-            case "demo":
-                demo(layout())
-            case "grant" | "revoke":
-                ask_auth(arguments.command, arguments.email, arguments.role)
-            case _:
-                open_psql(arguments.service, rest)
-    except StartError as error:
-        say(f"local: {error}")
-        sys.exit(1)
-    except OSError as error:
-        say(f"local: {explained(error)}")
-        sys.exit(1)
+    return arguments, rest
 
 
 def up() -> None:

@@ -19,10 +19,10 @@ from api.problems import INVALID, OUTCOME_UNKNOWN, FieldError, Kind, Problem
 from api.requests import Request, context_of
 from auth import account
 from auth.account import device_of, private
+from auth.keyring import LIFETIME, MAX_AGE
 from auth.limits import address_of
 from auth.signin import Auth
 from auth.tables import Account
-from auth.tokens import LIFETIME
 from events.clock import Clock
 from events.errors import OutcomeUnknown
 
@@ -202,7 +202,7 @@ async def configuration(door: Parts) -> Answer[dict[str, Any]]:
     return _published(
         {
             "issuer": door.issuer,
-            "jwks_uri": f"{door.issuer}/.well-known/jwks.json",
+            "jwks_uri": f"{door.issuer.rstrip('/')}/.well-known/jwks.json",
             "id_token_signing_alg_values_supported": ["EdDSA"],
             "subject_types_supported": ["public"],
             "response_types_supported": [],
@@ -239,4 +239,6 @@ def _access_token(door: Door, owner: Account, session_id: UUID) -> str:
 
 
 def _published(document: dict[str, Any]) -> Answer[dict[str, Any]]:
-    return Answer(msgspec.json.encode(document), headers={"cache-control": "public, max-age=300"})
+    return Answer(
+        msgspec.json.encode(document), headers={"cache-control": f"public, max-age={int(MAX_AGE.total_seconds())}"}
+    )

@@ -14,6 +14,7 @@ from api.guard import Guard
 from api.server import listen, serve
 from auth.account import Accounts, change_role
 from auth.api import ROUTES, Door
+from auth.keyring import Keyring, rotate
 from auth.limits import Limiter, address_of
 from auth.seals import Peppers
 from auth.settings import KEY_SIZE, Settings
@@ -46,6 +47,10 @@ def main() -> None:
             start(_told(_change_role(read(Settings), verb, email, role)))
         case ["grant" | "revoke" as verb, *_]:
             sys.exit(f"usage: python -m auth {verb} EMAIL {'|'.join(ROLES)}")
+        case ["rotate-keys", *rest] if rest in ([], ["--now"]):
+            start(_told(_rotate_keys(read(Settings), at_once=bool(rest))))
+        case ["rotate-keys", *_]:
+            sys.exit("usage: python -m auth rotate-keys [--now]")
         case arguments:
             start(_main(roles(arguments), read(Settings)))
 
@@ -64,14 +69,17 @@ async def _main(parts: Roles, settings: Settings) -> None:
             title="Signing in",
             routes=ROUTES if parts.api else (),
             health=health,
-            guard=Guard(door.auth.access.find, issuer=settings.issuer, audience=settings.audience, clock=clock),
+            guard=Guard(door.auth.access.keys.find, issuer=settings.issuer, audience=settings.audience, clock=clock),
             parts={"door": door, "accounts": Accounts(door.auth.log, pool, clock)},
             cors_origins=[origin for origin in settings.cors_origins.split(",") if origin],
         )
+        answering = [door.auth.access.keys.run] if parts.api else []
+        if parts.api:
+            health.add(door.auth.access.keys.check)
         work = [broker.run, Retention([*drops(pool, clock), partial(drop_answers, pool)]).run] if parts.worker else []
         await run(
             server=partial(serve, app, listen(settings.host, settings.port)),
-            tasks=[*work, *otp.tasks(), *auth.tasks()],
+            tasks=[*answering, *work, *otp.tasks(), *auth.tasks()],
             health=health,
         )
 
@@ -112,9 +120,23 @@ async def _change_role(settings: Settings, verb: Literal["grant", "revoke"], ema
     return f"roles: {', '.join(changed.roles) or 'none'}; in their tokens from the next refresh on"
 
 
+async def _rotate_keys(settings: Settings, *, at_once: bool) -> str:
+    """Replicas read the keys anew by themselves."""
+    clock = clock_for(settings.app_env, settings.clock_file)
+    async with await open_pool(settings.database_url, application=NAME) as pool:
+        done = await rotate(pool, _keys(settings.key_wrapping_keys), clock(), at_once=at_once)
+    if at_once:
+        return f"key {done.kid} signs now; all others are revoked, and everybody's access token must be refreshed"
+    return (
+        f"key {done.kid} is published; it signs from {done.signs_from:%Y-%m-%d %H:%M:%S} UTC, "
+        f"those before it are over at {done.drop_after:%Y-%m-%d %H:%M:%S} UTC"
+    )
+
+
 def assemble(settings: Settings, pool: asyncpg.Pool, clock: Clock, *, otp_log: Log, log: Log) -> Door:
     """What the handlers work with, by the settings."""
     peppers = Peppers(_keys(settings.otp_peppers))
+    keyring = Keyring(pool, _keys(settings.key_wrapping_keys), clock)
     auth = Auth(
         otp_log=otp_log,
         log=log,
@@ -123,7 +145,7 @@ def assemble(settings: Settings, pool: asyncpg.Pool, clock: Clock, *, otp_log: L
         limiter=Limiter(pool, settings.limits, peppers),
         peppers=peppers,
         mailer_keys=_keys(settings.mailer_public_keys),
-        access=AccessTokens(_keys(settings.signing_keys), issuer=settings.issuer, audience=settings.audience),
+        access=AccessTokens(keyring, issuer=settings.issuer, audience=settings.audience),
         refresh=RefreshTokens(_keys(settings.refresh_keys)),
         devices=DeviceTokens(_keys(settings.device_keys)),
     )

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from events.catalog.auth import Locale
 from events.clock import Clock
+from events.postgres import Connection
 from events.retention import Drop
 from events.sql import load
 
@@ -134,6 +135,15 @@ class Streak(Struct, frozen=True, kw_only=True):
     locked_until: datetime
 
 
+class SigningKeyRow(Struct, frozen=True, kw_only=True):
+    """A row of `signing_key`, its seed wrapped."""
+
+    kid: str
+    wrapped: str
+    signs_from: datetime
+    drop_after: datetime | None
+
+
 async def take(pool: asyncpg.Pool, allowances: Sequence[Allowance], now: datetime) -> timedelta:
     """Take one from each allowance or from none; how long to wait, zero when taken."""
     keys, steps, bursts = zip(*allowances, strict=True)
@@ -219,6 +229,29 @@ async def rotate(
     # A connection taken with a timeout is also given back within it: a paused server never answers the cancel.
     async with asyncio.timeout(ROTATE_WITHIN), pool.acquire(timeout=1) as connection:
         return await connection.fetchval(SQL.rotate, parent, child, session_id, now, until) is not None
+
+
+async def signing_keys(pool: asyncpg.Pool) -> list[SigningKeyRow]:
+    """Every signing key, in the order of their turns, also those that may be dropped."""
+    return [SigningKeyRow(**row) for row in await pool.fetch(SQL.signing_keys)]
+
+
+async def lock_signing_keys(connection: Connection, now: datetime) -> bool:
+    """Change the signing keys alone until the transaction ends; whether one counts."""
+    await connection.execute(SQL.lock_signing_keys)
+    return bool(await connection.fetchval(SQL.has_signing_key, now))
+
+
+async def retire_signing_keys(connection: Connection, drop_after: datetime) -> None:
+    """Have every signing key be over at a time, if not before."""
+    await connection.execute(SQL.retire_signing_keys, drop_after)
+
+
+async def add_signing_key(
+    connection: Connection, kid: str, wrapped: str, *, published_at: datetime, signs_from: datetime
+) -> None:
+    """Publish a signing key."""
+    await connection.execute(SQL.add_signing_key, kid, wrapped, published_at, signs_from)
 
 
 def drops(pool: asyncpg.Pool, clock: Clock) -> Sequence[Drop]:

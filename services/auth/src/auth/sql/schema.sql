@@ -107,6 +107,14 @@ CREATE TABLE public.session (
 )
 WITH (fillfactor='70');
 
+CREATE TABLE public.signing_key (
+    kid text NOT NULL,
+    wrapped text NOT NULL,
+    published_at timestamp with time zone NOT NULL,
+    signs_from timestamp with time zone NOT NULL,
+    drop_after timestamp with time zone
+);
+
 CREATE TABLE public.streak (
     key bytea NOT NULL,
     wrong integer NOT NULL,
@@ -129,6 +137,9 @@ ALTER TABLE ONLY public.challenge
 
 ALTER TABLE ONLY public.session
     ADD CONSTRAINT session_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.signing_key
+    ADD CONSTRAINT signing_key_pkey PRIMARY KEY (kid);
 
 ALTER TABLE ONLY public.streak
     ADD CONSTRAINT streak_pkey PRIMARY KEY (key);
@@ -170,5 +181,9 @@ GRANT UPDATE(generation) ON TABLE public.session TO auth;
 GRANT UPDATE(refreshed_at) ON TABLE public.session TO auth;
 
 GRANT UPDATE(expires_at) ON TABLE public.session TO auth;
+
+GRANT SELECT,INSERT,DELETE ON TABLE public.signing_key TO auth;
+
+GRANT UPDATE(drop_after) ON TABLE public.signing_key TO auth;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.streak TO auth;
