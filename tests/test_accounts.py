@@ -1,8 +1,9 @@
 """Accounts through the gateway: profile, sessions, and what an operator of the stack does by command."""
 
+import asyncio
 import os
-import subprocess
 import sys
+from asyncio.subprocess import PIPE
 
 from local.fixtures import until
 from system import Person, System
@@ -29,9 +30,10 @@ async def test_an_operator_of_the_stack_grants_a_role(world: System) -> None:
         session = await someone.sign_in()
         command = [sys.executable, "-m", "local", "grant", someone.email, "analyst"]
         env = os.environ | {"PORT_BASE": str(world.stack.layout.port_base)}
-        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=30, check=False)
-        assert (done.returncode, done.stderr) == (0, "")
-        assert done.stdout.startswith("roles: analyst")
+        granting = await asyncio.create_subprocess_exec(*command, env=env, stdout=PIPE, stderr=PIPE)
+        out, err = await asyncio.wait_for(granting.communicate(), 30)
+        assert (granting.returncode, err) == (0, b"")
+        assert out.startswith(b"roles: analyst")
         tokens = await someone.http.post("/users/refresh", json={"refresh_token": session["refresh_token"]})
         someone.http.headers["authorization"] = f"Bearer {tokens.json()['data']['access_token']}"
         assert (await someone.http.get("/users/me")).json()["data"]["roles"] == ["analyst"]

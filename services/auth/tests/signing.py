@@ -149,7 +149,7 @@ def parts_of(door: Door) -> dict[str, object]:
 
 
 @asynccontextmanager
-async def running(url: str, clock: Clock | None = None, **values: str) -> AsyncIterator[Service]:
+async def running(url: str, clock: Clock | None = None, *, port: int = 0, **values: str) -> AsyncIterator[Service]:
     """The service on a database; `values` are variables of its environment. No limits but those that are set."""
     unlimited = dict.fromkeys(LIMITS, "0")
     settings, clock, health = read(Settings, environment(**(unlimited | values))), clock or Clock(), Health()
@@ -162,7 +162,7 @@ async def running(url: str, clock: Clock | None = None, **values: str) -> AsyncI
         tasks = [group.create_task(task()) for task in (keyring.run, *otp.tasks(), *auth.tasks())]
         guard = Guard(keyring.find, issuer=settings.issuer, audience=settings.audience, clock=clock)
         app = create_app(title="Signing in", routes=ROUTES, health=health, guard=guard, parts=parts_of(door))
-        async with serving(app) as http:
+        async with serving(app, port=port) as http:
             yield Service(http, pool, clock)
         for task in tasks:
             task.cancel()
