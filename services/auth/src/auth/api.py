@@ -20,7 +20,7 @@ from api.requests import Request, context_of
 from auth import account
 from auth.account import device_of, private
 from auth.keyring import LIFETIME, MAX_AGE
-from auth.limits import address_of
+from auth.limits import Asker, address_of
 from auth.signin import Auth
 from auth.tables import Account
 from events.clock import Clock
@@ -156,9 +156,10 @@ async def request_otp(request: Request, data: JSONBody[AskForCode], door: Parts)
 async def verify_otp(request: Request, data: JSONBody[AnswerCode], door: Parts) -> Answer[Envelope[SignedIn]]:
     """Answer a challenge with its code; the first right answer opens a session."""
     context, email = context_of(request, door.now()), _address(data.email)
-    await _known_device(door, email, data.device_token)
-    network, device = _network(request, door), device_of(request.headers.get("user-agent"))
-    opened = await door.auth.answer(data.challenge_id, email, data.otp_code, context, network=network, device=device)
+    known = await _known_device(door, email, data.device_token)
+    asker = Asker(email=email, network=_network(request, door), is_known=known is not None)
+    device = device_of(request.headers.get("user-agent"))
+    opened = await door.auth.answer(data.challenge_id, data.otp_code, asker, context, device=device)
     if opened is None:
         raise Problem(OTP_INVALID, headers=_BEARER)
     owner, token = opened.account, opened.refresh_token

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from auth import tables
 from auth.domain import CHALLENGE, SESSION, Answer, Challenge, SignIn, SignOut, judge_refresh
-from auth.limits import Limiter
+from auth.limits import Asker, Limiter
 from auth.person import PERSON, Person, Register
 from auth.seals import CodeLetter, Contact, Peppers, new_code, seal
 from auth.tables import Account, Guess, Session
@@ -102,12 +102,12 @@ class Auth:
         return Asked(challenge_id, code, appended.position)
 
     async def answer(
-        self, challenge_id: UUID, email: str, code: str, context: Context, *, network: str, device: str | None
+        self, challenge_id: UUID, code: str, asker: Asker, context: Context, *, device: str | None
     ) -> Opened | None:
         """Open a session with the right code, once; None for a wrong, used, expired, dead or unknown one."""
-        guess = await self.limiter.guess(challenge_id, email, network, context.time)
+        guess = await self.limiter.guess(challenge_id, asker, context.time)
         right = guess is not None and self.peppers.matches(guess.id, code, guess.pepper, guess.code_mac)
-        attempt = Attempt(challenge_id, email, guess, right, device)
+        attempt = Attempt(challenge_id, asker.email, guess, right, device)
         return await decided_again(partial(self._settle, attempt, context))
 
     async def exchange(self, text: str, context: Context, clock: Clock) -> tuple[Account, RefreshToken] | None:

@@ -72,7 +72,7 @@ class SessionEndedState(Struct, frozen=True):
 
 
 class Guess(Struct, frozen=True, kw_only=True):
-    """A challenge with this guess counted in `guesses`."""
+    """A challenge with this guess counted in `guesses`; `locked_until` is its address's lock as this guess found it."""
 
     id: UUID
     code_mac: bytes
@@ -80,6 +80,7 @@ class Guess(Struct, frozen=True, kw_only=True):
     expires_at: datetime
     guesses: int
     used_at: datetime | None
+    locked_until: datetime | None
 
 
 class Account(Struct, frozen=True, kw_only=True):
