@@ -32,7 +32,7 @@ from events.log import Log
 from events.outlet import Outlet
 from events.postgres import AWAY, dialer, open_pool
 from events.process import Roles, roles, run, start
-from events.retention import Retention, drop_answers
+from events.retention import Retention
 from events.settings import read
 from events.telemetry import configure_logging
 
@@ -76,7 +76,7 @@ async def _main(parts: Roles, settings: Settings) -> None:
         answering = [door.auth.access.keys.run] if parts.api else []
         if parts.api:
             health.add(door.auth.access.keys.check)
-        work = [broker.run, Retention([*drops(pool, clock), partial(drop_answers, pool)]).run] if parts.worker else []
+        work = [broker.run, Retention(drops(pool, clock)).run] if parts.worker else []
         await run(
             server=partial(serve, app, listen(settings.host, settings.port)),
             tasks=[*answering, *work, *otp.tasks(), *auth.tasks()],

@@ -1,7 +1,7 @@
 """The queries of `sql/`, one typed function each, and the state rows that the log's append writes."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final, TypeAlias
@@ -13,7 +13,7 @@ from msgspec import Struct
 from events.catalog.auth import Locale
 from events.clock import Clock
 from events.postgres import Connection
-from events.retention import Drop
+from events.retention import Drop, drop_answers
 from events.sql import load
 
 SQL = load("auth")
@@ -255,9 +255,14 @@ async def add_signing_key(
     await connection.execute(SQL.add_signing_key, kid, wrapped, published_at, signs_from)
 
 
-def drops(pool: asyncpg.Pool, clock: Clock) -> Sequence[Drop]:
-    """What must not outlive its purpose: letters with codes in the log, dead challenges, idle counters."""
-    return [partial(trim_otp, pool), lambda limit: drop_stale(pool, clock(), limit)]
+def drops(pool: asyncpg.Pool, clock: Clock) -> Mapping[str, Drop]:
+    """What must not outlive its purpose, by name: letters with codes in the log, rows that mean nothing any more."""
+    by_clock = ("challenges", "allowances", "streaks", "sessions", "signing_keys")
+    return {
+        "codes": partial(trim_otp, pool),
+        "answers": partial(drop_answers, pool),
+        **{what: partial(_drop, pool, getattr(SQL, f"drop_{what}"), clock) for what in by_clock},
+    }
 
 
 async def trim_otp(pool: asyncpg.Pool, limit: int) -> int:
@@ -265,7 +270,5 @@ async def trim_otp(pool: asyncpg.Pool, limit: int) -> int:
     return int(await pool.fetchval(SQL.trim_otp, limit))
 
 
-async def drop_stale(pool: asyncpg.Pool, now: datetime, limit: int) -> int:
-    """Drop challenges, allowances and streaks that mean nothing any more; how many."""
-    queries = (SQL.drop_challenges, SQL.drop_allowances, SQL.drop_streaks)
-    return sum([int(await pool.fetchval(query, now, limit)) for query in queries])
+async def _drop(pool: asyncpg.Pool, query: str, clock: Clock, limit: int) -> int:
+    return int(await pool.fetchval(query, clock(), limit))

@@ -46,7 +46,7 @@ async def _main(parts: Roles, settings: Settings) -> None:
             parts={"todos": Todos(outlet.log, pool, clock)},
             cors_origins=[origin for origin in settings.cors_origins.split(",") if origin],
         )
-        work = [broker.run, Retention([partial(drop_answers, pool)]).run] if parts.worker else []
+        work = [broker.run, Retention({"answers": partial(drop_answers, pool)}).run] if parts.worker else []
         gc.collect()
         gc.freeze()  # modules and routes stay: a full collection that walks over them holds every request up for 30 ms
         await run(
