@@ -39,14 +39,18 @@ def key(value: bytes | None = None, kid: str = "k1") -> str:
     return f"{kid}:{base64.urlsafe_b64encode(value or os.urandom(32)).decode().rstrip('=')}"
 
 
+WRAPPING = key()
+
+
 def environment(**values: str) -> dict[str, str]:
     """A complete environment of production."""
-    names = ("KEY_WRAPPING_KEYS", "REFRESH_KEYS", "OTP_PEPPERS", "DEVICE_KEYS")
+    names = ("REFRESH_KEYS", "OTP_PEPPERS", "DEVICE_KEYS")
     return {
         "DATABASE_URL": "postgres://nowhere",
         "NATS_URL": "nats://127.0.0.1:1",
         "ISSUER": "https://todo.test",
         "MAILER_PUBLIC_KEYS": key(bytes(BOX.public_key), "box"),
+        "KEY_WRAPPING_KEYS": WRAPPING,
         **{name: key() for name in names},
         **values,
     }

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import jwt
 import pytest
-from signing import Clock, Service, key, running
+from signing import WRAPPING, Clock, Service, key, running
 from test_commands import command
 
 from api.problems import Problem
@@ -21,8 +21,6 @@ from auth.seals import unwrap, wrap
 from events.keys import Keys, read_keys
 from events.postgres import open_pool
 from local.fixtures import DatabaseFactory, until
-
-WRAPPING = key()
 
 
 def wrapping() -> Keys:
@@ -41,7 +39,7 @@ def kid_of(token: str) -> str:
 async def replicas(url: str, count: int = 2) -> AsyncIterator[list[Service]]:
     """Instances over one database, by one clock."""
     async with AsyncExitStack() as stack:
-        clock, shared = Clock(), {"KEY_WRAPPING_KEYS": WRAPPING, "REFRESH_KEYS": key()}
+        clock, shared = Clock(), {"REFRESH_KEYS": key()}
         yield [await stack.enter_async_context(running(url, clock, **shared)) for _ in range(count)]
 
 
@@ -124,7 +122,7 @@ async def test_a_revoked_key_is_gone_at_once_with_all_its_tokens(database: Datab
         [old] = await published(one)
         for auth in (one, two):
             assert (await auth.me(ada["access_token"])).is_success
-        code, said, _ = await command(url, "rotate-keys", "--now", KEY_WRAPPING_KEYS=WRAPPING)
+        code, said, _ = await command(url, "rotate-keys", "--now")
         assert (code, "all others are revoked" in said) == (0, True)
         await until(lambda: replaced(old, one, two), within=5)
         for auth in (one, two):
@@ -174,6 +172,16 @@ async def test_no_seed_is_in_clear_in_a_table_or_a_log(
         for text in (seed.decode(), seed.hex(), key(seed).partition(":")[2]):
             assert text not in shown
             assert key(text.encode()).partition(":")[2] not in shown
+
+
+async def test_keys_that_nobody_can_open_any_more_are_given_up_by_revoking_them(database: DatabaseFactory) -> None:
+    async with await open_pool(database("auth").url, application="auth") as pool:
+        await Keyring(pool, wrapping(), lambda: datetime.now(UTC)).read()
+        other = read_keys(key(kid="k2"), size=32)
+        blind = Keyring(pool, other, lambda: datetime.now(UTC))
+        done = await rotate(pool, other, datetime.now(UTC), at_once=True)
+        await blind.read()
+        assert (blind.check().state, blind.signer().kid) == ("ok", done.kid)
 
 
 async def test_a_key_wrapped_under_a_key_that_is_gone_is_said_and_none_is_made_in_its_place(

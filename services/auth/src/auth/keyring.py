@@ -79,14 +79,14 @@ class Keyring:
     async def read(self) -> None:
         """Read the keys, and make the first where there is none."""
         self._read_at = monotonic()
-        rows = await tables.signing_keys(self._pool)
-        if all(_is_over(row, self._clock()) for row in rows):
+        rows = await self._living()
+        if not rows:
             await make_first(self._pool, self._wrapping, self._clock())
-            rows = await tables.signing_keys(self._pool)
+            rows = await self._living()
         before = {key.kid for key in self._keys}
         self._keys = [key for row in rows if (key := self._opened(row))]
         closed = len(rows) - len(self._keys)
-        lost = f"{closed} are wrapped under a key that is not in KEY_WRAPPING_KEYS: add it"
+        lost = f"{closed} are wrapped under a key that is not in KEY_WRAPPING_KEYS: add it, or revoke them"
         self._state = Check("signing keys", "failed", lost) if closed else Check("signing keys", "ok")
         if before != {key.kid for key in self._keys}:
             log.info("the signing keys are new", kids=[key.kid for key in self._keys], unreadable=closed)
@@ -110,6 +110,10 @@ class Keyring:
             with suppress(*AWAY):
                 await self.read()
         return next((key.private.public_key() for key in self.published() if key.kid == kid), None)
+
+    async def _living(self) -> Sequence[tables.SigningKeyRow]:
+        now = self._clock()
+        return [row for row in await tables.signing_keys(self._pool) if not _is_over(row, now)]
 
     def _has(self, kid: str) -> bool:
         return any(key.kid == kid for key in self._keys)
