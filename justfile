@@ -25,6 +25,21 @@ demo:
 psql *ARGUMENTS:
     @exec "{{ python }}" -m local psql "$@"
 
+# Grant somebody who signed in once a role (analyst, operator), e.g. `./run grant ann@example.org analyst`
+[positional-arguments]
+grant EMAIL ROLE:
+    @exec "{{ python }}" -m local grant "$1" "$2"
+
+# Take a role back
+[positional-arguments]
+revoke EMAIL ROLE:
+    @exec "{{ python }}" -m local revoke "$1" "$2"
+
+# Have a new key sign access tokens once everybody can know it; with --now revoke all others at once
+[positional-arguments]
+rotate-keys *OPTIONS:
+    @exec "{{ python }}" -m local rotate-keys "$@"
+
 # Everything that must hold: lint, then all tests
 [positional-arguments]
 test *OPTIONS: lint

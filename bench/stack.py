@@ -13,10 +13,12 @@ from uuid import UUID
 
 import asyncpg
 
+from auth.keyring import Keyring
 from auth.tokens import AccessTokens
 from events.clock import system_clock
 from events.ids import uuid7
-from events.keys import read_keys
+from events.keys import Keys, read_keys
+from events.postgres import open_pool
 from local import parts, ports
 from local.child import wait_until
 from local.environment import service_environment
@@ -39,8 +41,9 @@ class Stack:
         self.echo = f"http://127.0.0.1:{layout.port_base + _ECHO}"
         self.data = self._postgres.data
         self.appends_url = self._postgres.url(_ALONE, "todos")
-        signing = read_keys(supervisor.secrets.keys["SIGNING_KEYS"], size=32)
-        self._tokens = AccessTokens(signing, issuer=layout.gateway, audience="todo")
+        wrapping = read_keys(supervisor.secrets.keys["KEY_WRAPPING_KEYS"], size=32)
+        keyring = asyncio.run(_keyring(self._postgres.url("auth", "auth"), wrapping))
+        self._tokens = AccessTokens(keyring, issuer=layout.gateway, audience="todo")
 
     def token(self, user_id: UUID) -> str:
         """An access token for ten minutes, signed with the stack's own key."""
@@ -53,6 +56,14 @@ class Stack:
     async def connect_alone(self) -> asyncpg.Connection:
         """A connection to the database of `appends_url` as its owner."""
         return await asyncpg.connect(self._postgres.url(_ALONE, "todos_owner"))
+
+
+async def _keyring(url: str, wrapping: Keys) -> Keyring:
+    """The stack's own signing keys."""
+    async with await open_pool(url, application="bench") as pool:
+        keyring = Keyring(pool, wrapping, system_clock)
+        await keyring.read()
+    return keyring
 
 
 @contextmanager

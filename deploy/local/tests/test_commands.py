@@ -42,6 +42,15 @@ def test_the_arguments_of_psql_are_its_own(free_port: Callable[[], int]) -> None
     assert (done.returncode, done.stderr) == (1, "local: no stack was started here yet; ./run up starts one\n")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [("grant", "a@example.org", "analyst"), ("revoke", "a@example.org", "analyst"), ("rotate-keys", "--now")],
+)
+def test_auth_is_asked_in_a_stack_that_was_started(free_port: Callable[[], int], arguments: tuple[str, ...]) -> None:
+    done = local(free_port(), *arguments)
+    assert (done.returncode, done.stderr) == (1, "local: no stack was started here yet; ./run up starts one\n")
+
+
 def test_what_the_system_refuses_is_one_line(free_port: Callable[[], int]) -> None:
     port = free_port()
     folder = REPOSITORY / "var" / str(port)

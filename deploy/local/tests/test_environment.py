@@ -11,7 +11,7 @@ from local.layout import SERVICES, Layout
 from local.secret import load_or_make
 
 HOLDERS = {
-    "SIGNING_KEYS": "auth",
+    "KEY_WRAPPING_KEYS": "auth",
     "REFRESH_KEYS": "auth",
     "OTP_PEPPERS": "auth",
     "DEVICE_KEYS": "auth",

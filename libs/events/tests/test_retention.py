@@ -6,6 +6,7 @@ from functools import partial
 import asyncpg
 import pytest
 from feeding import PERSON, connection, running
+from prometheus_client import REGISTRY
 
 import events.retention
 from events.retention import Retention, drop_answers
@@ -37,9 +38,16 @@ async def test_answers_go_when_their_keys_expire_and_not_before(
 ) -> None:
     monkeypatch.setattr(events.retention, "BATCH", 10)
     await keep(todos)
+    before = counted("answers")
     async with asyncpg.create_pool(todos.url, min_size=0) as pool:
-        await Retention([partial(drop_answers, pool)]).drop()
+        await Retention({"answers": partial(drop_answers, pool)}).drop()
     assert await kept(todos) == {"25 new"}
+    assert counted("answers") - before == 25
+
+
+def counted(what: str) -> float:
+    """What the metric says."""
+    return REGISTRY.get_sample_value("todo_dropped_rows_total", {"what": what}) or 0
 
 
 async def test_a_database_that_was_away_is_tried_again(todos: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,5 +61,5 @@ async def test_a_database_that_was_away_is_tried_again(todos: Database, monkeypa
             raise ConnectionRefusedError
         return 0
 
-    async with running(Retention([away]).run):
+    async with running(Retention({"nothing": away}).run):
         await until(lambda: tries >= 2)

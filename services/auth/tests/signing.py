@@ -16,7 +16,8 @@ from nacl.public import PrivateKey, SealedBox
 from api.app import create_app
 from api.guard import Guard
 from api.testing import serving
-from auth.api import ROUTES
+from auth.account import Accounts
+from auth.api import ROUTES, Door
 from auth.erasure import Exports, urls_of
 from auth.leaving import ROUTES as LEAVING
 from auth.leaving import Leaving
@@ -42,14 +43,18 @@ def key(value: bytes | None = None, kid: str = "k1") -> str:
     return f"{kid}:{base64.urlsafe_b64encode(value or os.urandom(32)).decode().rstrip('=')}"
 
 
+WRAPPING = key()
+
+
 def environment(**values: str) -> dict[str, str]:
     """A complete environment of production."""
-    names = ("SIGNING_KEYS", "REFRESH_KEYS", "OTP_PEPPERS", "DEVICE_KEYS")
+    names = ("REFRESH_KEYS", "OTP_PEPPERS", "DEVICE_KEYS")
     return {
         "DATABASE_URL": "postgres://nowhere",
         "NATS_URL": "nats://127.0.0.1:1",
         "ISSUER": "https://todo.test",
         "MAILER_PUBLIC_KEYS": key(bytes(BOX.public_key), "box"),
+        "KEY_WRAPPING_KEYS": WRAPPING,
         **{name: key() for name in names},
         **values,
     }
@@ -101,8 +106,8 @@ class Service:
     async def answer(self, answer: dict[str, str], **headers: str) -> httpx.Response:
         return await self.http.post("/users/verify-otp", json=answer, headers=headers)
 
-    async def sign_in(self, email: str = ADA) -> dict[str, str]:
-        signed_in = await self.answer(await self.challenge(email))
+    async def sign_in(self, email: str = ADA, **headers: str) -> dict[str, str]:
+        signed_in = await self.answer(await self.challenge(email), **headers)
         assert signed_in.status_code == 200, signed_in.text
         return signed_in.json()["data"]
 
@@ -111,6 +116,12 @@ class Service:
 
     async def me(self, token: str) -> httpx.Response:
         return await self.http.get("/users/me", headers={"authorization": f"Bearer {token}"})
+
+    async def call(self, method: str, path: str, token: str, body: object = None, **headers: str) -> httpx.Response:
+        """A request of somebody signed in; `headers` are named with underscores."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        json = {} if body is None else {"json": body}
+        return await self.http.request(method, path, headers={"authorization": f"Bearer {token}", **named}, **json)
 
     async def logout(self, token: str) -> httpx.Response:
         return await self.http.post("/users/logout", headers={"authorization": f"Bearer {token}"})
@@ -141,27 +152,33 @@ def wrong(answer: dict[str, str]) -> dict[str, str]:
     return answer | {"otp_code": f"{(int(answer['otp_code']) + 1) % 10**6:06}"}
 
 
+def parts_of(door: Door) -> dict[str, object]:
+    return {"door": door, "accounts": Accounts(door.auth.log, door.auth.pool, door.now)}
+
+
 @asynccontextmanager
-async def running(url: str, **values: str) -> AsyncIterator[Service]:
+async def running(url: str, clock: Clock | None = None, *, port: int = 0, **values: str) -> AsyncIterator[Service]:
     """The service on a database; `values` are variables of its environment. No limits but those that are set."""
     unlimited = dict.fromkeys(LIMITS, "0")
-    settings, clock, health = read(Settings, environment(**(unlimited | values))), Clock(), Health()
+    settings, clock, health = read(Settings, environment(**(unlimited | values))), clock or Clock(), Health()
     dial, roles = dialer(url, application="auth"), Roles(worker=False)
     otp, auth = (Outlet(FEEDS[n], dial, Broker(settings.nats_url, name="auth"), roles) for n in ("OTP", "AUTH"))
     async with await open_pool(url, application="auth") as pool, asyncio.TaskGroup() as group:
-        tasks = [group.create_task(task()) for task in (*otp.tasks(), *auth.tasks())]
         door = assemble(settings, pool, clock, otp_log=otp.log, log=auth.log)
+        keyring = door.auth.access.keys
+        await keyring.read()
+        tasks = [group.create_task(task()) for task in (keyring.run, *otp.tasks(), *auth.tasks())]
         tombstones, exports = Tombstones(pool), Exports(pool, urls_of(settings.export_urls))
         guard = Guard(
-            door.auth.access.find,
+            keyring.find,
             issuer=settings.issuer,
             audience=settings.audience,
             clock=clock,
             refuse=lambda person: person.id in tombstones,
         )
-        parts = {"door": door, "leaving": Leaving(door.auth, clock, exports, tombstones)}
+        parts = parts_of(door) | {"leaving": Leaving(door.auth, clock, exports, tombstones)}
         app = create_app(title="Signing in", routes=(*ROUTES, *LEAVING), health=health, guard=guard, parts=parts)
-        async with serving(app) as http:
+        async with serving(app, port=port) as http:
             yield Service(http, pool, clock)
         for task in tasks:
             task.cancel()

@@ -6,15 +6,14 @@ from uuid import UUID
 
 import pytest
 
-from auth.domain import CHALLENGE, SESSION, USER, Answer, Register, SignIn, SignOut, judge_refresh
-from events.catalog.auth import OtpRejected, OtpRequested, OtpVerified, UserRegistered, UserSignedIn, UserSignedOut
+from auth.domain import CHALLENGE, SESSION, Answer, SignIn, SignOut, judge_refresh
+from events.catalog.auth import OtpRejected, OtpRequested, OtpVerified, UserSignedIn, UserSignedOut
 from events.testing import given
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 C, ADA, S = (UUID(int=n) for n in (1, 2, 3))
 REQUESTED = OtpRequested(challenge_id=C, sealed="k1.x", locale=None, expires_at=NOW + timedelta(minutes=5))
 VERIFIED = OtpVerified(challenge_id=C, user_id=ADA)
-REGISTERED = UserRegistered(user_id=ADA, sealed_contact="k1.x", locale=None, timezone=None)
 SIGNED_IN = UserSignedIn(user_id=ADA, session_id=S)
 RIGHT = Answer(challenge_id=C, owner=ADA, guess=1, guesses=5, now=NOW)
 
@@ -51,11 +50,6 @@ def test_a_code_dies_at_its_expiry_to_the_moment() -> None:
 
 def test_an_unknown_challenge_is_rejected() -> None:
     given(CHALLENGE).when(RIGHT).then(rejected("unknown"))
-
-
-def test_a_person_registers_once() -> None:
-    register = Register(user_id=ADA, sealed_contact="k1.x")
-    given(USER).when(register).then(REGISTERED).when(register).then_nothing()
 
 
 def test_a_session_begins_once_and_ends_once() -> None:

@@ -7,7 +7,7 @@ from auth.settings import Settings
 from events.errors import BadSettings
 from events.settings import read
 
-KEYS = ("SIGNING_KEYS", "REFRESH_KEYS", "OTP_PEPPERS", "DEVICE_KEYS", "MAILER_PUBLIC_KEYS")
+KEYS = ("KEY_WRAPPING_KEYS", "REFRESH_KEYS", "OTP_PEPPERS", "DEVICE_KEYS", "MAILER_PUBLIC_KEYS")
 
 
 def test_a_complete_environment_is_production() -> None:

@@ -17,7 +17,7 @@ import msgspec
 import nats as nats_py
 from nacl.public import PrivateKey, SealedBox
 
-from events.catalog.auth import Locale, OtpRequested, UserErased, UserRegistered
+from events.catalog.auth import Locale, OtpRequested, ProfileChanged, UserErased, UserRegistered
 from events.catalog.feeds import FEEDS
 from events.catalog.mailer import MailFailed, MailSent
 from events.catalog.types import TYPES
@@ -91,7 +91,9 @@ class Auth:
     client: nats_py.NATS
     counts: dict[str, int] = field(default_factory=dict)
 
-    async def say(self, data: OtpRequested | UserRegistered | UserErased, *, event_id: UUID | None = None) -> Envelope:
+    async def say(
+        self, data: OtpRequested | UserRegistered | ProfileChanged | UserErased, *, event_id: UUID | None = None
+    ) -> Envelope:
         feed = "OTP" if isinstance(data, OtpRequested) else "AUTH"
         subject = data.challenge_id if isinstance(data, OtpRequested) else data.user_id
         self.counts[feed] = self.counts.get(feed, 0) + 1

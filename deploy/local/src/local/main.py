@@ -1,4 +1,4 @@
-"""The commands of the local stack: `up` runs it, `demo` walks through it, `psql` opens a database of it."""
+"""The commands of the local stack: `up` runs it, `demo` walks through it, `psql` and `grant` ask parts of it."""
 
 import argparse
 import os
@@ -6,7 +6,7 @@ import signal
 import sys
 from functools import partial
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn, cast
 
 import msgspec
 
@@ -14,36 +14,54 @@ from local.child import StartError
 from local.cluster import connection_environment, psql_program
 from local.console import say
 from local.demo import demo
+from local.environment import service_environment
 from local.folders import explained, lock
-from local.layout import SERVICES, layout
+from local.layout import SERVICES, Layout, layout
+from local.secret import load_or_make
 from local.supervisor import Supervisor, greet
 
 
 def main() -> None:
     """Run the command that the arguments name."""
-    parser = argparse.ArgumentParser(prog="local", description="The local stack")
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("up", help="run everything until Ctrl-C")
-    commands.add_parser("demo", help="walk the whole path, in a stack of its own unless one is up")
-    psql = commands.add_parser("psql", help="open a service's database as its owner")
-    psql.add_argument("service", choices=SERVICES)
-    arguments, rest = parser.parse_known_args()
-    if rest and arguments.command != "psql":
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    arguments, rest = _read(sys.argv[1:])
     try:
         match arguments.command:
             case "up":
                 up()
             case "demo":
                 demo(layout())
-            case _:
+            case "psql":
                 open_psql(arguments.service, rest)
+            case command:
+                ask_auth(command, *arguments.for_auth(arguments))
     except StartError as error:
         say(f"local: {error}")
         sys.exit(1)
     except OSError as error:
         say(f"local: {explained(error)}")
         sys.exit(1)
+
+
+def _read(words: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The arguments, and what psql shall get."""
+    parser = argparse.ArgumentParser(prog="local", description="The local stack")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("up", help="run everything until Ctrl-C")
+    commands.add_parser("demo", help="walk the whole path, in a stack of its own unless one is up")
+    psql = commands.add_parser("psql", help="open a service's database as its owner")
+    psql.add_argument("service", choices=SERVICES)
+    for verb in ("grant", "revoke"):
+        role = commands.add_parser(verb, help=f"{verb} a role")
+        role.add_argument("email")
+        role.add_argument("role")
+        role.set_defaults(for_auth=lambda given: [given.email, given.role])
+    rotate = commands.add_parser("rotate-keys", help="rotate the keys that sign access tokens")
+    rotate.add_argument("--now", action="store_true", help="revoke all others at once")
+    rotate.set_defaults(for_auth=lambda given: ["--now"] if given.now else [])
+    arguments, rest = parser.parse_known_args(words)
+    if rest and arguments.command != "psql":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return arguments, rest
 
 
 def up() -> None:
@@ -68,12 +86,25 @@ def up() -> None:
 
 def open_psql(service: str, options: list[str]) -> NoReturn:
     """Become psql in a service's database; raises StartError where no stack was started."""
-    where = layout()
-    if not where.stack_file.exists():
-        raise StartError("no stack was started here yet; ./run up starts one")
-    stack = msgspec.json.decode(where.stack_file.read_bytes())
+    stack = _stack_of(layout())
     program = str(psql_program())
     os.execve(program, [program, *options], connection_environment(stack["postgres"][f"{service}_owner"]))  # noqa: S606
+
+
+def ask_auth(*arguments: str) -> NoReturn:
+    """Become `python -m auth` with an operator's command, as the stack's own would run it; raises StartError."""
+    where = layout()
+    stack = _stack_of(where)
+    urls = {"DATABASE_URL": stack["postgres"]["auth"], "NATS_URL": stack["nats"]["auth"]}
+    environment = service_environment("auth", where, load_or_make(where.folder / "secrets.json"), urls)
+    os.execve(sys.executable, [sys.executable, "-m", "auth", *arguments], environment)  # noqa: S606
+
+
+def _stack_of(where: Layout) -> dict[str, Any]:
+    """What the stack says about itself; raises StartError where none was started."""
+    if not where.stack_file.exists():
+        raise StartError("no stack was started here yet; ./run up starts one")
+    return cast("dict[str, Any]", msgspec.json.decode(where.stack_file.read_bytes()))
 
 
 def _interrupt(supervisor: Supervisor, _number: int, _frame: FrameType | None) -> None:

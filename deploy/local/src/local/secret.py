@@ -44,10 +44,8 @@ def write_private(path: Path, content: bytes) -> None:
 def _keys() -> dict[str, str]:
     box = PrivateKey.generate()
     kid = secrets.token_hex(4)
-    random = {
-        name: _key(secrets.token_bytes(32)) for name in ("SIGNING_KEYS", "REFRESH_KEYS", "OTP_PEPPERS", "DEVICE_KEYS")
-    }
-    return random | {
+    names = ("KEY_WRAPPING_KEYS", "REFRESH_KEYS", "OTP_PEPPERS", "DEVICE_KEYS")
+    return {name: _key(secrets.token_bytes(32)) for name in names} | {
         "MAILER_PRIVATE_KEYS": _key(bytes(box), kid),
         "MAILER_PUBLIC_KEYS": _key(bytes(box.public_key), kid),
     }

@@ -38,12 +38,21 @@ class _Claims(msgspec.Struct, frozen=True):
     locale: str | None = None
 
 
+class _Verified(msgspec.Struct, frozen=True):
+    person: Person
+    expires: float
+    kid: str
+
+
 def _nobody(_: Person) -> bool:
     return False
 
 
 class Guard:
-    """Turns a bearer token into a `Person`. Checking a signature costs 0.1 ms, so verified tokens are remembered."""
+    """Turns a bearer token into a `Person`.
+
+    Checking a signature costs 0.1 ms, so verified tokens are remembered, for as long as their key is still published.
+    """
 
     def __init__(
         self,
@@ -59,20 +68,24 @@ class Guard:
         self._audience = audience
         self._clock = clock
         self._refuse = refuse
-        self._known: OrderedDict[str, tuple[Person, float]] = OrderedDict()
+        self._known: OrderedDict[str, _Verified] = OrderedDict()
 
     async def person(self, authorization: str | None) -> Person:
         """Who the `Authorization` header names; raises `Problem` (401) where it is absent, false or out of date."""
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Problem(UNAUTHENTICATED, headers={"www-authenticate": "Bearer"})
-        person, expires = self._known.get(token) or await self._verified(token)
-        if expires <= self._clock().timestamp() or self._refuse(person):
+        found = self._known.get(token)
+        if found is not None and await self._find_key(found.kid) is None:
             self._known.pop(token, None)
             raise Problem(UNAUTHENTICATED, headers=_INVALID_TOKEN)
-        return person
+        found = found or await self._verified(token)
+        if found.expires <= self._clock().timestamp() or self._refuse(found.person):
+            self._known.pop(token, None)
+            raise Problem(UNAUTHENTICATED, headers=_INVALID_TOKEN)
+        return found.person
 
-    async def _verified(self, token: str) -> tuple[Person, float]:
+    async def _verified(self, token: str) -> _Verified:
         try:
             found = await self._decode(token)
         except (jwt.PyJWTError, ValueError, RecursionError) as error:
@@ -82,21 +95,22 @@ class Guard:
             self._known.popitem(last=False)
         return found
 
-    async def _decode(self, token: str) -> tuple[Person, float]:
+    async def _decode(self, token: str) -> _Verified:
         """Raises an error of PyJWT, `ValueError` or `RecursionError` for what is not our token."""
         if len(token) > _LONGEST:
             raise ValueError("longer than any token of ours")
         header = jwt.get_unverified_header(token)
         if header.get("typ") != "at+jwt" or header.get("alg") != "EdDSA":
             raise ValueError("not an access token (RFC 9068)")
-        key = await self._find_key(str(header.get("kid")))
+        kid = str(header.get("kid"))
+        key = await self._find_key(kid)
         if key is None:
             raise ValueError("signed with an unknown key")
         payload = jwt.decode(
             token, key, algorithms=["EdDSA"], audience=self._audience, issuer=self._issuer, options=_OPTIONS
         )
         claims = msgspec.convert(payload, _Claims)
-        return _person_of(claims), claims.exp
+        return _Verified(_person_of(claims), claims.exp, kid)
 
 
 def _person_of(claims: _Claims) -> Person:

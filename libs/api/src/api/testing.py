@@ -56,9 +56,9 @@ class People:
 
 
 @asynccontextmanager
-async def serving(app: Any, *, drain: float = 5.0) -> AsyncIterator[httpx.AsyncClient]:
-    """The application behind its real server on a free port of loopback; a client whose paths are relative to it."""
-    listener = listen("127.0.0.1", 0)
+async def serving(app: Any, *, drain: float = 5.0, port: int = 0) -> AsyncIterator[httpx.AsyncClient]:
+    """The application behind its real server on a port of loopback (0: a free one); a client with relative paths."""
+    listener = listen("127.0.0.1", port)
     port = listener.getsockname()[1]
     server = asyncio.create_task(serve(app, listener, drain=drain))
     try:

@@ -1,11 +1,12 @@
 """Drops what must not outlive its purpose, in small batches, so that nobody waits for it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, TypeAlias
 
 import asyncpg
 import structlog
+from prometheus_client import Counter
 
 from events.postgres import AWAY
 from events.sql import load
@@ -14,6 +15,8 @@ SQL = load("events")
 EVERY = 60.0
 BATCH = 1000
 
+DROPPED: Final = Counter("todo_dropped_rows_total", "Rows dropped because they outlived their purpose", ["what"])
+
 log = structlog.get_logger(__name__)
 
 Drop: TypeAlias = Callable[[int], Awaitable[int]]
@@ -21,10 +24,12 @@ Drop: TypeAlias = Callable[[int], Awaitable[int]]
 
 
 class Retention:
-    """Drops each minute while `run` runs."""
+    """Drops each minute while `run` runs; `drops` are named for what they drop, and counted under that name."""
 
-    def __init__(self, drops: Sequence[Drop]) -> None:
+    def __init__(self, drops: Mapping[str, Drop]) -> None:
         self._drops = drops
+        for what in drops:
+            DROPPED.labels(what)  # a rate needs the zero before the first row
 
     async def run(self) -> None:
         """Drop until cancelled."""
@@ -37,9 +42,11 @@ class Retention:
 
     async def drop(self) -> None:
         """Drop everything that is due now."""
-        for drop in self._drops:
-            while await drop(BATCH) >= BATCH:
-                pass
+        for what, drop in self._drops.items():
+            dropped = BATCH
+            while dropped >= BATCH:
+                dropped = await drop(BATCH)
+                DROPPED.labels(what).inc(dropped)
 
 
 async def drop_answers(pool: asyncpg.Pool, limit: int) -> int:

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from msgspec.structs import asdict, replace
 
-from events.catalog.auth import UserRegistered, UserSignedIn, UserSignedOut
+from events.catalog.auth import ProfileChanged, UserRegistered, UserSignedIn, UserSignedOut
 from events.catalog.mailer import MailFailed, MailSent
 from events.catalog.todos import Event as TodoEvent
 from events.catalog.todos import (
@@ -33,6 +33,7 @@ Action: TypeAlias = Literal[
     "user_registered",
     "user_signed_in",
     "user_signed_out",
+    "profile_changed",
     "mail_sent",
     "mail_failed",
 ]
@@ -41,6 +42,7 @@ ACTIONS: Mapping[type[msgspec.Struct], tuple[Action, tuple[str, ...]]] = {
     UserRegistered: ("user_registered", ()),
     UserSignedIn: ("user_signed_in", ("session_id",)),
     UserSignedOut: ("user_signed_out", ("session_id", "reason")),
+    ProfileChanged: ("profile_changed", ()),
     MailSent: ("mail_sent", ("letter_id", "kind")),
     MailFailed: ("mail_failed", ("letter_id", "kind", "reason")),
 }
@@ -102,6 +104,10 @@ def entry_of(event: msgspec.Struct) -> tuple[Action, Mapping[str, Any]] | None:
         return None
     action, names = shown
     fields = asdict(event)
+    if isinstance(event, ProfileChanged):
+        # Which, never what: a log that lives for long is no place for a name.
+        changed = sorted(name for name, value in fields.items() if name != "user_id" and value is not msgspec.UNSET)
+        return action, {"fields": changed}
     return action, {name: fields[name] for name in names}
 
 

@@ -1,8 +1,6 @@
 """Signing in over HTTP: a code is asked for, answered, and exchanged for tokens. `domain.py` says what is decided."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
 from uuid import UUID
 
@@ -10,19 +8,21 @@ import msgspec
 from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
-from msgspec import UNSET, Meta, Struct, UnsetType, convert
+from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 
 from api.answers import Answer, Envelope, answer
 from api.failures import to_answer
 from api.guard import signed_in
 from api.messages import Message, Text
-from api.problems import INVALID, OUTCOME_UNKNOWN, UNAUTHENTICATED, FieldError, Kind, Problem
+from api.problems import INVALID, OUTCOME_UNKNOWN, FieldError, Kind, Problem
 from api.requests import Request, context_of
-from auth.limits import address_of
+from auth import account
+from auth.account import device_of, private
+from auth.keyring import LIFETIME, MAX_AGE
+from auth.limits import Asker, address_of
 from auth.signin import Auth
-from auth.tables import Account, account_of_session
-from auth.tokens import LIFETIME
+from auth.tables import Account
 from events.clock import Clock
 from events.errors import OutcomeUnknown
 
@@ -32,7 +32,6 @@ SENT: Final = Message(key="otp.sent", en="OTP sent successfully", ko="OTP 코드
 SIGNED_IN: Final = Message(key="user.signed_in", en="Signed in successfully", ko="로그인되었습니다")
 REFRESHED: Final = Message(key="token.refreshed", en="Token refreshed successfully", ko="토큰이 갱신되었습니다")
 SIGNED_OUT: Final = Message(key="user.signed_out", en="Signed out successfully", ko="로그아웃되었습니다")
-FOUND: Final = Message(key="user.found", en="User retrieved successfully", ko="사용자를 조회했습니다")
 
 OTP_INVALID: Final = Kind(
     status=401,
@@ -116,17 +115,6 @@ class SignedIn(Tokens, frozen=True, kw_only=True):
     device_token: str
 
 
-class Me(Struct, frozen=True, kw_only=True):
-    """The signed-in person; `locale` and `timezone` are null until chosen."""
-
-    id: UUID
-    email: str
-    locale: str | None
-    timezone: str | None
-    roles: Sequence[str]
-    registered_at: datetime | None
-
-
 @dataclass(frozen=True, slots=True)
 class Door:
     """What the handlers work with. `shows_codes` answers a code to whoever asked (development alone)."""
@@ -161,26 +149,27 @@ async def request_otp(request: Request, data: JSONBody[AskForCode], door: Parts)
         challenge_id=asked.challenge_id,
         otp_code=asked.code if door.shows_codes else UNSET,
     )
-    return _private(answer(request, SENT, sent)).at(door.auth.otp_log.feed, asked.position)
+    return private(answer(request, SENT, sent)).at(door.auth.otp_log.feed, asked.position)
 
 
 @post("/users/verify-otp", status_code=200, exception_handlers=_UNKEYED)
 async def verify_otp(request: Request, data: JSONBody[AnswerCode], door: Parts) -> Answer[Envelope[SignedIn]]:
     """Answer a challenge with its code; the first right answer opens a session."""
     context, email = context_of(request, door.now()), _address(data.email)
-    await _known_device(door, email, data.device_token)
-    network = _network(request, door)
-    opened = await door.auth.answer(data.challenge_id, email, data.otp_code, network, context)
+    known = await _known_device(door, email, data.device_token)
+    asker = Asker(email=email, network=_network(request, door), is_known=known is not None)
+    device = device_of(request.headers.get("user-agent"))
+    opened = await door.auth.answer(data.challenge_id, data.otp_code, asker, context, device=device)
     if opened is None:
         raise Problem(OTP_INVALID, headers=_BEARER)
-    account, token = opened.account, opened.refresh_token
+    owner, token = opened.account, opened.refresh_token
     tokens = SignedIn(
-        access_token=_access_token(door, account, token.session_id),
+        access_token=_access_token(door, owner, token.session_id),
         refresh_token=token.text,
-        user=Identity(account.id, account.email),
-        device_token=door.auth.devices.issue(account.email),
+        user=Identity(owner.id, owner.email),
+        device_token=door.auth.devices.issue(owner.email),
     )
-    return _private(answer(request, SIGNED_IN, tokens)).at(door.auth.log.feed, opened.position)
+    return private(answer(request, SIGNED_IN, tokens)).at(door.auth.log.feed, opened.position)
 
 
 @post("/users/refresh", status_code=200, exception_handlers=_UNKEYED)
@@ -189,9 +178,9 @@ async def refresh(request: Request, data: JSONBody[Exchange], door: Parts) -> An
     exchanged = await door.auth.exchange(data.refresh_token, context_of(request, door.now()), door.now)
     if exchanged is None:
         raise Problem(REFRESH_INVALID, headers=_BEARER)
-    account, token = exchanged
-    access_token = _access_token(door, account, token.session_id)
-    return _private(answer(request, REFRESHED, Tokens(access_token=access_token, refresh_token=token.text)))
+    owner, token = exchanged
+    access_token = _access_token(door, owner, token.session_id)
+    return private(answer(request, REFRESHED, Tokens(access_token=access_token, refresh_token=token.text)))
 
 
 @post("/users/logout", status_code=200, guards=[signed_in], exception_handlers=_UNKEYED)
@@ -200,15 +189,6 @@ async def logout(request: Request, door: Parts) -> Answer[Envelope[None]]:
     position = await door.auth.end(request.user.sid, "logout", context_of(request, door.now()))
     ended = answer(request, SIGNED_OUT, None)
     return ended if position is None else ended.at(door.auth.log.feed, position)
-
-
-@get("/users/me", guards=[signed_in])
-async def me(request: Request, door: Parts) -> Answer[Envelope[Me]]:
-    """Get who is signed in."""
-    account = await account_of_session(door.auth.pool, request.user.sid)
-    if account is None:
-        raise Problem(UNAUTHENTICATED, headers={"www-authenticate": 'Bearer error="invalid_token"'})
-    return _private(answer(request, FOUND, convert(account, Me, from_attributes=True), version=account.version))
 
 
 @get("/.well-known/jwks.json")
@@ -223,7 +203,7 @@ async def configuration(door: Parts) -> Answer[dict[str, Any]]:
     return _published(
         {
             "issuer": door.issuer,
-            "jwks_uri": f"{door.issuer}/.well-known/jwks.json",
+            "jwks_uri": f"{door.issuer.rstrip('/')}/.well-known/jwks.json",
             "id_token_signing_alg_values_supported": ["EdDSA"],
             "subject_types_supported": ["public"],
             "response_types_supported": [],
@@ -231,7 +211,7 @@ async def configuration(door: Parts) -> Answer[dict[str, Any]]:
     )
 
 
-ROUTES: Final = (request_otp, verify_otp, refresh, logout, me, jwks, configuration)
+ROUTES: Final = (request_otp, verify_otp, refresh, logout, jwks, configuration, *account.ROUTES)
 
 
 def _address(text: str) -> str:
@@ -255,14 +235,11 @@ async def _known_device(door: Door, email: str, device_token: str | None) -> str
     return None
 
 
-def _access_token(door: Door, account: Account, session_id: UUID) -> str:
-    return door.auth.access.sign(account.id, session_id, account.roles, account.locale, door.now())
-
-
-def _private(answer: Answer[T]) -> Answer[T]:
-    answer.headers["cache-control"] = "no-store"
-    return answer
+def _access_token(door: Door, owner: Account, session_id: UUID) -> str:
+    return door.auth.access.sign(owner.id, session_id, owner.roles, owner.locale, door.now())
 
 
 def _published(document: dict[str, Any]) -> Answer[dict[str, Any]]:
-    return Answer(msgspec.json.encode(document), headers={"cache-control": "public, max-age=300"})
+    return Answer(
+        msgspec.json.encode(document), headers={"cache-control": f"public, max-age={int(MAX_AGE.total_seconds())}"}
+    )

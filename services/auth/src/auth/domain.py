@@ -1,4 +1,4 @@
-"""Signing in, decided: challenges, people, sessions. Codes were compared and guesses counted before; this judges."""
+"""Signing in, decided: challenges and sessions. Codes were compared and guesses counted before; this judges."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -9,11 +9,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from events.catalog.auth import (
+    EndReason,
     OtpRejected,
     OtpRequested,
     OtpVerified,
     RejectReason,
-    UserRegistered,
     UserSignedIn,
     UserSignedOut,
 )
@@ -75,33 +75,6 @@ def _evolve_challenge(state: Challenge | None, event: ChallengeEvent) -> Challen
 CHALLENGE: Final = Decider(_decide_challenge, _evolve_challenge, None)
 
 
-# A person: registered by the first right code.
-
-
-Membership: TypeAlias = Literal["stranger", "member"]
-
-
-class Register(Struct, frozen=True, kw_only=True):
-    """A person proved to own an address."""
-
-    user_id: UUID
-    sealed_contact: str
-
-
-def _decide_user(command: Register, membership: Membership) -> Sequence[UserRegistered]:
-    if membership == "member":
-        return []
-    contact = command.sealed_contact
-    return [UserRegistered(user_id=command.user_id, sealed_contact=contact, locale=None, timezone=None)]
-
-
-def _evolve_user(_: Membership, __: UserRegistered) -> Membership:
-    return "member"
-
-
-USER: Final[Decider[Register, UserRegistered, Membership]] = Decider(_decide_user, _evolve_user, "stranger")
-
-
 # A session: begins with a right code, ends once.
 
 
@@ -117,7 +90,7 @@ class SignOut(Struct, frozen=True, kw_only=True):
 
     user_id: UUID
     session_id: UUID
-    reason: Literal["logout", "reuse", "revoked"]
+    reason: EndReason
 
 
 SessionEvent: TypeAlias = UserSignedIn | UserSignedOut

@@ -17,6 +17,7 @@ from api.problems import UNAUTHENTICATED, Problem
 from api.requests import Request, context_of
 from auth.api import OTP_INVALID, Line
 from auth.erasure import Exports, erase
+from auth.limits import Asker
 from auth.signin import Auth
 from auth.tables import account_of_session
 from events.clock import Clock
@@ -67,8 +68,8 @@ async def leave(request: Request, data: JSONBody[Leave], leaving: Parts) -> Answ
     account = await account_of_session(leaving.auth.pool, request.user.sid)
     if account is None:
         raise Problem(UNAUTHENTICATED, headers=_INVALID_TOKEN)
-    network = _network(request, leaving)
-    attempt = await leaving.auth.prove(data.challenge_id, account.email, data.otp_code, network, context)
+    asker = Asker(email=account.email, network=_network(request, leaving), is_known=False)
+    attempt = await leaving.auth.prove(data.challenge_id, data.otp_code, asker, context)
     position = await erase(leaving.auth, account, attempt, context)
     if position is None:
         raise Problem(OTP_INVALID)

@@ -68,6 +68,14 @@ class Limits(Struct, frozen=True, kw_only=True):
     trusted_proxies: Sequence[Network]
 
 
+class Asker(Struct, frozen=True, kw_only=True):
+    """Who answers a code: for which address, from which network, whether on a device that the address knows."""
+
+    email: str
+    network: str
+    is_known: bool
+
+
 class Limiter:
     """Holds requests against the rules. Addresses and networks are counted under keyed hashes."""
 
@@ -103,26 +111,29 @@ class Limiter:
                     await tables.give_back(self._pool, allowances)
             raise
 
-    async def guess(self, challenge_id: UUID, email: str, network: str, now: datetime) -> tables.Guess | None:
+    async def guess(self, challenge_id: UUID, asker: Asker, now: datetime) -> tables.Guess | None:
         """Count an answer before it is compared: for its network, its challenge, its address.
 
-        None for a challenge that this address never had; raises `Problem` (429) where the network guesses too often.
+        None for a challenge that this address never had; raises `Problem` (429) where the network guesses too often, or
+        where guesses that came together with this one have locked the address.
         """
+        email, network = asker.email, asker.network
         await self._take(_active((self._blind("guesses", network), self._limits.guesses_per_network)), now)
         streak = tables.Streak(
             key=self._blind("streak", email),
             lock_after=self._limits.lock_after,
             locked_until=now + self._limits.lock_for,
         )
-        return await tables.count_guess(
+        guess = await tables.count_guess(
             self._pool, challenge_id, email, now, guesses=self._limits.guesses, streak=streak
         )
+        if guess and not asker.is_known:
+            _refuse_until(guess.locked_until, now)
+        return guess
 
     async def refuse_locked(self, email: str, now: datetime) -> None:
         """Raise `Problem` (429) while wrong guesses lock an address."""
-        until = await tables.locked_until(self._pool, self._blind("streak", email), now)
-        if until is not None:
-            raise Problem(LOCKED, retry_after=ceil((until - now).total_seconds()))
+        _refuse_until(await tables.locked_until(self._pool, self._blind("streak", email), now), now)
 
     async def forgive(self, email: str) -> None:
         """A right code came: wrong ones are no longer in a row, and the next code need not be waited for."""
@@ -132,6 +143,11 @@ class Limiter:
         wait = await tables.take(self._pool, allowances, now) if allowances else timedelta(0)
         if wait:
             raise Problem(TOO_MANY_REQUESTS, retry_after=ceil(wait.total_seconds()))
+
+
+def _refuse_until(locked_until: datetime | None, now: datetime) -> None:
+    if locked_until is not None and locked_until > now:
+        raise Problem(LOCKED, retry_after=ceil((locked_until - now).total_seconds()))
 
 
 def _active(*rules: tuple[bytes, Rule]) -> list[Allowance]:

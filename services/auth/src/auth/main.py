@@ -1,45 +1,63 @@
 """Puts the service together and runs it."""
 
+import asyncio
 import sys
+from collections.abc import Coroutine
 from datetime import timedelta
 from functools import partial
+from typing import Any, Final, Literal, get_args
 
 import asyncpg
 
 from api.app import create_app
 from api.guard import Guard
 from api.server import listen, serve
+from auth.account import Accounts, change_role
 from auth.api import ROUTES, Door
 from auth.erasure import Exports, urls_of
+from auth.keyring import Keyring, rotate
 from auth.leaving import ROUTES as LEAVING
 from auth.leaving import Leaving
-from auth.limits import Limiter
+from auth.limits import Limiter, address_of
 from auth.seals import Peppers
 from auth.settings import KEY_SIZE, Settings
 from auth.signin import Auth, Policy
 from auth.tables import drops
 from auth.tokens import AccessTokens, DeviceTokens, RefreshTokens
 from events.broker import Broker
+from events.catalog.auth import Role
 from events.catalog.feeds import FEEDS, feeds_of
 from events.clock import Clock, clock_for
 from events.eraser import Eraser
 from events.erasure import Tombstones
+from events.errors import NotNow
 from events.health import Health
 from events.keys import Keys, read_keys
 from events.log import Log
 from events.outlet import Outlet
-from events.postgres import dialer, open_pool
+from events.postgres import AWAY, dialer, open_pool
 from events.process import Roles, roles, run, start
 from events.retention import Retention
 from events.settings import read
 from events.telemetry import configure_logging
 
 NAME = "auth"
+ROLES: Final[tuple[Role, ...]] = get_args(Role)
 
 
 def main() -> None:
-    """Run `python -m auth [api|worker]`."""
-    start(_main(roles(sys.argv[1:]), read(Settings)))
+    """Run `python -m auth [api|worker]`, or one of the operator's commands."""
+    match sys.argv[1:]:
+        case ["grant" | "revoke" as verb, email, role]:
+            start(_told(_change_role(read(Settings), verb, email, role)))
+        case ["grant" | "revoke" as verb, *_]:
+            sys.exit(f"usage: python -m auth {verb} EMAIL {'|'.join(ROLES)}")
+        case ["rotate-keys", *rest] if rest in ([], ["--now"]):
+            start(_told(_rotate_keys(read(Settings), at_once=bool(rest))))
+        case ["rotate-keys", *_]:
+            sys.exit("usage: python -m auth rotate-keys [--now]")
+        case arguments:
+            start(_main(roles(arguments), read(Settings)))
 
 
 async def _main(parts: Roles, settings: Settings) -> None:
@@ -60,26 +78,83 @@ async def _main(parts: Roles, settings: Settings) -> None:
             routes=(*ROUTES, *LEAVING) if parts.api else (),
             health=health,
             guard=Guard(
-                door.auth.access.find,
+                door.auth.access.keys.find,
                 issuer=settings.issuer,
                 audience=settings.audience,
                 clock=clock,
                 refuse=lambda person: person.id in tombstones,
             ),
-            parts={"door": door, "leaving": Leaving(door.auth, clock, exports, tombstones)},
+            parts={
+                "door": door,
+                "accounts": Accounts(door.auth.log, pool, clock),
+                "leaving": Leaving(door.auth, clock, exports, tombstones),
+            },
             cors_origins=[origin for origin in settings.cors_origins.split(",") if origin],
         )
+        answering = [door.auth.access.keys.run] if parts.api else []
+        if parts.api:
+            health.add(door.auth.access.keys.check)
         work = [broker.run, Retention(drops(pool, clock)).run, eraser.run] if parts.worker else []
         await run(
             server=partial(serve, app, listen(settings.host, settings.port)),
-            tasks=[tombstones.run, *work, *otp.tasks(), *auth.tasks()],
+            tasks=[tombstones.run, *answering, *work, *otp.tasks(), *auth.tasks()],
             health=health,
         )
+
+
+async def _told(command: Coroutine[Any, Any, str]) -> None:
+    """Run an operator's command and print what it says; exits with what went wrong. Each may be run again."""
+    try:
+        sys.stdout.write(f"{await command}\n")
+    except (NotNow, *AWAY) as error:
+        sys.exit(f"auth: nothing is sure ({type(error).__name__}): see that PostgreSQL answers, then run it again")
+
+
+async def _change_role(settings: Settings, verb: Literal["grant", "revoke"], email: str, role: str) -> str:
+    """Through the log, so that it is audited; another process may be writing to it. No address is ever quoted."""
+    address = address_of(email)
+    if role not in ROLES:
+        sys.exit(f"auth: there is no such role; use one of: {', '.join(ROLES)}")
+    if address is None:
+        sys.exit("auth: the first argument is no e-mail address")
+    configure_logging(NAME, settings.log_level)
+    outlet = Outlet(
+        FEEDS["AUTH"],
+        dialer(settings.database_url, application=NAME),
+        Broker(settings.nats_url, name=NAME),
+        Roles(worker=False),
+    )
+    async with await open_pool(settings.database_url, application=NAME) as pool:
+        tasks = [asyncio.create_task(task()) for task in outlet.tasks()]
+        accounts = Accounts(outlet.log, pool, clock_for(settings.app_env, settings.clock_file))
+        try:
+            changed = await change_role(accounts, address, role, verb)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+    if changed is None:
+        sys.exit("auth: nobody has signed in with this address; ask them to sign in once, then run it again")
+    return f"roles: {', '.join(changed.roles) or 'none'}; in their tokens from the next refresh on"
+
+
+async def _rotate_keys(settings: Settings, *, at_once: bool) -> str:
+    """Replicas read the keys anew by themselves."""
+    clock = clock_for(settings.app_env, settings.clock_file)
+    async with await open_pool(settings.database_url, application=NAME) as pool:
+        done = await rotate(pool, _keys(settings.key_wrapping_keys), clock(), at_once=at_once)
+    if at_once:
+        return f"key {done.kid} signs now; all others are revoked, and everybody's access token must be refreshed"
+    return (
+        f"key {done.kid} is published; it signs from {done.signs_from:%Y-%m-%d %H:%M:%S} UTC, "
+        f"those before it are over at {done.drop_after:%Y-%m-%d %H:%M:%S} UTC"
+    )
 
 
 def assemble(settings: Settings, pool: asyncpg.Pool, clock: Clock, *, otp_log: Log, log: Log) -> Door:
     """What the handlers work with, by the settings."""
     peppers = Peppers(_keys(settings.otp_peppers))
+    keyring = Keyring(pool, _keys(settings.key_wrapping_keys), clock)
     auth = Auth(
         otp_log=otp_log,
         log=log,
@@ -88,7 +163,7 @@ def assemble(settings: Settings, pool: asyncpg.Pool, clock: Clock, *, otp_log: L
         limiter=Limiter(pool, settings.limits, peppers),
         peppers=peppers,
         mailer_keys=_keys(settings.mailer_public_keys),
-        access=AccessTokens(_keys(settings.signing_keys), issuer=settings.issuer, audience=settings.audience),
+        access=AccessTokens(keyring, issuer=settings.issuer, audience=settings.audience),
         refresh=RefreshTokens(_keys(settings.refresh_keys)),
         devices=DeviceTokens(_keys(settings.device_keys)),
     )

@@ -1,4 +1,4 @@
-"""What hides codes and addresses: a box that only the mailer opens, and keyed hashes at rest."""
+"""What hides codes, addresses and signing keys: a box that only the mailer opens, keyed hashes and wraps at rest."""
 
 import base64
 import hmac
@@ -8,7 +8,9 @@ from hashlib import sha256
 from uuid import UUID
 
 import msgspec
+from nacl.exceptions import CryptoError
 from nacl.public import PublicKey, SealedBox
+from nacl.secret import SecretBox
 
 from events.catalog.auth import Locale
 from events.keys import Keys
@@ -33,6 +35,23 @@ def seal(keys: Keys, content: CodeLetter | Contact) -> str:
     """A libsodium sealed box to the mailer's current X25519 key, over JSON: `<kid>.<base64url>`."""
     box = SealedBox(PublicKey(keys.value)).encrypt(msgspec.json.encode(content))
     return f"{keys.current}.{base64.urlsafe_b64encode(box).decode().rstrip('=')}"
+
+
+def wrap(keys: Keys, name: str, secret: bytes) -> str:
+    """A libsodium secret box under our current key, over the secret and what it is called: `<kid>.<base64url>`."""
+    box = SecretBox(keys.value).encrypt(name.encode() + b"\0" + secret)
+    return f"{keys.current}.{base64.urlsafe_b64encode(box).decode().rstrip('=')}"
+
+
+def unwrap(keys: Keys, name: str, wrapped: str) -> bytes | None:
+    """The secret of that name; None under a key that is gone, and for what was wrapped under another name."""
+    kid, _, text = wrapped.partition(".")
+    try:
+        content = SecretBox(keys.by_id[kid]).decrypt(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except (KeyError, ValueError, CryptoError):
+        return None
+    called, _, secret = content.partition(b"\0")
+    return secret if called == name.encode() else None
 
 
 def new_code(length: int) -> str:

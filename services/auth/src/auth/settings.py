@@ -25,8 +25,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     - DATABASE_URL, NATS_URL: PostgreSQL as the runtime role, NATS as this service's user
     - HOST, PORT: where HTTP is served; TRUSTED_PROXIES: whose X-Forwarded-For is believed (networks, by commas)
     - ISSUER, AUDIENCE: what access tokens carry; ISSUER is the public address of the API
-    - SIGNING_KEYS (Ed25519 seeds), REFRESH_KEYS, OTP_PEPPERS, DEVICE_KEYS, MAILER_PUBLIC_KEYS (X25519): lists of
-      `kid:base64url` of 32 bytes each, the first is current
+    - KEY_WRAPPING_KEYS (hide the signing keys in the database), REFRESH_KEYS, OTP_PEPPERS, DEVICE_KEYS,
+      MAILER_PUBLIC_KEYS (X25519): lists of `kid:base64url` of 32 bytes each, the first is current
     - OTP_LENGTH: digits of a code; OTP_EXPIRATION_MINUTES: how long it lives; OTP_GUESSES: wrong ones that kill it
     - OTP_RESEND_SECONDS, OTP_PER_HOUR, OTP_PER_DAY: limits on codes for an address or a known device (0: none)
     - OTP_PER_IP_PER_HOUR, GUESSES_PER_IP_PER_HOUR: limits for an IPv4 address or an IPv6 /64 (0: none)
@@ -46,7 +46,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     trusted_proxies: str = "127.0.0.0/8,::1/128"
     issuer: str
     audience: str = "todo"
-    signing_keys: str
+    key_wrapping_keys: str
     refresh_keys: str
     otp_peppers: str
     device_keys: str
@@ -69,7 +69,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Raise `ValueError` naming every malformed list."""
-        keys = ("signing_keys", "refresh_keys", "otp_peppers", "device_keys", "mailer_public_keys")
+        keys = ("key_wrapping_keys", "refresh_keys", "otp_peppers", "device_keys", "mailer_public_keys")
         checks: list[tuple[str, Callable[[str], Any]]] = [(name, _keys) for name in keys]
         checks += [("trusted_proxies", _networks), ("export_urls", urls_of)]
         wrong = [_fault(name, check, getattr(self, name)) for name, check in checks]

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from random import uniform
-from typing import Final, Literal, TypeVar
+from typing import Final, TypeVar
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -15,12 +15,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from auth import tables
-from auth.domain import CHALLENGE, SESSION, USER, Answer, Challenge, Register, SignIn, SignOut, judge_refresh
-from auth.limits import Limiter
+from auth.domain import CHALLENGE, SESSION, Answer, Challenge, SignIn, SignOut, judge_refresh
+from auth.limits import Asker, Limiter
+from auth.person import PERSON, Person, Register
 from auth.seals import CodeLetter, Contact, Peppers, new_code, seal
-from auth.tables import Account, Guess
+from auth.tables import Account, Guess, Session
 from auth.tokens import AccessTokens, DeviceTokens, RefreshToken, RefreshTokens
-from events.catalog.auth import OtpRejected, OtpRequested
+from events.catalog.auth import EndReason, OtpRejected, OtpRequested
 from events.catalog.types import TYPES
 from events.clock import Clock
 from events.codec import Codec
@@ -59,6 +60,7 @@ class Attempt(Struct, frozen=True):
     email: str
     guess: Guess | None
     right: bool
+    device: str | None
 
 
 class Opened(Struct, frozen=True):
@@ -99,16 +101,20 @@ class Auth:
         appended = await self.otp_log.append(new_command(CODEC, context, change))
         return Asked(challenge_id, code, appended.position)
 
-    async def answer(self, challenge_id: UUID, email: str, code: str, network: str, context: Context) -> Opened | None:
+    async def answer(
+        self, challenge_id: UUID, code: str, asker: Asker, context: Context, *, device: str | None
+    ) -> Opened | None:
         """Open a session with the right code, once; None for a wrong, used, expired, dead or unknown one."""
-        attempt = await self.prove(challenge_id, email, code, network, context)
-        return await _decided_again(partial(self._settle, attempt, context))
+        attempt = await self.prove(challenge_id, code, asker, context, device=device)
+        return await decided_again(partial(self._settle, attempt, context))
 
-    async def prove(self, challenge_id: UUID, email: str, code: str, network: str, context: Context) -> Attempt:
+    async def prove(
+        self, challenge_id: UUID, code: str, asker: Asker, context: Context, *, device: str | None = None
+    ) -> Attempt:
         """Count an answer to a challenge, then compare it."""
-        guess = await self.limiter.guess(challenge_id, email, network, context.time)
+        guess = await self.limiter.guess(challenge_id, asker, context.time)
         right = guess is not None and self.peppers.matches(guess.id, code, guess.pepper, guess.code_mac)
-        return Attempt(challenge_id, email, guess, right)
+        return Attempt(challenge_id, asker.email, guess, right, device)
 
     async def judge(self, attempt: Attempt, account: Account | None, owner: UUID, context: Context) -> Struct | None:
         """The proof that an answer is its owner's, on the challenge as it is now; None for a refusal, which is said."""
@@ -134,12 +140,12 @@ class Auth:
         if account is None:
             return None
         # Last: once the child is made its client must hear of it soon.
-        child = await _decided_again(partial(self._child, presented, context, clock))
+        child = await decided_again(partial(self._child, presented, context, clock))
         return (account, child) if child else None
 
-    async def end(self, session_id: UUID, reason: Literal["logout", "reuse"], context: Context) -> int | None:
+    async def end(self, session_id: UUID, reason: EndReason, context: Context) -> int | None:
         """End a session; the position of what was said, None where it had ended before."""
-        return await _decided_again(partial(self._end, session_id, reason, context))
+        return await decided_again(partial(self._end, session_id, reason, context))
 
     async def _settle(self, attempt: Attempt, context: Context) -> Opened | None:
         """Open a session or refuse, on the challenge as it is now."""
@@ -179,12 +185,13 @@ class Auth:
         """The challenge is used, the person registered where they were not, the session begun: all or nothing."""
         user_id, now, token = account.id, context.time, self.refresh.first(uuid7())
         contact = seal(self.mailer_keys, Contact(recipient=account.email))
-        registered = USER.decide(
-            Register(user_id=user_id, sealed_contact=contact), "member" if account.version else "stranger"
-        )
+        register = Register(user_id=user_id, sealed_contact=contact)
+        registered = PERSON.decide(register, Person() if account.version else None)
         begun = SESSION.decide(SignIn(user_id=user_id, session_id=token.session_id), "none")
         until = now + self.policy.session_for
-        session = tables.SessionState(user_id=user_id, refresh_hash=token.hash, created_at=now, expires_at=until)
+        session = tables.SessionState(
+            user_id=user_id, refresh_hash=token.hash, created_at=now, expires_at=until, device=attempt.device
+        )
         changes = (
             _new(attempt.challenge_id, user_id, [verified], "challenge_used", tables.ChallengeUsedState(now)),
             _new(user_id, user_id, registered, "account", tables.AccountState(account.email, now)),
@@ -216,19 +223,11 @@ class Auth:
                 await self.end(session.id, "reuse", context)
         return None
 
-    async def _end(self, session_id: UUID, reason: Literal["logout", "reuse"], context: Context) -> int | None:
+    async def _end(self, session_id: UUID, reason: EndReason, context: Context) -> int | None:
         session = await tables.get_session(self.pool, session_id)
         if session is None:
             return None
-        command = SignOut(user_id=session.user_id, session_id=session_id, reason=reason)
-        change = Change(
-            aggregate=session_id,
-            expected=session.version,
-            subject=session.user_id,
-            events=SESSION.decide(command, "open" if session.ended_at is None else "ended"),
-            kind="session_ended",
-            state=tables.SessionEndedState(context.time),
-        )
+        change = ended(session, reason, context.time)
         if not change.events:
             return None
         return (await self.log.append(new_command(CODEC, context, change))).position
@@ -239,7 +238,21 @@ def _new(aggregate: UUID, subject: UUID, events: Sequence[Struct], kind: str, st
     return Change(aggregate=aggregate, expected=0, subject=subject, events=events, kind=kind, state=state)
 
 
-async def _decided_again(attempt: Callable[[], Awaitable[T]]) -> T:
+def ended(session: Session, reason: EndReason, now: datetime) -> Change:
+    """What ends a session; a change without events where it had ended before."""
+    command = SignOut(user_id=session.user_id, session_id=session.id, reason=reason)
+    events = SESSION.decide(command, "open" if session.ended_at is None else "ended")
+    return Change(
+        aggregate=session.id,
+        expected=session.version,
+        subject=session.user_id,
+        events=events,
+        kind="session_ended",
+        state=tables.SessionEndedState(now) if events else None,
+    )
+
+
+async def decided_again(attempt: Callable[[], Awaitable[T]]) -> T:
     """Attempt until no other command comes first; raises `VersionConflict` when that never ends."""
     for _ in range(TRIES - 1):
         with suppress(VersionConflict):

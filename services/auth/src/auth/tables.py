@@ -1,10 +1,10 @@
 """The queries of `sql/`, one typed function each, and the state rows that the log's append writes."""
 
 import asyncio
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TypeAlias
+from typing import Final, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -12,7 +12,8 @@ from msgspec import Struct
 
 from events.catalog.auth import Locale
 from events.clock import Clock
-from events.retention import Drop
+from events.postgres import Connection
+from events.retention import Drop, drop_answers
 from events.sql import load
 
 SQL = load("auth")
@@ -45,6 +46,15 @@ class AccountState(Struct, frozen=True):
     registered_at: datetime
 
 
+class PersonState(Struct, frozen=True, kw_only=True):
+    """State `person`: what of an account can change."""
+
+    name: str | None
+    locale: Locale | None
+    timezone: str | None
+    roles: Sequence[str]
+
+
 class SessionState(Struct, frozen=True, kw_only=True):
     """State `session`: it began."""
 
@@ -52,6 +62,7 @@ class SessionState(Struct, frozen=True, kw_only=True):
     refresh_hash: bytes
     created_at: datetime
     expires_at: datetime
+    device: str | None
 
 
 class SessionEndedState(Struct, frozen=True):
@@ -61,7 +72,7 @@ class SessionEndedState(Struct, frozen=True):
 
 
 class Guess(Struct, frozen=True, kw_only=True):
-    """A challenge with this guess counted in `guesses`."""
+    """A challenge with this guess counted in `guesses`; `locked_until` is its address's lock as this guess found it."""
 
     id: UUID
     code_mac: bytes
@@ -69,6 +80,7 @@ class Guess(Struct, frozen=True, kw_only=True):
     expires_at: datetime
     guesses: int
     used_at: datetime | None
+    locked_until: datetime | None
 
 
 class Account(Struct, frozen=True, kw_only=True):
@@ -77,6 +89,7 @@ class Account(Struct, frozen=True, kw_only=True):
     id: UUID
     version: int
     email: str
+    name: str | None
     locale: Locale | None
     timezone: str | None
     roles: Sequence[str]
@@ -96,12 +109,40 @@ class Session(Struct, frozen=True, kw_only=True):
     ended_at: datetime | None
 
 
+class OpenSession(Struct, frozen=True, kw_only=True):
+    """An open session as its person sees it."""
+
+    id: UUID
+    device: str | None
+    created_at: datetime
+    last_used_at: datetime
+
+
+class Place(Struct, frozen=True, array_like=True):
+    """Where a page of sessions ends."""
+
+    created_at: datetime
+    id: UUID
+
+
+TOP: Final = Place(datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1))
+
+
 class Streak(Struct, frozen=True, kw_only=True):
     """How wrong guesses in a row are counted: under which key, `lock_after` how many, locked until when."""
 
     key: bytes
     lock_after: int
     locked_until: datetime
+
+
+class SigningKeyRow(Struct, frozen=True, kw_only=True):
+    """A row of `signing_key`, its seed wrapped."""
+
+    kid: str
+    wrapped: str
+    signs_from: datetime
+    drop_after: datetime | None
 
 
 async def take(pool: asyncpg.Pool, allowances: Sequence[Allowance], now: datetime) -> timedelta:
@@ -166,6 +207,19 @@ async def get_session(pool: asyncpg.Pool, session_id: UUID) -> Session | None:
     return Session(**row) if row else None
 
 
+async def list_sessions(
+    pool: asyncpg.Pool, user_id: UUID, now: datetime, after: Place, *, limit: int
+) -> list[OpenSession]:
+    """A person's open sessions after a place (`TOP`: from the first), newest first."""
+    rows = await pool.fetch(SQL.list_sessions, user_id, now, after.created_at, after.id, limit)
+    return [OpenSession(**row) for row in rows]
+
+
+async def other_sessions(pool: asyncpg.Pool, user_id: UUID, session_id: UUID) -> list[Session]:
+    """A person's sessions that have not ended, but for one."""
+    return [Session(**row) for row in await pool.fetch(SQL.other_sessions, user_id, session_id)]
+
+
 async def rotate(
     pool: asyncpg.Pool, parent: bytes, child: bytes, session_id: UUID, *, now: datetime, until: datetime
 ) -> bool:
@@ -184,9 +238,37 @@ async def export_of(pool: asyncpg.Pool, person_id: UUID) -> str:
     return document
 
 
-def drops(pool: asyncpg.Pool, clock: Clock) -> Sequence[Drop]:
-    """What must not outlive its purpose: letters with codes in the log, dead challenges, idle counters."""
-    return [partial(trim_otp, pool), lambda limit: drop_stale(pool, clock(), limit)]
+async def signing_keys(pool: asyncpg.Pool) -> list[SigningKeyRow]:
+    """Every signing key, in the order of their turns, also those that may be dropped."""
+    return [SigningKeyRow(**row) for row in await pool.fetch(SQL.signing_keys)]
+
+
+async def lock_signing_keys(connection: Connection, now: datetime) -> bool:
+    """Change the signing keys alone until the transaction ends; whether one counts."""
+    await connection.execute(SQL.lock_signing_keys)
+    return bool(await connection.fetchval(SQL.has_signing_key, now))
+
+
+async def retire_signing_keys(connection: Connection, drop_after: datetime) -> None:
+    """Have every signing key be over at a time, if not before."""
+    await connection.execute(SQL.retire_signing_keys, drop_after)
+
+
+async def add_signing_key(
+    connection: Connection, kid: str, wrapped: str, *, published_at: datetime, signs_from: datetime
+) -> None:
+    """Publish a signing key."""
+    await connection.execute(SQL.add_signing_key, kid, wrapped, published_at, signs_from)
+
+
+def drops(pool: asyncpg.Pool, clock: Clock) -> Mapping[str, Drop]:
+    """What must not outlive its purpose, by name: letters with codes in the log, rows that mean nothing any more."""
+    by_clock = ("challenges", "allowances", "streaks", "sessions", "signing_keys")
+    return {
+        "codes": partial(trim_otp, pool),
+        "answers": partial(drop_answers, pool),
+        **{what: partial(_drop, pool, getattr(SQL, f"drop_{what}"), clock) for what in by_clock},
+    }
 
 
 async def trim_otp(pool: asyncpg.Pool, limit: int) -> int:
@@ -194,7 +276,5 @@ async def trim_otp(pool: asyncpg.Pool, limit: int) -> int:
     return int(await pool.fetchval(SQL.trim_otp, limit))
 
 
-async def drop_stale(pool: asyncpg.Pool, now: datetime, limit: int) -> int:
-    """Drop challenges, allowances and streaks that mean nothing any more; how many."""
-    queries = (SQL.drop_challenges, SQL.drop_allowances, SQL.drop_streaks)
-    return sum([int(await pool.fetchval(query, now, limit)) for query in queries])
+async def _drop(pool: asyncpg.Pool, query: str, clock: Clock, limit: int) -> int:
+    return int(await pool.fetchval(query, clock(), limit))

@@ -5,34 +5,33 @@ import binascii
 import hmac
 import secrets
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final
 from uuid import UUID
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from msgspec import Struct
 
+from auth.keyring import LIFETIME, Keyring
 from events.ids import uuid7
 from events.keys import Keys
 
-LIFETIME: Final = timedelta(minutes=10)
 _MAC: Final = 32
 
 
 class AccessTokens:
     """Signs access tokens (RFC 9068, EdDSA by Ed25519) and publishes the keys that verify them (RFC 7517, RFC 8037)."""
 
-    def __init__(self, keys: Keys, *, issuer: str, audience: str) -> None:
-        self._keys = {kid: Ed25519PrivateKey.from_private_bytes(seed) for kid, seed in keys.by_id.items()}
-        self._current = keys.current
+    def __init__(self, keys: Keyring, *, issuer: str, audience: str) -> None:
+        self.keys = keys
         self._issuer = issuer
         self._audience = audience
 
     def sign(self, user_id: UUID, session_id: UUID, roles: Sequence[str], locale: str | None, now: datetime) -> str:
-        """A token that lives for `LIFETIME`."""
+        """A token that lives for `LIFETIME`; raises `Problem` (503) before the keys were read."""
         claims: dict[str, Any] = {
             "iss": self._issuer,
             "aud": self._audience,
@@ -45,17 +44,13 @@ class AccessTokens:
         }
         if locale is not None:
             claims["locale"] = locale
-        headers = {"typ": "at+jwt", "kid": self._current}
-        return jwt.encode(claims, self._keys[self._current], algorithm="EdDSA", headers=headers)
+        key = self.keys.signer()
+        headers = {"typ": "at+jwt", "kid": key.kid}
+        return jwt.encode(claims, key.private, algorithm="EdDSA", headers=headers)
 
     def jwks(self) -> dict[str, Any]:
         """The key set that everybody may see."""
-        return {"keys": [_published(kid, key) for kid, key in self._keys.items()]}
-
-    async def find(self, kid: str) -> Ed25519PublicKey | None:
-        """The public key of an id, for this service's own guard."""
-        key = self._keys.get(kid)
-        return key.public_key() if key else None
+        return {"keys": [_published(key.kid, key.private) for key in self.keys.published()]}
 
 
 def _published(kid: str, key: Ed25519PrivateKey) -> dict[str, str]:

@@ -2,14 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from uuid import UUID
 
-from events.catalog.auth import OtpRequested, UserErased, UserRegistered
+from msgspec import UNSET
+from msgspec.structs import asdict, replace
+
+from events.catalog.auth import OtpRequested, ProfileChanged, UserErased, UserRegistered
 from events.catalog.feeds import FEEDS
 from events.erasure import forget, living
 from events.hearing import Event, Hears
 from events.postgres import Connection
 from mailer.domain import DEFAULT_LOCALE, Letter, letter_id, message_id
-from mailer.tables import Contact, keep_contacts, queue_letters
+from mailer.tables import Contact, ContactChange, change_contacts, keep_contacts, queue_letters
 
 
 async def write_codes(connection: Connection, events: Sequence[Event], *, sender: str) -> None:
@@ -20,11 +24,20 @@ async def write_codes(connection: Connection, events: Sequence[Event], *, sender
 
 
 async def remember_people(connection: Connection, events: Sequence[Event]) -> None:
-    """How to reach each person who registered and was not erased since."""
+    """How to reach each person who registered and was not erased since, and what each chose since.
+
+    A change comes after its registration.
+    """
     await forget(connection, [event for event in events if isinstance(event.data, UserErased)])
     known = await living(connection, events)
     contacts = [_contact(event, event.data) for event in known if isinstance(event.data, UserRegistered)]
     await keep_contacts(connection, contacts)
+    changes: dict[UUID, ContactChange] = {}
+    for event in known:
+        if isinstance(event.data, ProfileChanged):
+            person = event.data.user_id
+            changes[person] = _with(changes.get(person, ContactChange(user_id=person)), event.data)
+    await change_contacts(connection, list(changes.values()))
 
 
 def _code(event: Event, asked: OtpRequested, sender: str) -> Letter:
@@ -55,9 +68,15 @@ def _contact(event: Event, person: UserRegistered) -> Contact:
     )
 
 
+def _with(earlier: ContactChange, changed: ProfileChanged) -> ContactChange:
+    """A person's changes of one batch, the later word counts."""
+    chosen = {name: value for name, value in asdict(changed).items() if value is not UNSET}
+    return replace(earlier, **chosen)
+
+
 def hears(sender: str, wake: Callable[[], None], wake_eraser: Callable[[], None]) -> tuple[Hears, ...]:
     """Who hears what; `sender` is the address that letters come from, `wake` calls the workers."""
     return (
         Hears(FEEDS["OTP"], partial(write_codes, sender=sender), (OtpRequested,), on_heard=wake),
-        Hears(FEEDS["AUTH"], remember_people, (UserRegistered, UserErased), on_heard=wake_eraser),
+        Hears(FEEDS["AUTH"], remember_people, (UserRegistered, ProfileChanged, UserErased), on_heard=wake_eraser),
     )

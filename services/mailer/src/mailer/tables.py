@@ -40,6 +40,15 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True):
     registered_at: datetime
 
 
+class ContactChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person changed; the rest is unset."""
+
+    user_id: UUID
+    name: str | msgspec.UnsetType | None = msgspec.UNSET
+    locale: Locale | msgspec.UnsetType | None = msgspec.UNSET
+    timezone: str | msgspec.UnsetType | None = msgspec.UNSET
+
+
 def letter_of(row: Row) -> Letter:
     """The letter of a claimed row."""
     return Letter(**{name: row[name] for name in _LETTER})
@@ -65,6 +74,16 @@ async def erase_letters(pool: asyncpg.Pool, person_id: UUID, limit: int) -> int:
 async def erase_contact(pool: asyncpg.Pool, person_id: UUID, _: int) -> int:
     """Drop how to reach an erased person; how many."""
     return int(await pool.fetchval(SQL.erase_contact, person_id))
+
+
+async def change_contacts(connection: Connection, changes: Sequence[ContactChange]) -> None:
+    """Keep what people changed, at most one change a person; nothing happens to who is not there."""
+    columns: list[list[object]] = [[change.user_id for change in changes]]
+    for name in ("name", "locale", "timezone"):
+        values = [getattr(change, name) for change in changes]
+        columns.append([value is not msgspec.UNSET for value in values])
+        columns.append([None if value is msgspec.UNSET else value for value in values])
+    await connection.execute(SQL.change_contacts, *columns)
 
 
 async def clear_seal(connection: Connection, row: Row) -> None:

@@ -72,7 +72,7 @@ async def _main(parts: Roles, settings: Settings) -> None:
             cors_origins=[origin for origin in settings.cors_origins.split(",") if origin],
         )
         alarms = Alarms(outlet.log, pool, clock)
-        drops: list[Drop] = [partial(drop_answers, pool), alarms.purge]
+        drops: dict[str, Drop] = {"answers": partial(drop_answers, pool), "purged": alarms.purge}
         work = [broker.run, alarms.run, Retention(drops).run, consumer.run, eraser.run] if parts.worker else []
         gc.collect()
         gc.freeze()  # modules and routes stay: a full collection that walks over them holds every request up for 30 ms

@@ -9,6 +9,8 @@ from events.catalog.moment import Moment
 
 Locale = Literal["ko", "en"]
 RejectReason = Literal["wrong", "used", "expired", "dead", "unknown"]
+Role = Literal["analyst", "operator"]
+EndReason = Literal["logout", "reuse", "revoked"]
 
 
 class OtpRequested(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +45,22 @@ class UserRegistered(msgspec.Struct, frozen=True, kw_only=True):
     timezone: str | None
 
 
+class ProfileChanged(msgspec.Struct, frozen=True, kw_only=True):
+    """A person changed their profile; only what changed is there, null where a choice was taken back."""
+
+    user_id: UUID
+    name: str | msgspec.UnsetType | None = msgspec.UNSET
+    locale: Locale | msgspec.UnsetType | None = msgspec.UNSET
+    timezone: str | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class RolesChanged(msgspec.Struct, frozen=True, kw_only=True):
+    """An operator granted or revoked a role; `roles` are all that the person has after it, sorted."""
+
+    user_id: UUID
+    roles: tuple[str, ...]
+
+
 class UserSignedIn(msgspec.Struct, frozen=True, kw_only=True):
     """A session began."""
 
@@ -51,11 +69,11 @@ class UserSignedIn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UserSignedOut(msgspec.Struct, frozen=True, kw_only=True):
-    """A session ended: by the person, or because a spent refresh token came back."""
+    """A session ended: by the person, here or from another device, or because a spent refresh token came back."""
 
     user_id: UUID
     session_id: UUID
-    reason: Literal["logout", "reuse", "revoked"]
+    reason: EndReason
 
 
 class UserErased(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +87,8 @@ TYPES: dict[str, type[msgspec.Struct]] = {
     "auth.OtpVerified.v1": OtpVerified,
     "auth.OtpRejected.v1": OtpRejected,
     "auth.UserRegistered.v1": UserRegistered,
+    "auth.ProfileChanged.v1": ProfileChanged,
+    "auth.RolesChanged.v1": RolesChanged,
     "auth.UserSignedIn.v1": UserSignedIn,
     "auth.UserSignedOut.v1": UserSignedOut,
     "auth.UserErased.v1": UserErased,

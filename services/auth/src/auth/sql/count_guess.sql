@@ -1,4 +1,5 @@
--- Counts a guess before anybody compares it: at its challenge, and while the code lives in the address's streak.
+-- Counts a guess before anybody compares it: at its challenge, and while the code lives in the address's streak. Tells
+-- until when that was locked before: guesses that come together all saw it open.
 with guess as (
     update challenge set guesses = guesses + 1
     where id = $1 and email = $2
@@ -10,5 +11,6 @@ with guess as (
     set wrong = case when s.wrong + 1 >= $6 then 0 else s.wrong + 1 end,
         locked_until = case when s.wrong + 1 >= $6 then $7 else s.locked_until end,
         updated_at = excluded.updated_at
+    returning old.locked_until
 )
-select id, code_mac, pepper, expires_at, guesses, used_at from guess
+select id, code_mac, pepper, expires_at, guesses, used_at, locked_until from guess left join counted on true

@@ -2,12 +2,12 @@
 select json_build_object(
     'account', (
         select row_to_json(a) from (
-            select id, email, locale, timezone, roles, registered_at from account where id = $1
+            select id, email, name, locale, timezone, roles, registered_at from account where id = $1
         ) a
     ),
     'sessions', (
         select coalesce(json_agg(s order by s.created_at), '[]') from (
-            select id, created_at, refreshed_at, expires_at, ended_at from session where user_id = $1
+            select id, device, created_at, refreshed_at, expires_at, ended_at from session where user_id = $1
         ) s
     ),
     'challenges', (

@@ -19,11 +19,17 @@ begin
     from unnest(p_kinds, p_ids, p_versions, p_states) as s (kind, id, version, state) where s.kind = 'account'
     on conflict (id) do update set version = excluded.version, registered_at = excluded.registered_at;
 
-    insert into session (id, version, user_id, refresh_hash, created_at, refreshed_at, expires_at)
+    update account a set
+        version = s.version, name = s.state ->> 'name', locale = s.state ->> 'locale', timezone = s.state ->> 'timezone',
+        roles = array(select json_array_elements_text(s.state -> 'roles'))
+    from unnest(p_kinds, p_ids, p_versions, p_states) as s (kind, id, version, state)
+    where s.kind = 'person' and a.id = s.id;
+
+    insert into session (id, version, user_id, refresh_hash, created_at, refreshed_at, expires_at, device)
     select
         s.id, s.version, (s.state ->> 'user_id')::uuid, decode(s.state ->> 'refresh_hash', 'base64'),
         (s.state ->> 'created_at')::timestamptz, (s.state ->> 'created_at')::timestamptz,
-        (s.state ->> 'expires_at')::timestamptz
+        (s.state ->> 'expires_at')::timestamptz, s.state ->> 'device'
     from unnest(p_kinds, p_ids, p_versions, p_states) as s (kind, id, version, state) where s.kind = 'session';
 
     update session t set version = s.version, ended_at = (s.state ->> 'ended_at')::timestamptz
@@ -79,7 +85,8 @@ CREATE TABLE public.account (
     locale text,
     timezone text,
     roles text[] DEFAULT '{}'::text[] NOT NULL,
-    registered_at timestamp with time zone
+    registered_at timestamp with time zone,
+    name text
 );
 
 CREATE TABLE public.allowance (
@@ -108,9 +115,18 @@ CREATE TABLE public.session (
     created_at timestamp with time zone NOT NULL,
     refreshed_at timestamp with time zone NOT NULL,
     expires_at timestamp with time zone NOT NULL,
-    ended_at timestamp with time zone
+    ended_at timestamp with time zone,
+    device text
 )
 WITH (fillfactor='70');
+
+CREATE TABLE public.signing_key (
+    kid text NOT NULL,
+    wrapped text NOT NULL,
+    published_at timestamp with time zone NOT NULL,
+    signs_from timestamp with time zone NOT NULL,
+    drop_after timestamp with time zone
+);
 
 CREATE TABLE public.streak (
     key bytea NOT NULL,
@@ -135,6 +151,9 @@ ALTER TABLE ONLY public.challenge
 ALTER TABLE ONLY public.session
     ADD CONSTRAINT session_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.signing_key
+    ADD CONSTRAINT signing_key_pkey PRIMARY KEY (kid);
+
 ALTER TABLE ONLY public.streak
     ADD CONSTRAINT streak_pkey PRIMARY KEY (key);
 
@@ -143,6 +162,10 @@ CREATE INDEX allowance_age ON public.allowance USING btree (free_at);
 CREATE INDEX challenge_email ON public.challenge USING btree (email);
 
 CREATE INDEX challenge_expiry ON public.challenge USING btree (expires_at);
+
+CREATE INDEX session_ended ON public.session USING btree (ended_at) WHERE (ended_at IS NOT NULL);
+
+CREATE INDEX session_expiry ON public.session USING btree (expires_at);
 
 CREATE INDEX session_of_user ON public.session USING btree (user_id);
 
@@ -166,7 +189,7 @@ GRANT SELECT,DELETE ON TABLE public.challenge TO auth;
 
 GRANT UPDATE(guesses) ON TABLE public.challenge TO auth;
 
-GRANT SELECT ON TABLE public.session TO auth;
+GRANT SELECT,DELETE ON TABLE public.session TO auth;
 
 GRANT UPDATE(refresh_hash) ON TABLE public.session TO auth;
 
@@ -175,5 +198,9 @@ GRANT UPDATE(generation) ON TABLE public.session TO auth;
 GRANT UPDATE(refreshed_at) ON TABLE public.session TO auth;
 
 GRANT UPDATE(expires_at) ON TABLE public.session TO auth;
+
+GRANT SELECT,INSERT,DELETE ON TABLE public.signing_key TO auth;
+
+GRANT UPDATE(drop_after) ON TABLE public.signing_key TO auth;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.streak TO auth;

@@ -6,6 +6,7 @@ CREATE TABLE public.contact (
     locale text,
     timezone text,
     registered_at timestamp with time zone NOT NULL,
+    name text,
     CONSTRAINT contact_locale_check CHECK ((locale = ANY (ARRAY['ko'::text, 'en'::text])))
 );
 

@@ -1,0 +1,45 @@
+-- What a person sees of their account: the device of each session, a name, and changes to profile and roles.
+
+-- What signed in, by its User-Agent; null where it said nothing readable.
+alter table session add column device text;
+create index session_ended on session (ended_at) where ended_at is not null;
+create index session_expiry on session (expires_at);
+grant delete on session to :role;
+
+alter table account add column name text;
+
+create or replace function events.write_states(p_kinds text[], p_ids uuid[], p_versions bigint[], p_states json[])
+returns void language plpgsql set search_path = public, pg_temp as $$
+begin
+    insert into challenge (id, email, code_mac, pepper, expires_at)
+    select
+        s.id, s.state ->> 'email', decode(s.state ->> 'code_mac', 'base64'), s.state ->> 'pepper',
+        (s.state ->> 'expires_at')::timestamptz
+    from unnest(p_kinds, p_ids, p_states) as s (kind, id, state) where s.kind = 'challenge';
+
+    update challenge c set used_at = (s.state ->> 'used_at')::timestamptz
+    from unnest(p_kinds, p_ids, p_states) as s (kind, id, state) where s.kind = 'challenge_used' and c.id = s.id;
+
+    insert into account (id, version, email, registered_at)
+    select s.id, s.version, s.state ->> 'email', (s.state ->> 'registered_at')::timestamptz
+    from unnest(p_kinds, p_ids, p_versions, p_states) as s (kind, id, version, state) where s.kind = 'account'
+    on conflict (id) do update set version = excluded.version, registered_at = excluded.registered_at;
+
+    update account a set
+        version = s.version, name = s.state ->> 'name', locale = s.state ->> 'locale', timezone = s.state ->> 'timezone',
+        roles = array(select json_array_elements_text(s.state -> 'roles'))
+    from unnest(p_kinds, p_ids, p_versions, p_states) as s (kind, id, version, state)
+    where s.kind = 'person' and a.id = s.id;
+
+    insert into session (id, version, user_id, refresh_hash, created_at, refreshed_at, expires_at, device)
+    select
+        s.id, s.version, (s.state ->> 'user_id')::uuid, decode(s.state ->> 'refresh_hash', 'base64'),
+        (s.state ->> 'created_at')::timestamptz, (s.state ->> 'created_at')::timestamptz,
+        (s.state ->> 'expires_at')::timestamptz, s.state ->> 'device'
+    from unnest(p_kinds, p_ids, p_versions, p_states) as s (kind, id, version, state) where s.kind = 'session';
+
+    update session t set version = s.version, ended_at = (s.state ->> 'ended_at')::timestamptz
+    from unnest(p_kinds, p_ids, p_versions, p_states) as s (kind, id, version, state)
+    where s.kind = 'session_ended' and t.id = s.id;
+end
+$$;

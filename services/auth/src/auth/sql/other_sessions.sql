@@ -1,0 +1,4 @@
+-- A person's sessions that have not ended, but for one.
+select id, version, user_id, refresh_hash, generation, refreshed_at, expires_at, ended_at from session
+where user_id = $1 and id <> $2 and ended_at is null
+order by id
