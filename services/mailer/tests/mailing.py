@@ -220,6 +220,8 @@ async def service(post: Post, folder: Path, *, port: int = 0, **environment: str
         "APP_ENV": "development",
         "DATABASE_URL": post.database.url,
         "NATS_URL": post.server.url("mailer"),
+        "JWKS_URL": "http://127.0.0.1:1/jwks.json",
+        "ISSUER": "https://issuer.test",
         "MAILER_PRIVATE_KEYS": f"k1:{text_of(bytes(KEY))}",
         "FROM_EMAIL": "noreply@todo.example",
         "MAIL_DIR": str(folder / "mails"),
