@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -50,20 +51,18 @@ async def js(nats: Nats) -> AsyncIterator[JetStreamContext]:
 
 async def write(connection: asyncpg.Connection, person: UUID) -> UUID:
     """Append a to-do of a person as the service does, its row with it."""
-    from datetime import UTC, datetime
-
     now, todo = datetime.now(UTC), uuid7()
-    fields = {
-        "title": "비밀",
-        "description": None,
-        "priority": 3,
-        "completed": False,
-        "due_at": None,
-        "remind_minutes_before": None,
-    }
-    event = TodoCreated(todo_id=todo, **fields)
-    row = row_after(None, event, now, person)
-    change = Change(aggregate=todo, expected=0, subject=person, events=[event], kind="todo", state=row)
+    created = TodoCreated(
+        todo_id=todo,
+        title="비밀",
+        description=None,
+        priority=3,
+        completed=False,
+        due_at=None,
+        remind_minutes_before=None,
+    )
+    row = row_after(None, created, now, person)
+    change = Change(aggregate=todo, expected=0, subject=person, events=[created], kind="todo", state=row)
     context = Context(time=now, correlation_id="r", actor=str(person))
     await append_last(connection, "TODOS", new_command(CODEC, context, change))
     return todo
