@@ -14,7 +14,7 @@ import pytest
 from nats.js import JetStreamContext
 
 from activity.consumers import hears
-from activity.tables import erase_archive, erase_entries
+from activity.tables import erase_archive, erase_entries, erase_known_todos
 from events import streams
 from events.broker import Broker
 from events.catalog.auth import OtpRequested, UserErased, UserSignedIn
@@ -196,7 +196,7 @@ async def test_the_runtime_role_can_only_add_to_the_archive(world: World) -> Non
 async def erased(world: World, person: UUID) -> None:
     """Run the eraser until nothing is left of a person."""
     broker = Broker(world.nats.url("activity"), name="e")
-    eraser = Eraser(world.pool, broker, [], [erase_entries, erase_archive])
+    eraser = Eraser(world.pool, broker, [], [erase_entries, erase_known_todos, erase_archive])
     await eraser.erase_rows()
     done = "select erased_at is not null from events.erasure where subject = $1"
     assert await world.pool.fetchval(done, person)
@@ -212,6 +212,7 @@ async def test_of_an_erased_person_the_archive_keeps_numbers_envelopes_and_hashe
         await world.archived(3)
     await erased(world, me)
     assert (await world.entries(me), await world.entries(other)) == ([], ["todo_created"])
+    assert [row["user_id"] for row in await world.pool.fetch("select user_id from known_todo")] == [other]
     mine, others, said = await world.archived(3)
     assert (mine["type"], mine["data"]) == ("core.Erased.v1", "{}")
     assert mine["sha256"] == sha256(before[1]["data"].encode()).digest()
