@@ -3,13 +3,9 @@
 import argparse
 import asyncio
 import random
-import secrets
-import tempfile
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from hashlib import md5
 from pathlib import Path
 from time import perf_counter
@@ -20,8 +16,7 @@ import asyncpg
 
 from bench.figures import percentile
 from events.postgres import open_pool
-from local import ports
-from local.postgres import Postgres
+from local.postgres import Postgres, temporary
 from local.prepare import migrate_database
 from todos.tables import Created, Due, Filters, Ranked, count_todos, list_deleted, list_todos
 
@@ -66,19 +61,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.lists", description="Measure lists at 10,000 and 1,000,000 to-dos")
     parser.add_argument("--calls", type=int, default=300, help="calls of each listing at each size (300)")
     options = parser.parse_args()
-    with _cluster() as postgres:
+    with temporary("lists") as postgres:
         asyncio.run(_measure(postgres, options.calls))
-
-
-@contextmanager
-def _cluster() -> Iterator[Postgres]:
-    with tempfile.TemporaryDirectory(prefix="todo-lists-") as folder:
-        postgres = Postgres(Path(folder), ports.free_port(), cache(lambda _: secrets.token_hex(16)))
-        postgres.start()
-        try:
-            yield postgres
-        finally:
-            postgres.stop()
 
 
 async def _measure(postgres: Postgres, calls: int) -> None:

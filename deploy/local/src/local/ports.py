@@ -1,12 +1,12 @@
 """Ports of the loopback interface, all below 32768: from there up outgoing connections may take them."""
 
+import atexit
 import random
 import socket
 
 from local.child import wait_until
 
 _BLOCK = 20  # what one stack takes from its PORT_BASE on
-_claims: list[socket.socket] = []
 
 
 def assert_free(port: int, purpose: str) -> None:
@@ -42,7 +42,7 @@ def _claimed(base: int) -> bool:
     except OSError:
         claim.close()
         return False
-    _claims.append(claim)
+    atexit.register(claim.close)
     return True
 
 

@@ -2,11 +2,13 @@
 
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -14,7 +16,7 @@ import psutil
 from local.account import postgres_account, postgres_programs
 from local.child import Child, StartError, is_alive, last_lines, wait_until
 from local.cluster import Cluster
-from local.ports import assert_free
+from local.ports import assert_free, free_port
 
 # C.UTF-8 also as the C library's ctype: with C, trigram search finds no Korean.
 _INITDB = (
@@ -155,3 +157,15 @@ def _flush(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def temporary(purpose: str) -> Iterator[Postgres]:
+    """A cluster of one's own, in a folder that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix=f"todo-{purpose}-") as folder:
+        postgres = Postgres(Path(folder), free_port(), cache(lambda _: secrets.token_hex(16)))
+        postgres.start()
+        try:
+            yield postgres
+        finally:
+            postgres.stop()

@@ -5,19 +5,14 @@
 
 import asyncio
 import re
-import secrets
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
-from functools import cache
-from pathlib import Path
 
-from local import ports
 from local.account import postgres_programs
 from local.cluster import Cluster, connection_environment
 from local.layout import REPOSITORY, SERVICES
-from local.postgres import Postgres
+from local.postgres import Postgres, temporary
 from local.prepare import migrate_database
 
 _OPTIONS = ("--schema-only", "--no-owner", "--restrict-key=schema")
@@ -58,14 +53,9 @@ def _generated(postgres: Postgres) -> Iterator[tuple[str, str]]:
 
 def write() -> None:
     """Write every schema file anew."""
-    with tempfile.TemporaryDirectory(prefix="todo-schema-") as folder:
-        postgres = Postgres(Path(folder), ports.free_port(), cache(lambda _: secrets.token_hex(16)))
-        postgres.start()
-        try:
-            for service, text in _generated(postgres):
-                PLACES[service].write_text(text)
-        finally:
-            postgres.stop()
+    with temporary("schema") as postgres:
+        for service, text in _generated(postgres):
+            PLACES[service].write_text(text)
 
 
 if __name__ == "__main__":

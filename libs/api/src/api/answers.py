@@ -71,6 +71,12 @@ class Answer(Response[T]):
         await send(body)
 
 
+def private(answer: Answer[T]) -> Answer[T]:
+    """The same answer, kept by no cache."""
+    answer.headers["cache-control"] = "no-store"
+    return answer
+
+
 def answer(
     request: Request,
     message: Message,

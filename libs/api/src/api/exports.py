@@ -7,7 +7,7 @@ from litestar import get
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Raw
 
-from api.answers import Answer, Envelope, answer
+from api.answers import Answer, Envelope, answer, private
 from api.guard import signed_in
 from api.messages import Message
 from api.requests import Request
@@ -22,8 +22,6 @@ def export_route(path: str, pool: asyncpg.Pool, query: str) -> HTTPRouteHandler:
     async def export(request: Request) -> Answer[Envelope[Raw]]:
         """Get everything that this service holds about you."""
         document: str = await pool.fetchval(query, request.user.id)
-        part = answer(request, EXPORTED, Raw(document.encode()))
-        part.headers["cache-control"] = "no-store"
-        return part
+        return private(answer(request, EXPORTED, Raw(document.encode())))
 
     return export

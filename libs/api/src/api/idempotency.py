@@ -6,7 +6,7 @@ key, refusing a twin that is still running in this process, and giving the kept 
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
@@ -20,6 +20,7 @@ from api.messages import Text
 from api.problems import INVALID, KEY_REUSED, STILL_RUNNING, FieldError, Problem
 from api.requests import Request
 from events.command import Key
+from events.deciding import decided_again
 from events.log import Appended
 from events.sql import load
 
@@ -111,6 +112,21 @@ async def kept(pool: asyncpg.Pool, intent: Intent | None, feed: str) -> Answer[A
     if row["body_hash"] != intent.body_hash:
         raise Problem(KEY_REUSED)
     return _replay(row["answer"]).at(feed, row["position"])
+
+
+async def once(
+    pool: asyncpg.Pool, intent: Intent | None, feed: str, attempt: Callable[[], Awaitable[Answer[T]]]
+) -> Answer[T]:
+    """What `attempt` answers, decided again while other commands come first; refused, the key's first answer instead.
+
+    Only then: the first try may have made true what now refuses its repeat.
+    """
+    try:
+        return await decided_again(attempt)
+    except Problem:
+        if (first := await kept(pool, intent, feed)) is not None:
+            return first
+        raise
 
 
 def _replay(kept: bytes) -> Answer[Any]:

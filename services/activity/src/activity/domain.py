@@ -9,6 +9,7 @@ from msgspec.structs import asdict, replace
 
 from events.catalog.auth import ProfileChanged, UserRegistered, UserSignedIn, UserSignedOut
 from events.catalog.mailer import MailFailed, MailSent
+from events.catalog.patch import said
 from events.catalog.todos import Event as TodoEvent
 from events.catalog.todos import (
     TodoCreated,
@@ -87,8 +88,7 @@ def todo_entry(known: KnownTodo, event: TodoEvent) -> tuple[Action, Mapping[str,
 def _more(event: TodoEvent) -> dict[str, Any]:
     match event:
         case TodoEdited():
-            changed = [name for name, value in asdict(event).items() if value is not msgspec.UNSET]
-            return {"changed": [name for name in changed if name not in {"todo_id", "wall_time"}]}
+            return {"changed": [name for name in said(event) if name not in {"todo_id", "wall_time"}]}
         case TodoDueSoon() | TodoOverdue():
             return {"due_at": event.due_at}
     return {}
@@ -106,7 +106,7 @@ def entry_of(event: msgspec.Struct) -> tuple[Action, Mapping[str, Any]] | None:
     fields = asdict(event)
     if isinstance(event, ProfileChanged):
         # Which, never what: a log that lives for long is no place for a name.
-        changed = sorted(name for name, value in fields.items() if name != "user_id" and value is not msgspec.UNSET)
+        changed = sorted(said(event).keys() - {"user_id"})
         return action, {"fields": changed}
     return action, {name: fields[name] for name in names}
 

@@ -16,16 +16,16 @@ from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType, convert
 from msgspec.structs import asdict, replace
 
-from api.answers import Answer, Envelope, Page, answer, page
+from api.answers import Answer, Envelope, Page, answer, page, private
 from api.conditions import require_match
 from api.guard import signed_in
-from api.idempotency import intent_of, kept, running, settled
+from api.idempotency import intent_of, once, running, settled
 from api.messages import Message, Text
 from api.pages import Cursor, Limit, from_cursor, to_cursor
 from api.problems import INVALID, NOT_FOUND, UNAUTHENTICATED, FieldError, Problem
 from api.requests import Request, context_of
 from auth.person import PERSON, ChangeProfile, ChangeRole, Person
-from auth.signin import CODEC, decided_again, ended
+from auth.signin import CODEC, ended
 from auth.tables import (
     TOP,
     Account,
@@ -41,6 +41,7 @@ from auth.tables import (
 from events.catalog.auth import Locale, Role
 from events.clock import Clock
 from events.command import Change, Context, new_command
+from events.deciding import decided_again
 from events.ids import uuid7
 from events.log import Log
 
@@ -113,7 +114,7 @@ Decided: TypeAlias = tuple[Answer[Any], Sequence[Change]]
 @get("/users/me", guards=[signed_in])
 async def me(request: Request, accounts: Parts) -> Answer[Envelope[Me]]:
     """Get who is signed in."""
-    own = await _own(request, accounts)
+    own = await own_account(request, accounts.pool)
     return private(answer(request, FOUND, _shown(own), version=own.version))
 
 
@@ -122,7 +123,7 @@ async def sessions(
     request: Request, accounts: Parts, *, limit: Limit = 20, cursor: Cursor = None
 ) -> Answer[Page[OwnSession]]:
     """List your open sessions, newest first."""
-    await _own(request, accounts)
+    await own_account(request, accounts.pool)
     after = from_cursor(cursor, Place) if cursor else TOP
     rows = await list_sessions(accounts.pool, request.user.id, accounts.now(), after, limit=limit + 1)
     more = to_cursor(convert(rows[limit - 1], Place, from_attributes=True)) if len(rows) > limit else None
@@ -219,12 +220,6 @@ def device_of(user_agent: str | None) -> str | None:
     return " ".join(visible.split())[:_DEVICE_LENGTH].strip() or None
 
 
-def private(answer: Answer[T]) -> Answer[T]:
-    """The same answer, kept by no cache."""
-    answer.headers["cache-control"] = "no-store"
-    return answer
-
-
 async def _once(
     request: Request, accounts: Accounts, decide: Callable[[Account, Context], Awaitable[Decided]]
 ) -> Answer[Any]:
@@ -232,7 +227,7 @@ async def _once(
     intent, feed = await intent_of(request), accounts.log.feed
 
     async def attempt() -> Answer[Any]:
-        own, context = await _own(request, accounts), context_of(request, accounts.now())
+        own, context = await own_account(request, accounts.pool), context_of(request, accounts.now())
         first, decided = await decide(own, context)
         changes = [change for change in decided if change.events]
         if not changes and intent is None:
@@ -241,18 +236,12 @@ async def _once(
         return settled(first, await accounts.log.append(new_command(CODEC, context, *changes, key=key)), feed)
 
     with running(request, intent):
-        try:
-            return await decided_again(attempt)
-        except Problem:
-            # The first try may have made true what now refuses its repeat.
-            if (first := await kept(accounts.pool, intent, feed)) is not None:
-                return first
-            raise
+        return await once(accounts.pool, intent, feed, attempt)
 
 
-async def _own(request: Request, accounts: Accounts) -> Account:
+async def own_account(request: Request, pool: asyncpg.Pool) -> Account:
     """The account behind the session that asks; raises `Problem` (401) once that has ended."""
-    account = await account_of_session(accounts.pool, request.user.sid)
+    account = await account_of_session(pool, request.user.sid)
     if account is None:
         raise Problem(UNAUTHENTICATED, headers={"www-authenticate": 'Bearer error="invalid_token"'})
     return account

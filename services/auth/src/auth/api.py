@@ -11,14 +11,14 @@ from litestar.params import JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 
-from api.answers import Answer, Envelope, answer
+from api.answers import Answer, Envelope, answer, private
 from api.failures import to_answer
 from api.guard import signed_in
 from api.messages import Message, Text
 from api.problems import INVALID, OUTCOME_UNKNOWN, FieldError, Kind, Problem
 from api.requests import Request, context_of
 from auth import account
-from auth.account import device_of, private
+from auth.account import device_of
 from auth.keyring import LIFETIME, MAX_AGE
 from auth.limits import Asker, address_of
 from auth.signin import Auth
@@ -141,7 +141,7 @@ async def request_otp(request: Request, data: JSONBody[AskForCode], door: Parts)
     """Ask for a sign-in code by e-mail. Known and unknown addresses get the same answer."""
     context, email = context_of(request, door.now()), _address(data.email)
     device = await _known_device(door, email, data.device_token)
-    async with door.auth.limiter.code(email, device, _network(request, door), context.time):
+    async with door.auth.limiter.code(email, device, network_of(request, door.auth), context.time):
         asked = await door.auth.ask(email, context)
     sent = CodeSent(
         email=email,
@@ -157,7 +157,7 @@ async def verify_otp(request: Request, data: JSONBody[AnswerCode], door: Parts) 
     """Answer a challenge with its code; the first right answer opens a session."""
     context, email = context_of(request, door.now()), _address(data.email)
     known = await _known_device(door, email, data.device_token)
-    asker = Asker(email=email, network=_network(request, door), is_known=known is not None)
+    asker = Asker(email=email, network=network_of(request, door.auth), is_known=known is not None)
     device = device_of(request.headers.get("user-agent"))
     opened = await door.auth.answer(data.challenge_id, data.otp_code, asker, context, device=device)
     if opened is None:
@@ -221,10 +221,11 @@ def _address(text: str) -> str:
     return address
 
 
-def _network(request: Request, door: Door) -> str:
+def network_of(request: Request, auth: Auth) -> str:
+    """Where a request comes from, as limits count it."""
     client = request.scope["client"]
     forwarded_for = ",".join(request.headers.getall("x-forwarded-for", []))
-    return door.auth.limiter.network_of(client[0] if client else "", forwarded_for)
+    return auth.limiter.network_of(client[0] if client else "", forwarded_for)
 
 
 async def _known_device(door: Door, email: str, device_token: str | None) -> str | None:

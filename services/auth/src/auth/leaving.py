@@ -10,16 +10,16 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import Raw, Struct
 
-from api.answers import Answer, Envelope, answer
+from api.answers import Answer, Envelope, answer, private
 from api.guard import signed_in
 from api.messages import Message
-from api.problems import UNAUTHENTICATED, Problem
+from api.problems import Problem
 from api.requests import Request, context_of
-from auth.api import OTP_INVALID, Line
+from auth.account import own_account
+from auth.api import OTP_INVALID, Line, network_of
 from auth.erasure import Exports, erase
 from auth.limits import Asker
 from auth.signin import Auth
-from auth.tables import account_of_session
 from events.clock import Clock
 from events.erasure import Tombstones
 
@@ -31,7 +31,6 @@ ERASED: Final = Message(
 EXPORTED: Final = Message(
     key="user.exported", en="Your data was exported successfully", ko="회원님의 데이터를 내보냈습니다"
 )
-_INVALID_TOKEN: Final = {"www-authenticate": 'Bearer error="invalid_token"'}
 
 
 class Leave(Struct, frozen=True, kw_only=True):
@@ -65,10 +64,8 @@ Parts: TypeAlias = NamedDependency[Leaving]
 async def leave(request: Request, data: JSONBody[Leave], leaving: Parts) -> Answer[Envelope[None]]:
     """Delete your account with a fresh code, and have everything about you erased. All sessions end."""
     context = context_of(request, leaving.now())
-    account = await account_of_session(leaving.auth.pool, request.user.sid)
-    if account is None:
-        raise Problem(UNAUTHENTICATED, headers=_INVALID_TOKEN)
-    asker = Asker(email=account.email, network=_network(request, leaving), is_known=False)
+    account = await own_account(request, leaving.auth.pool)
+    asker = Asker(email=account.email, network=network_of(request, leaving.auth), is_known=False)
     attempt = await leaving.auth.prove(data.challenge_id, data.otp_code, asker, context)
     position = await erase(leaving.auth, account, attempt, context)
     if position is None:
@@ -80,18 +77,9 @@ async def leave(request: Request, data: JSONBody[Leave], leaving: Parts) -> Answ
 @get("/users/me/export", guards=[signed_in])
 async def export(request: Request, leaving: Parts) -> Answer[Envelope[Export]]:
     """Get everything about you as one document."""
-    if await account_of_session(leaving.auth.pool, request.user.sid) is None:
-        raise Problem(UNAUTHENTICATED, headers=_INVALID_TOKEN)
+    await own_account(request, leaving.auth.pool)
     services = await leaving.exports.of(request.user.id, request.headers["authorization"])
-    exported = answer(request, EXPORTED, Export(exported_at=leaving.now(), services=services))
-    exported.headers["cache-control"] = "no-store"
-    return exported
+    return private(answer(request, EXPORTED, Export(exported_at=leaving.now(), services=services)))
 
 
 ROUTES: Final = (leave, export)
-
-
-def _network(request: Request, leaving: Leaving) -> str:
-    client = request.scope["client"]
-    forwarded_for = ",".join(request.headers.getall("x-forwarded-for", []))
-    return leaving.auth.limiter.network_of(client[0] if client else "", forwarded_for)

@@ -5,9 +5,10 @@ from typing import Any, Final, Literal, TypeAlias
 from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 
 from events.catalog.auth import Locale, ProfileChanged, Role, RolesChanged, UserRegistered
+from events.catalog.patch import said
 from events.decider import Decider
 
 
@@ -87,7 +88,7 @@ def evolve(person: Person | None, event: Event) -> Person | None:
 
 def _chosen(profile: ChangeProfile | ProfileChanged) -> dict[str, Any]:
     """The fields that are set, but for whose they are."""
-    return {name: value for name, value in asdict(profile).items() if name != "user_id" and value is not UNSET}
+    return {name: value for name, value in said(profile).items() if name != "user_id"}
 
 
 PERSON: Final[Decider[Command, Event, Person | None]] = Decider(decide, evolve, None)

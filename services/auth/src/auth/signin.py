@@ -1,12 +1,9 @@
 """What the routes do: load, decide, append. A code becomes a session; a refresh token the next one."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from random import uniform
 from typing import Final, TypeVar
 from uuid import UUID, uuid4
 
@@ -26,6 +23,7 @@ from events.catalog.types import TYPES
 from events.clock import Clock
 from events.codec import Codec
 from events.command import Change, Context, new_command
+from events.deciding import decided_again
 from events.errors import OutcomeUnknown, VersionConflict
 from events.ids import uuid7
 from events.keys import Keys
@@ -250,12 +248,3 @@ def ended(session: Session, reason: EndReason, now: datetime) -> Change:
         kind="session_ended",
         state=tables.SessionEndedState(now) if events else None,
     )
-
-
-async def decided_again(attempt: Callable[[], Awaitable[T]]) -> T:
-    """Attempt until no other command comes first; raises `VersionConflict` when that never ends."""
-    for _ in range(TRIES - 1):
-        with suppress(VersionConflict):
-            return await attempt()
-        await asyncio.sleep(uniform(0, 0.02))  # noqa: S311 - jitter, not a secret
-    return await attempt()

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from uuid import UUID
 
-from msgspec import UNSET
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 
 from events.catalog.auth import OtpRequested, ProfileChanged, UserErased, UserRegistered
 from events.catalog.feeds import FEEDS
+from events.catalog.patch import said
 from events.erasure import forget, living
 from events.hearing import Event, Hears
 from events.postgres import Connection
@@ -70,8 +70,7 @@ def _contact(event: Event, person: UserRegistered) -> Contact:
 
 def _with(earlier: ContactChange, changed: ProfileChanged) -> ContactChange:
     """A person's changes of one batch, the later word counts."""
-    chosen = {name: value for name, value in asdict(changed).items() if value is not UNSET}
-    return replace(earlier, **chosen)
+    return replace(earlier, **said(changed))
 
 
 def hears(sender: str, wake: Callable[[], None], wake_eraser: Callable[[], None]) -> tuple[Hears, ...]:

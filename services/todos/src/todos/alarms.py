@@ -11,22 +11,19 @@ import asyncpg
 import msgspec
 import structlog
 
-from events.catalog.todos import TYPES
 from events.clock import Clock
-from events.codec import Codec
 from events.command import Change, Context, new_command
 from events.errors import NotNow, VersionConflict
 from events.ids import uuid7
 from events.log import Log
 from events.postgres import AWAY
 from todos.domain import TODO, Command, Ring
-from todos.history import CLOCK
-from todos.tables import TodoRow, due_alarms, long_deleted, row_after
+from todos.history import CLOCK, CODEC
+from todos.tables import TodoRow, due_alarms, long_deleted, rows_after
 
 EVERY: Final = 1.0
 BATCH: Final = 200
 KEPT_FOR: Final = timedelta(days=30)
-_CODEC: Final = Codec(TYPES)
 
 log = structlog.get_logger(__name__)
 
@@ -74,12 +71,10 @@ class Alarms:
         """Whoever changed the to-do meanwhile, or said it already, has come first: nothing is left to say here."""
         context = Context(time=self._now(), correlation_id=str(uuid7()), actor=CLOCK)
         events = TODO.decide(command, row)
-        after: TodoRow | None = row
-        for event in events:
-            after = row_after(after, event, context.time, row.user_id)
+        after = rows_after(row, events, context.time, row.user_id)
         kind, state = ("todo", after) if after else ("todo_purged", Gone(row.id))
         change = Change(
             aggregate=row.id, expected=row.version, subject=row.user_id, events=events, kind=kind, state=state
         )
         with suppress(VersionConflict):
-            await self._log.append(new_command(_CODEC, context, change))
+            await self._log.append(new_command(CODEC, context, change))

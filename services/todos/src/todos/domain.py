@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, TypeAlias
 from uuid import UUID
 
-from msgspec import UNSET, Struct
+from msgspec import Struct
 from msgspec.structs import asdict, replace
 
+from events.catalog.patch import said
 from events.catalog.todos import (
     Event,
     TodoCreated,
@@ -144,7 +145,7 @@ def _news(todo: Todo, event: Event) -> dict[str, Any]:
 
 def edits(event: TodoEdited) -> dict[str, Any]:
     """The fields that were changed, with their new values."""
-    return {name: value for name, value in asdict(event).items() if name != "todo_id" and value is not UNSET}
+    return {name: value for name, value in said(event).items() if name != "todo_id"}
 
 
 TODO: Final[Decider[Command, Event, Todo | None]] = Decider(decide, evolve, None)

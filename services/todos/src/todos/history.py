@@ -24,7 +24,7 @@ from events.codec import Codec
 from todos.domain import Command, Edit, Toggle, edits
 from todos.tables import TodoRow, read_aggregate, row_after
 
-_CODEC: Final = Codec(TYPES)
+CODEC: Final = Codec(TYPES)
 CLOCK: Final = "clock"
 """The actor of what the service does by itself."""
 
@@ -99,7 +99,7 @@ def replayed(records: Sequence[asyncpg.Record]) -> Iterator[Past]:
     """Fold the log's rows of one to-do, step by step. Erased ones are passed over."""
     row: TodoRow | None = None
     for record in records:
-        event = cast("Event | None", _CODEC.decode(record["type"], record["data"]))
+        event = cast("Event | None", CODEC.decode(record["type"], record["data"]))
         if event is not None:
             before, row = row, row_after(row, event, record["time"], record["subject"])
             yield Past(event, record["seq"], record["time"], record["actor"], before, row)

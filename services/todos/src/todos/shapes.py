@@ -9,9 +9,11 @@ from litestar.params import QueryParameter
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, convert
 from msgspec.structs import asdict
 
+from api.fields import field_error
 from api.messages import Text
 from api.problems import INVALID, FieldError, Problem
 from events.catalog.moment import Moment
+from events.catalog.patch import said
 from todos import recurrence
 from todos.tables import TodoRow
 
@@ -26,9 +28,6 @@ Rule = Annotated[
 Sort: TypeAlias = Literal["created", "due", "priority"]
 Search = Annotated[str | None, QueryParameter(max_length=100, description="Part of title or description, any case")]
 
-_RANGE: Final = Text("is out of range", "허용 범위를 벗어났습니다")
-_ZONELESS: Final = Text("must carry a time zone", "시간대가 있어야 합니다")
-_TOO_FAR: Final = FieldError("due_at", "out_of_range", _RANGE)
 _NO_ZONE: Final = FieldError("due_zone", "format", Text("must be an IANA time zone", "IANA 시간대여야 합니다"))
 _NEEDS: Final = Text("a recurrence needs it", "반복에는 이 항목이 필요합니다")
 _NO_RULE: Final = FieldError(
@@ -169,7 +168,7 @@ def fields_of_new(new: NewTodo) -> dict[str, Any]:
 
 def fields_of_edit(changes: TodoChanges, row: TodoRow) -> dict[str, Any]:
     """The fields to set; raises `Problem` (422) for what does not fit the to-do as it would be."""
-    fields = {name: value for name, value in asdict(changes).items() if value is not UNSET}
+    fields = said(changes)
     if "due_at" in fields:
         fields["due_at"] = in_utc("due_at", fields["due_at"])
     before = {name: getattr(row, name) for name in (*_WHEN, "wall_time")}
@@ -198,7 +197,7 @@ def _faults(fields: Mapping[str, Any]) -> Iterator[FieldError]:
     if fields["recurrence"] is not None:
         yield from (FieldError(name, "required", _NEEDS) for name in ("due_at", "due_zone") if fields[name] is None)
         if fields["due_at"] is not None and fields["due_at"].year not in _YEARS:
-            yield _TOO_FAR
+            yield field_error("due_at", "out of range")
 
 
 def _is_zone(name: str) -> bool:
@@ -212,8 +211,8 @@ def _is_zone(name: str) -> bool:
 def in_utc(field: str, moment: datetime | None) -> datetime | None:
     """A moment that a client named; raises `Problem` (422) where it names none."""
     if moment is not None and moment.tzinfo is None:
-        raise Problem(INVALID, errors=[FieldError(field, "no_timezone", _ZONELESS)])
+        raise Problem(INVALID, errors=[field_error(field, "has no timezone")])
     try:
         return moment and moment.astimezone(UTC)
     except OverflowError:
-        raise Problem(INVALID, errors=[FieldError(field, "out_of_range", _RANGE)]) from None
+        raise Problem(INVALID, errors=[field_error(field, "out of range")]) from None

@@ -1,6 +1,6 @@
 """The queries of `sql/`, one typed function each."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
@@ -93,6 +93,13 @@ def row_after(row: TodoRow | None, event: Event, time: datetime, user_id: UUID) 
         completed_at=(done or time) if state.completed else None,
         deleted_at=(gone or time) if state.deleted else None,
     )
+
+
+def rows_after(row: TodoRow | None, events: Iterable[Event], time: datetime, user_id: UUID) -> TodoRow | None:
+    """A to-do's row after some more events of one moment."""
+    for event in events:
+        row = row_after(row, event, time, user_id)
+    return row
 
 
 async def get_todo(pool: asyncpg.Pool, todo_id: UUID, user_id: UUID) -> TodoRow | None:

@@ -1,12 +1,9 @@
 """What the writing routes do: load, decide, append, and answer what the append kept."""
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from random import uniform
 from time import monotonic
 from typing import Any, Final, TypeAlias
 from uuid import UUID
@@ -16,13 +13,12 @@ from msgspec import Struct
 
 from api.answers import Answer, Envelope, answer
 from api.conditions import require_match
-from api.idempotency import Intent, kept, settled
+from api.idempotency import Intent, once, settled
 from api.messages import Message, Text
 from api.problems import NOT_FOUND, Kind, Problem
 from api.requests import Request, context_of
-from events.catalog.todos import TYPES, Event, TodoCreated
+from events.catalog.todos import TodoCreated
 from events.clock import Clock
-from events.codec import Codec
 from events.command import Change, Command, Context, new_command
 from events.errors import VersionConflict
 from events.ids import uuid7
@@ -30,12 +26,9 @@ from events.log import Log
 from todos import recurrence
 from todos.domain import TODO, Create, Edit, NoSuchTodo, Toggle
 from todos.domain import Command as TodoCommand
-from todos.history import compensation, is_untouched, past_of
+from todos.history import CODEC, compensation, is_untouched, past_of
 from todos.shapes import Todo, TodoChanges, fields_of_edit, shown
-from todos.tables import TodoRow, count_kept, get_todo, row_after
-
-CODEC: Final = Codec(TYPES)
-TRIES: Final = 5
+from todos.tables import TodoRow, count_kept, get_todo, rows_after
 
 CREATED: Final = Message(key="todo.created", en="Todo created successfully", ko="할 일이 생성되었습니다")
 EDITED: Final = Message(key="todo.updated", en="Todo updated successfully", ko="할 일이 수정되었습니다")
@@ -113,17 +106,16 @@ Plan: TypeAlias = Callable[[Todos, TodoRow, datetime], Awaitable[Sequence[Step]]
 
 async def create(write: Write, fields: dict[str, Any]) -> Answer[Envelope[Todo]]:
     """Create a to-do of these fields (of `TodoCreated`)."""
-    try:
+
+    async def attempt() -> Answer[Envelope[Todo]]:
         await write.todos.quota.take(write.user_id)
-    except Problem:
-        if first := await _first_answer(write):
-            return first
-        raise
-    context, todo_id = context_of(write.request, write.todos.now()), uuid7()
-    new = Create(TodoCreated(todo_id=todo_id, completed=False, **fields))
-    change, row = _change((new, None), write.user_id, context)
-    created = answer(write.request, CREATED, shown(row), status=201, version=1, location=f"/todos/{todo_id}")
-    return await _append(write, [change], context, created)
+        context, todo_id = context_of(write.request, write.todos.now()), uuid7()
+        new = Create(TodoCreated(todo_id=todo_id, completed=False, **fields))
+        change, row = _change((new, None), write.user_id, context)
+        created = answer(write.request, CREATED, shown(row), status=201, version=1, location=f"/todos/{todo_id}")
+        return await _append(write, [change], context, created)
+
+    return await once(write.todos.pool, write.intent, write.todos.log.feed, attempt)
 
 
 async def change(write: Write, todo_id: UUID, message: Message, plan: Plan) -> Answer[Envelope[Todo]]:
@@ -141,13 +133,7 @@ async def change(write: Write, todo_id: UUID, message: Message, plan: Plan) -> A
         changed = answer(write.request, message, shown(after), version=after.version)
         return await _append(write, [change for change, _ in decided], context, changed)
 
-    try:
-        return await _decided_again(attempt)
-    except Problem:
-        # The first try may have made true what now refuses its repeat.
-        if first := await _first_answer(write):
-            return first
-        raise
+    return await once(write.todos.pool, write.intent, write.todos.log.feed, attempt)
 
 
 async def own(todos: Todos, user_id: UUID, todo_id: UUID) -> TodoRow:
@@ -224,33 +210,14 @@ def _change(step: Step, user_id: UUID, context: Context) -> tuple[Change, TodoRo
     """What a command does to a to-do, and its row afterwards."""
     command, row = step
     events = TODO.decide(command, row)
-    after = _followed(row, events, context.time, user_id)
+    after = rows_after(row, events, context.time, user_id)
     assert after is not None  # noqa: S101 - no request purges
     version = row.version if row else 0
     state = after if events else None
     return Change(aggregate=after.id, expected=version, subject=user_id, events=events, kind="todo", state=state), after
 
 
-def _followed(row: TodoRow | None, events: Sequence[Event], time: datetime, user_id: UUID) -> TodoRow | None:
-    for event in events:
-        row = row_after(row, event, time, user_id)
-    return row
-
-
 async def _append(write: Write, changes: Sequence[Change], context: Context, first: Answer[Any]) -> Answer[Any]:
     key = write.intent.with_answer(first, context.time) if write.intent else None
     command: Command = new_command(CODEC, context, *changes, key=key)
     return settled(first, await write.todos.log.append(command), write.todos.log.feed)
-
-
-async def _first_answer(write: Write) -> Answer[Any] | None:
-    return await kept(write.todos.pool, write.intent, write.todos.log.feed)
-
-
-async def _decided_again(attempt: Callable[[], Awaitable[Answer[Any]]]) -> Answer[Any]:
-    """Attempt until no other command comes first; raises `VersionConflict` when that never ends."""
-    for _ in range(TRIES - 1):
-        with suppress(VersionConflict):
-            return await attempt()
-        await asyncio.sleep(uniform(0, 0.02))  # noqa: S311 - jitter, not a secret
-    return await attempt()
