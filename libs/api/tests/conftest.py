@@ -65,7 +65,7 @@ async def thing(request: Request, thing_id: FromPath[UUID]) -> Answer[Envelope[U
 
 @put("/things/{thing_id:uuid}")
 async def replace(request: Request, thing_id: FromPath[UUID]) -> Answer[Envelope[UUID]]:
-    require_match(request, 3)
+    require_match(request.headers.get("if-match"), 3)
     return answer(request, SAVED, thing_id, version=4)
 
 

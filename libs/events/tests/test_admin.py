@@ -39,7 +39,7 @@ async def test_a_database_is_migrated_once_and_says_what_was_applied(bare: Datab
     assert (code, printed.splitlines()[0], printed.splitlines()[-1]) == (
         0,
         "events/0001_log.sql",
-        "todos/0001_todo.sql",
+        "todos/0003_erased.sql",
     )
     assert await admin("migrate", "todos", DATABASE_URL=bare.owner_url) == (0, "nothing to do")
     async with connection(bare.url) as runtime:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 
 import asyncpg
 import jwt
@@ -144,6 +145,21 @@ async def test_replicas_that_start_together_make_one_key(database: DatabaseFacto
         await asyncio.gather(*(each.read() for each in keyrings))
         assert await pool.fetchval("select count(*) from signing_key") == 1
         assert len({each.signer().kid for each in keyrings}) == 1
+
+
+async def test_everybody_who_asks_for_a_key_that_another_replica_just_made_gets_it(database: DatabaseFactory) -> None:
+    """Also who comes while the first one's question is under way; and nobody waits for a run that reads anew."""
+    async with await open_pool(database("auth").url, application="auth") as pool:
+        clock = Clock()
+        mine = Keyring(pool, wrapping(), clock)
+        async with asyncio.TaskGroup() as group:
+            first = [group.create_task(mine.find("unknown")) for _ in range(3)]
+        assert {task.result() for task in first} == {None}
+        await until(lambda: monotonic() - mine._read_at > keyrings.PAUSE)
+        made = await rotate(pool, wrapping(), clock(), at_once=True)
+        async with asyncio.TaskGroup() as group:
+            found = [group.create_task(mine.find(made.kid)) for _ in range(5)]
+        assert all(task.result() for task in found)
 
 
 async def test_rotations_at_once_leave_one_successor(database: DatabaseFactory) -> None:

@@ -5,6 +5,7 @@ CloudEvents attributes of `events.envelope`, its payload is the event's data.
 """
 
 from collections.abc import Iterable, Mapping
+from inspect import getdoc
 from typing import Any
 
 import msgspec
@@ -106,7 +107,7 @@ def _message(name: str, struct: type[msgspec.Struct]) -> Document:
     return {
         "name": name,
         "title": struct.__name__,
-        "summary": (struct.__doc__ or "").strip(),
+        "summary": getdoc(struct) or "",
         "contentType": "application/json",
         "headers": {"type": "object", "allOf": [{"$ref": _ref("schemas", "Envelope")}], "properties": headers},
         "payload": {"$ref": _ref("schemas", struct.__name__)},

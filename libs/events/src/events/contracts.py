@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,16 @@ def _committed(folder: Path) -> Texts:
 
 
 def _text(contract: Schema) -> str:
-    return json.dumps(contract, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(_dedented(contract), indent=2, ensure_ascii=False) + "\n"
+
+
+def _dedented(part: Any, name: str = "") -> Any:
+    """The same under every Python: before 3.13 a docstring keeps the indentation of its source."""
+    if isinstance(part, dict):
+        return {key: _dedented(value, key) for key, value in part.items()}
+    if isinstance(part, list):
+        return [_dedented(item) for item in part]
+    return cleandoc(part) if name == "description" and isinstance(part, str) else part
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -104,8 +104,12 @@ class Eraser:
             log.info("people are erased", count=len(people))
 
     async def _connected(self) -> None:
-        if not self._broker.is_connected and await self._is_listed():
-            self._late["messages"] = "messages are still to be deleted: NATS is away"
+        while not self._broker.is_connected:
+            away = "messages are still to be deleted: NATS is away"
+            self._late["messages"] = away if await self._is_listed() else ""
+            with suppress(TimeoutError):
+                async with asyncio.timeout(EVERY):
+                    await self._broker.connected()
         client = await self._broker.connected()
         await self.delete_messages(client.jetstream(timeout=1), fresh=client is not self._audited)
         self._audited = client

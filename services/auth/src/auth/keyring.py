@@ -59,6 +59,7 @@ class Keyring:
         self._wrapping = wrapping
         self._clock = clock
         self._keys: Sequence[SigningKey] = ()
+        self._turn = asyncio.Lock()
         self._read_at = -PAUSE
         self._state = Check("signing keys", "failed", "not read yet")
 
@@ -78,6 +79,10 @@ class Keyring:
 
     async def read(self) -> None:
         """Read the keys, and make the first where there is none."""
+        async with self._turn:
+            await self._read()
+
+    async def _read(self) -> None:
         self._read_at = monotonic()
         rows = await self._living()
         if not rows:
@@ -106,10 +111,15 @@ class Keyring:
 
     async def find(self, kid: str) -> Ed25519PublicKey | None:
         """The public key of an id; one that another replica just made is looked for."""
+        if not self._has(kid):
+            async with self._turn:  # whoever comes while the keys are read waits for them, too
+                await self._look_for(kid)
+        return next((key.private.public_key() for key in self.published() if key.kid == kid), None)
+
+    async def _look_for(self, kid: str) -> None:
         if not self._has(kid) and monotonic() - self._read_at > PAUSE:
             with suppress(*AWAY):
-                await self.read()
-        return next((key.private.public_key() for key in self.published() if key.kid == kid), None)
+                await self._read()
 
     async def _living(self) -> Sequence[tables.SigningKeyRow]:
         now = self._clock()

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Coroutine
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final, Literal, get_args
@@ -71,14 +72,14 @@ async def _main(parts: Roles, settings: Settings) -> None:
     async with await open_pool(settings.database_url, application=NAME) as pool:
         door = assemble(settings, pool, clock, otp_log=otp.log, log=auth.log)
         tombstones, exports = Tombstones(pool), Exports(pool, urls_of(settings.export_urls))
-        eraser = Eraser(pool, broker, feeds_of(NAME))
-        health.add(*([eraser.check] if parts.worker else []))
+        eraser, keys = Eraser(pool, broker, feeds_of(NAME)), door.auth.access.keys
+        health.add(*([eraser.check] if parts.worker else []), *([keys.check] if parts.api else []))
         app = create_app(
             title="Signing in",
             routes=(*ROUTES, *LEAVING) if parts.api else (),
             health=health,
             guard=Guard(
-                door.auth.access.keys.find,
+                keys.find,
                 issuer=settings.issuer,
                 audience=settings.audience,
                 clock=clock,
@@ -91,9 +92,10 @@ async def _main(parts: Roles, settings: Settings) -> None:
             },
             cors_origins=[origin for origin in settings.cors_origins.split(",") if origin],
         )
-        answering = [door.auth.access.keys.run] if parts.api else []
         if parts.api:
-            health.add(door.auth.access.keys.check)
+            with suppress(*AWAY):  # before anybody can ask: a restart refuses nobody
+                await keys.read()
+        answering = [keys.run] if parts.api else []
         work = [broker.run, Retention(drops(pool, clock)).run, eraser.run] if parts.worker else []
         await run(
             server=partial(serve, app, listen(settings.host, settings.port)),

@@ -69,8 +69,7 @@ class Ring(Struct, frozen=True):
     now: datetime
 
 
-Move: TypeAlias = Literal["delete", "restore", "purge"]
-"""Put it away, bring it back, let what was put away go for good."""
+Move: TypeAlias = Literal["delete", "restore", "purge"]  # put away, bring back, let go for good what was put away
 Command: TypeAlias = Create | Edit | Toggle | Ring | Move
 
 
