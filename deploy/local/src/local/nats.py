@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from local.child import Child, StartError, last_lines, wait_until
 from local.ports import assert_free
 
@@ -76,8 +78,13 @@ class Nats:
         self._running().kill()
 
     def pause(self) -> None:
-        """SIGSTOP the server: its connections stay open and silent."""
-        self._running().send(signal.SIGSTOP)
+        """SIGSTOP the server, and see it stand still: its connections stay open and silent."""
+        server = self._running()
+        server.send(signal.SIGSTOP)
+        process = psutil.Process(server.process.pid)
+        wait_until(  # the signal is only delivered when `send` returns: a request sent at once may still be answered
+            lambda: process.status() == psutil.STATUS_STOPPED, within=1, otherwise=lambda: "the server does not stop"
+        )
 
     def resume(self) -> None:
         """SIGCONT the server."""
