@@ -28,6 +28,7 @@ from todos.shapes import (
     Sync,
     Todo,
     TodoChanges,
+    Urgency,
     fields_of_new,
     in_utc,
     shown,
@@ -108,7 +109,7 @@ async def browse(
     cursor: Cursor = None,
     sort: FromQuery[Sort] = "created",
     completed: FromQuery[bool | None] = None,
-    priority: FromQuery[int | None] = None,
+    priority: Urgency = None,
     due_after: FromQuery[datetime | None] = None,
     due_before: FromQuery[datetime | None] = None,
     overdue: FromQuery[bool] = False,
@@ -132,7 +133,7 @@ async def browse(
     return page(request, LISTED, [shown(row) for row in rows[:limit]], more, total=total)
 
 
-@get("/todos/changes", guards=[signed_in])
+@get("/todos/changes", guards=[signed_in], problems=[TOO_OLD])
 async def changes(request: Request, todos: Parts, since: FromQuery[int | None] = None) -> Answer[Envelope[Changes]]:
     """Get what changed after a position; without one, the position to list everything at and to ask from later."""
     last, next_at = await position(todos.pool, since or 0)
