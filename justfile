@@ -81,6 +81,10 @@ schema:
 contracts:
     "{{ python }}" -m events.contracts write docs/contracts
 
+# Generate docs/openapi.json: what the services of a stack of its own say of themselves, in one document
+openapi:
+    @"{{ python }}" -m local.reference write
+
 # Keep the present schemas as the release that later ones must stay compatible with
 contracts-release:
     "{{ python }}" -m events.contracts release docs/contracts
