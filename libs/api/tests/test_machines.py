@@ -48,3 +48,10 @@ async def test_a_made_up_method_makes_no_metric_of_its_own(client: httpx.AsyncCl
 async def test_the_description_is_made_once(app: Edge) -> None:
     async with serving(app) as client:
         assert (await client.get("/openapi.json")).content == (await client.get("/openapi.json")).content
+
+
+async def test_options_and_a_refusal_name_every_method_of_a_path(client: httpx.AsyncClient) -> None:
+    assert (await client.options("/things")).headers["allow"] == "GET, OPTIONS, POST"
+    refused = await client.delete("/things")
+    assert refused.status_code == 405
+    assert {"GET", "POST"} <= set(refused.headers["allow"].split(", "))

@@ -31,9 +31,7 @@ PARAMETERS: Final = {
         "6f1c1f0a-0001",
         pattern="^[!-~]{1,255}$",
     ),
-    "If-Match": _parameter(
-        "If-Match", "Only if this is still the version, as an `ETag` said; `*` for any", '"1"', maxLength=1000
-    ),
+    "If-Match": _parameter("If-Match", "Only if this is still the version, as an `ETag` said; `*` for any", '"1"'),
     "X-Min-Position": _parameter(
         "X-Min-Position",
         "Read your writes: wait up to 2 s until this has been heard, as `X-Event-Position` of a write said",
@@ -41,13 +39,12 @@ PARAMETERS: Final = {
         pattern="^[A-Z]{1,32}:[0-9]{1,18}$",
     ),
     "Accept-Language": _parameter(
-        "Accept-Language", "The language of `message`, `title` and `detail`: `en` or `ko`", "ko", maxLength=256
+        "Accept-Language", "The language of `message`, `title` and `detail`: `en` or `ko`", "ko"
     ),
     "X-Request-Id": _parameter(
         "X-Request-Id",
         "Comes back in the answer and in every event that the request causes; one is made where it is absent or odd",
         "req-0001",
-        maxLength=256,
     ),
 }
 

@@ -1,0 +1,176 @@
+"""What Schemathesis cannot guess from the document: who is signed in, ids that exist, codes from the answer.
+
+A new route is covered as it is. Where it needs more than ids and words, it is one line in `FILL` (what to put into a
+request that should succeed) or in `ENDS` (it ends the session, or the person, that it is called with).
+"""
+
+import atexit
+import json
+import os
+import secrets
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import schemathesis
+from schemathesis import AuthContext, Case, CheckContext, HookContext, Response
+from schemathesis.generation import GenerationMode
+
+GATEWAY = httpx.Client(base_url=os.environ["GATEWAY"], timeout=10)
+FIGURES = os.environ["FIGURES"]
+OURS = {"etag", "location", "link", "retry-after", "x-event-position", "idempotency-replayed", "www-authenticate"}
+
+# Called with a session of their own, which they end.
+ENDS = {"users_logout"}
+
+figures: dict[str, Counter[str]] = defaultdict(Counter)
+cursors: dict[str, str] = {}
+
+
+def sign_in() -> dict[str, Any]:
+    challenge = ask_for_code(address())
+    body = {name: challenge[name] for name in ("email", "challenge_id", "otp_code")}
+    return data(GATEWAY.post("/users/verify-otp", json=body))
+
+
+def ask_for_code(email: str) -> dict[str, Any]:
+    return data(GATEWAY.post("/users/request-otp", json={"email": email}))
+
+
+def data(answer: httpx.Response) -> Any:
+    answer.raise_for_status()
+    return answer.json()["data"]
+
+
+def address() -> str:
+    return f"{secrets.token_hex(6)}@example.com"
+
+
+@schemathesis.auth(refresh_interval=300)
+class SignedIn:
+    """One person for all; a new one for whom the operation throws out."""
+
+    def get(self, case: Case, context: AuthContext) -> str:
+        return sign_in()["access_token"]
+
+    def set(self, case: Case, token: str, context: AuthContext) -> None:
+        if operation_id(case) in ENDS:
+            token = sign_in()["access_token"]
+        case.headers["Authorization"] = f"Bearer {token}"
+
+
+@schemathesis.hook
+def filter_case(context: HookContext, case: Case) -> bool:
+    """What the two sides judge differently, and each by its own right, is not tried.
+
+    Blank is what Python calls so, which is more than a pattern's `\\S` in JavaScript (U+001C to U+001F, U+0085). And
+    where a parameter may be absent, the word `null` counts as absent.
+    """
+    if is_positive(case):
+        texts = case.body.values() if isinstance(case.body, dict) else ()
+        return all(text.strip() for text in texts if isinstance(text, str))
+    values = (one for value in (case.query or {}).values() for one in (value if isinstance(value, list) else [value]))
+    return not any(value is None or value == "null" for value in values)
+
+
+def whole(value: Any) -> Any:
+    """JSON Schema takes 1.0 for an integer, JSON libraries write 1; ours reads the latter alone."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def fill_address(case: Case) -> None:
+    case.body["email"] = address()
+    case.body.pop("device_token", None)
+
+
+def fill_code(case: Case) -> None:
+    case.body.update(ask_for_code(address()))
+    case.body.pop("device_token", None)
+
+
+def fill_refresh_token(case: Case) -> None:
+    case.body["refresh_token"] = sign_in()["refresh_token"]
+
+
+FILL: dict[str, Callable[[Case], None]] = {
+    "users_request_otp": fill_address,
+    "users_verify_otp": fill_code,
+    "users_refresh": fill_refresh_token,
+}
+
+
+HEADERS: dict[str, Callable[[], str]] = {
+    "If-Match": lambda: "*",
+    "Idempotency-Key": lambda: secrets.token_hex(8),
+    "X-Min-Position": lambda: "TODOS:0",
+}
+
+
+@schemathesis.hook
+def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> None:
+    """Give a request that is meant to succeed what exists; now and then, add what the operation says not to know."""
+    if not is_positive(case):
+        return
+    if case.meta.phase.name != "stateful":  # a step after others has its ids from them
+        for name in case.path_parameters or {}:
+            case.path_parameters[name] = existing(case)
+    case.headers.update({name: make() for name, make in HEADERS.items() if name in case.headers})
+    if "cursor" in (case.query or {}):
+        case.query["cursor"] = cursors.get(operation_id(case), "")
+    if isinstance(case.body, dict):
+        case.body.update({name: whole(value) for name, value in case.body.items()})
+        FILL.get(operation_id(case), lambda _: None)(case)
+    if not secrets.randbelow(8):
+        case.headers.update(dict.fromkeys({"If-Match", "X-Min-Position"} - declared_parameters(case), '"0"'))
+
+
+@schemathesis.hook
+def after_call(context: HookContext, case: Case, response: Response) -> None:
+    """Count how requests ended that should succeed, and keep the cursors that were given."""
+    public = not case.operation.definition.raw["security"]
+    meant_well = is_positive(case) and (public or "Authorization" in case.headers)
+    figures[operation_id(case)][str(response.status_code) if meant_well else "other"] += 1
+    if response.status_code == 200 and "application/json" in response.headers.get("content-type", [""])[0]:
+        cursors[operation_id(case)] = response.json().get("next_cursor") or cursors.get(operation_id(case), "")
+
+
+@schemathesis.check
+def every_header_is_described(context: CheckContext, response: Response, case: Case) -> None:
+    """A header of ours that an answer brings is in the description of that answer."""
+    described = case.operation.responses.find_by_status_code(response.status_code)
+    if described is None:
+        return
+    known = {name.lower() for name in described.definition.get("headers", {})}
+    surplus = {name for name in response.headers if name.lower() in OURS} - known
+    assert not surplus, f"{response.status_code} brings {surplus}, which its description does not name"
+
+
+def is_positive(case: Case) -> bool:
+    return case.meta is not None and case.meta.generation.mode is GenerationMode.POSITIVE
+
+
+def operation_id(case: Case) -> str:
+    return case.operation.definition.raw["operationId"]
+
+
+def declared_parameters(case: Case) -> set[str]:
+    named = case.operation.definition.raw["parameters"]
+    return {one.get("name") or one["$ref"].rpartition("/")[2] for one in named}
+
+
+def existing(case: Case) -> str:
+    """The id of something below the path's collection: made there, else the newest of the list."""
+    collection = case.path.partition("/{")[0]
+    headers = {"Authorization": case.headers.get("Authorization", "")}
+    methods = case.operation.schema.raw_schema["paths"].get(collection, {})
+    if "post" in methods:
+        body = methods["post"]["requestBody"]["content"]["application/json"]["example"]
+        return GATEWAY.post(collection, json=body, headers=headers).json().get("data", {}).get("id", "")
+    return next((one["id"] for one in data(GATEWAY.get(collection, headers=headers))), "")
+
+
+@atexit.register
+def keep_figures() -> None:
+    Path(FIGURES).write_text(json.dumps(figures, indent=1))
