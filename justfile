@@ -81,7 +81,7 @@ schema:
 contracts:
     "{{ python }}" -m events.contracts write docs/contracts
 
-# Generate docs/openapi.json: what the services of a stack of its own say of themselves, in one document
+# Generate docs/openapi.json and docs/problems.md: what the services of a stack of its own say of themselves
 openapi:
     @"{{ python }}" -m local.reference write
 

@@ -8,7 +8,7 @@ import msgspec
 import schemathesis
 
 from local.gateway import ROUTES, assets
-from local.reference import FILE, collected, merged, text_of
+from local.reference import FILE, PROBLEMS, collected, merged, problems_of, text_of
 from system import System
 
 OUTSIDE = re.compile(r"(?:https?:)?//[a-z0-9.-]+\.[a-z]{2,}", re.IGNORECASE)
@@ -29,8 +29,9 @@ class Loaded(HTMLParser):
 
 
 def test_the_document_is_what_the_services_say_of_themselves(world: System) -> None:
-    now = text_of(merged(collected(world.stack.details["services"])))
-    assert now == FILE.read_text(), "run `just openapi`"
+    now = merged(collected(world.stack.details["services"]))
+    assert text_of(now) == FILE.read_text(), "run `just openapi`"
+    assert problems_of(now) == PROBLEMS.read_text(), "run `just openapi`"
 
 
 def test_the_gateway_serves_the_document_and_every_path_in_it(world: System) -> None:
