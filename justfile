@@ -85,6 +85,10 @@ contracts:
 openapi:
     @"{{ python }}" -m local.reference write
 
+# Walk the tour of docs/api.md and write what is answered into it
+tour:
+    @TOUR=write "{{ python }}" -m pytest -q tests/test_tour.py
+
 # Keep the present schemas as the release that later ones must stay compatible with
 contracts-release:
     "{{ python }}" -m events.contracts release docs/contracts
