@@ -18,7 +18,7 @@ from local.reference import FILE
 from system import System
 
 HERE = Path(__file__).resolve().parent
-BOUNDED, FULL = 80, 400
+BOUNDED, FULL = 30, 400
 SUCCEED = 0.6
 
 
@@ -26,7 +26,7 @@ SUCCEED = 0.6
 def test_the_api_answers_as_its_document_says(world: System, full: bool, tmp_path: Path) -> None:
     seed = secrets.randbelow(2**31) if full else 1
     tried = schemathesis(world, tmp_path, "--max-examples", str(FULL if full else BOUNDED), "--seed", str(seed))
-    assert tried.returncode == 0, tried.stdout[-20_000:] + tried.stderr
+    assert tried.returncode == 0, short(tried.stdout) + short(tried.stderr)
     figures = json.loads((tmp_path / "figures.json").read_text())
     document = json.loads(FILE.read_text())
     operations = {operation["operationId"] for path in document["paths"].values() for operation in path.values()}
@@ -37,6 +37,10 @@ def test_the_api_answers_as_its_document_says(world: System, full: bool, tmp_pat
     print(f"{cases} cases, seed {seed}, succeeded where meant to:")
     for name, counts in sorted(figures.items()):
         print(f"{succeeded(counts):7.0%}  {name} {counts}")
+
+
+def short(output: str) -> str:
+    return "\n".join(line[:400] for line in output.splitlines()[-300:])
 
 
 def succeeded(counts: dict[str, int]) -> float:

@@ -91,8 +91,8 @@ def test_texts_are_made_where_they_can_be_found() -> None:
 
 def test_one_code_has_one_status_and_one_key_one_text(kinds: dict[str, Any], texts: dict[str, Any]) -> None:
     assert all(kinds[kind.code].status == kind.status for _, kind in found("api.problems", "Kind"))
-    messages = [text for text in texts.values() if hasattr(text, "key")]
-    assert len({message.key for message in messages}) == len(messages)
+    messages = {(text.key, text.en) for text in texts.values() if hasattr(text, "key")}
+    assert len({key for key, _ in messages}) == len(messages)
 
 
 def test_the_type_of_every_problem_is_explained(kinds: dict[str, Any]) -> None:

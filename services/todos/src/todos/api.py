@@ -49,6 +49,7 @@ from todos.tables import (
 from todos.writing import (
     DELETED,
     EDITED,
+    FULL,
     RESTORED,
     TOGGLED,
     UNDONE,
@@ -92,7 +93,7 @@ Parts: TypeAlias = NamedDependency[Todos]
 _PLACES: Final[dict[Sort, type[Created | Due | Ranked]]] = {"created": Created, "due": Due, "priority": Ranked}
 
 
-@post("/todos", guards=[signed_in])
+@post("/todos", guards=[signed_in], problems=[FULL])
 async def add(request: Request, data: JSONBody[NewTodo], todos: Parts) -> Answer[Envelope[Todo]]:
     """Create a to-do."""
     fields, intent = fields_of_new(data), await intent_of(request)
