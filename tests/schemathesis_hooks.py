@@ -24,13 +24,14 @@ FIGURES = os.environ["FIGURES"]
 OURS = {"etag", "location", "link", "retry-after", "x-event-position", "idempotency-replayed", "www-authenticate"}
 
 # Called with a session of their own, which they end.
-ENDS = {"users_logout"}
+ENDS = {"users_leave", "users_logout"}
 
 # Deleting hides a to-do for a while; these are documented to work on a hidden one.
 WORK_ON_DELETED = {"todos_restore", "todos_undo", "todos_history"}
 
 figures: dict[str, Counter[str]] = defaultdict(Counter)
 cursors: dict[str, str] = {}
+addresses: dict[str, str] = {}
 
 
 def sign_in() -> dict[str, Any]:
@@ -61,7 +62,9 @@ class SignedIn:
 
     def set(self, case: Case, token: str, context: AuthContext) -> None:
         if operation_id(case) in ENDS:
-            token = sign_in()["access_token"]
+            session = sign_in()
+            token = session["access_token"]
+            addresses[f"Bearer {token}"] = session["user"]["email"]
         case.headers["Authorization"] = f"Bearer {token}"
 
 
@@ -119,6 +122,11 @@ def fill_code(case: Case) -> None:
     case.body.pop("device_token", None)
 
 
+def fill_own_code(case: Case) -> None:
+    challenge = ask_for_code(addresses[case.headers["Authorization"]])
+    case.body.update({name: challenge[name] for name in ("challenge_id", "otp_code")})
+
+
 def fill_refresh_token(case: Case) -> None:
     case.body["refresh_token"] = sign_in()["refresh_token"]
 
@@ -173,6 +181,7 @@ FILL: dict[str, Callable[[Case], None]] = {
     "users_request_otp": fill_address,
     "users_verify_otp": fill_code,
     "users_refresh": fill_refresh_token,
+    "users_leave": fill_own_code,
 }
 
 

@@ -28,7 +28,7 @@ from events.postgres import dialer, open_pool
 from local.fixtures import Database, DatabaseFactory, until
 from local.nats import Nats
 from todos.consumers import hears
-from todos.tables import SQL, row_after, erase_todos
+from todos.tables import SQL, erase_todos, row_after
 
 CODEC = Codec(TYPES)
 
@@ -63,9 +63,7 @@ async def write(connection: asyncpg.Connection, person: UUID) -> UUID:
     }
     event = TodoCreated(todo_id=todo, **fields)
     row = row_after(None, event, now, person)
-    change = Change(
-        aggregate=todo, expected=0, subject=person, events=[event], kind="todo", state=row
-    )
+    change = Change(aggregate=todo, expected=0, subject=person, events=[event], kind="todo", state=row)
     context = Context(time=now, correlation_id="r", actor=str(person))
     await append_last(connection, "TODOS", new_command(CODEC, context, change))
     return todo

@@ -15,6 +15,7 @@ Schema = dict[str, Any]
 
 PREFIX: Final = "#/components/schemas/"
 _MODULE: Final = re.compile(r"\b(?:\w+\.)+")
+_META: Final = re.compile(r"Annotated\[(\w+), Meta\(.*\)\]")
 _BY_FORMAT: Final = {
     "uuid": "01a20814-539f-7708-909d-2061a066dbb9",
     "date-time": "2026-11-24T09:00:00Z",
@@ -77,7 +78,8 @@ class Schemas:
 
 def _short(title: str) -> str:
     """`Envelope[list[todos.api.Todo]]` as a component may be called: `Envelope_list_Todo`."""
-    return re.sub(r"\W+", "_", _MODULE.sub("", title)).strip("_").removesuffix("_NoneType")
+    plain = _META.sub(r"\1", _MODULE.sub("", title))
+    return re.sub(r"\W+", "_", plain).strip("_").removesuffix("_NoneType")
 
 
 def _renamed(schema: Any, names: Mapping[str, str]) -> Any:
