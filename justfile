@@ -96,6 +96,14 @@ schema:
 contracts:
     "{{ python }}" -m events.contracts write docs/contracts
 
+# Generate docs/openapi.json and docs/problems.md: what the services of a stack of its own say of themselves
+openapi:
+    @"{{ python }}" -m local.reference write
+
+# Walk the tour of docs/api.md and write what is answered into it
+tour:
+    @TOUR=write "{{ python }}" -m pytest -q tests/test_tour.py
+
 # Keep the present schemas as the release that later ones must stay compatible with
 contracts-release:
     "{{ python }}" -m events.contracts release docs/contracts

@@ -1,6 +1,9 @@
 """The gateway: Caddy on one port in front of all services."""
 
-from local.layout import SERVICES, Layout
+from importlib.util import find_spec
+from pathlib import Path
+
+from local.layout import REPOSITORY, SERVICES, Layout
 
 # Which service answers below which paths; the chart's HTTPRoute says the same.
 ROUTES: dict[str, tuple[str, ...]] = {
@@ -59,6 +62,30 @@ _SERVICE = """\
 	}}
 """
 
+# Files alone, here and on Kubernetes (ADR 12). The policy is what keeps the page from asking anybody else.
+_REFERENCE = """\
+	handle /openapi.json {{
+		root * "{docs}"
+		file_server
+	}}
+	@reference path /docs /docs/
+	handle @reference {{
+		root * "{docs}"
+		rewrite * /reference.html
+		header Content-Security-Policy "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
+		file_server
+	}}
+	handle /docs/reference.js {{
+		root * "{docs}"
+		uri strip_prefix /docs
+		file_server
+	}}
+	handle_path /docs/assets/* {{
+		root * "{assets}"
+		file_server
+	}}
+"""
+
 _TAIL = """\
 	handle {{
 		header Content-Type application/problem+json
@@ -87,8 +114,17 @@ def caddyfile(layout: Layout) -> str:
     return (
         _HEAD.format(port=layout.port_base, storage=layout.folder / "caddy")
         + "".join(services)
+        + _REFERENCE.format(docs=REPOSITORY / "docs", assets=assets())
         + _TAIL.format(**problems)
     )
+
+
+def assets() -> Path:
+    """The files of Swagger UI, as its wheel brings them."""
+    spec = find_spec("flask_swagger_ui")
+    assert spec is not None  # noqa: S101 - installed with this package
+    assert spec.origin is not None  # noqa: S101 - as above
+    return Path(spec.origin).with_name("dist")
 
 
 def _paths(service: str) -> list[str]:

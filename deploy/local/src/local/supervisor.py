@@ -179,7 +179,7 @@ def greet(layout: Layout) -> None:
     """Tell the person where everything is, then print the one line on stdout that means all is healthy."""
     say(
         f"""
-  API       {layout.gateway}   (OpenAPI: {", ".join(f"/openapi/{name}.json" for name in SERVICES)})
+  API       {layout.gateway}   (described at /docs and in /openapi.json)
   mails     {layout.mails}
   logs      {layout.logs}
   data      {layout.folder / "data"}

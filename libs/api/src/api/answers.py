@@ -1,7 +1,7 @@
 """Success answers: the envelope, its headers, encoded once."""
 
 from collections.abc import Mapping
-from typing import Any, Final, Generic, Self, TypeVar
+from typing import Annotated, Any, Final, Generic, Self, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode
 
 import msgspec
@@ -32,7 +32,7 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
     message_key: str
     message: str
     data: list[T]
-    next_cursor: str | None
+    next_cursor: Annotated[str, msgspec.Meta(examples=["WyIyMDI2LTExLTI0Il0"])] | None
     total: int | msgspec.UnsetType = msgspec.UNSET
 
 

@@ -1,14 +1,15 @@
 """Puts a service's routes into an application with everything that the house's HTTP faces share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
 import msgspec
-from litestar import Litestar, get
+from litestar import HttpMethod, Litestar, get, route
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.di import Provide
+from litestar.handlers import HTTPRouteHandler
 from litestar.types import ControllerRouterHandler
 
 from api.answers import Answer
@@ -61,7 +62,7 @@ def create_app(
     """
     dependencies = {name: _constant(part) for name, part in (parts or {}).items()}
     app = Litestar(
-        [*routes, health_routes(), _openapi_route(title, routes, dependencies)],
+        [*_options_routes(routes), *routes, health_routes(), _openapi_route(title, routes, dependencies)],
         dependencies=dependencies,
         request_class=Request,
         request_max_body_size=body_limit,
@@ -80,6 +81,26 @@ def _constant(part: object) -> Provide:
 
 def _cors(origins: Sequence[str]) -> CORSConfig:
     return CORSConfig(allow_origins=list(origins), allow_headers=_ACCEPTED, expose_headers=_EXPOSED, max_age=3600)
+
+
+def _options_routes(routes: Sequence[ControllerRouterHandler]) -> Iterator[HTTPRouteHandler]:
+    """What each path allows. Litestar's own answer, made with the first handler of a path, names that one alone."""
+    allowed: dict[str, set[str]] = {}
+    for handler in routes:
+        if isinstance(handler, HTTPRouteHandler):
+            for path in handler.paths:
+                allowed.setdefault(path, {"OPTIONS"}).update(handler.http_methods)
+    for path, methods in allowed.items():
+        yield _options(path, ", ".join(sorted(methods)))
+
+
+def _options(path: str, allowed: str) -> HTTPRouteHandler:
+    @route(path, http_method=HttpMethod.OPTIONS, include_in_schema=False, sync_to_thread=False)
+    def options() -> Answer[None]:
+        """The methods of this path."""
+        return Answer(b"", status=204, headers={"allow": allowed})
+
+    return options
 
 
 def _openapi_route(title: str, routes: Sequence[ControllerRouterHandler], dependencies: Mapping[str, Provide]) -> Any:

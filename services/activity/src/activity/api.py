@@ -2,16 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, TypeAlias
+from typing import Annotated, Final, TypeAlias
 from uuid import UUID
 
 import asyncpg
 from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromQuery
-from msgspec import Raw, Struct, convert
+from msgspec import Meta, Raw, Struct, convert
 
-from activity.domain import Action
+from activity.domain import Action, details_schema
 from activity.tables import TOP, Place, heard_up_to, list_entries
 from api.answers import Answer, Page, page
 from api.guard import signed_in
@@ -26,12 +26,15 @@ NAME: Final = "activity"
 LISTED: Final = Message(key="activity.listed", en="Activity retrieved successfully", ko="활동 기록을 조회했습니다")
 
 
+Details: TypeAlias = Annotated[Raw, Meta(extra_json_schema=details_schema())]
+
+
 class Entry(Struct, frozen=True):
     """What happened, and when; `details` depend on the action: a to-do's always have all four keys."""
 
     id: UUID
-    action: Action
-    details: Raw
+    action: Annotated[Action, Meta(examples=["todo_created"])]
+    details: Details
     at: datetime
 
 
@@ -51,7 +54,7 @@ class Activity:
 Parts: TypeAlias = NamedDependency[Activity]
 
 
-@get("/activity", guards=[signed_in])
+@get("/activity", guards=[signed_in], waits=True)
 async def browse(
     request: Request,
     activity: Parts,

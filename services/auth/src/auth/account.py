@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeAlias
 from unicodedata import category
 from uuid import UUID
 from zoneinfo import available_timezones
@@ -45,8 +45,6 @@ from events.deciding import decided_again
 from events.ids import uuid7
 from events.log import Log
 
-T = TypeVar("T")
-
 FOUND: Final = Message(key="user.found", en="User retrieved successfully", ko="사용자를 조회했습니다")
 CHANGED: Final = Message(key="user.changed", en="Profile changed successfully", ko="프로필이 변경되었습니다")
 LISTED: Final = Message(key="session.listed", en="Sessions retrieved successfully", ko="세션 목록을 조회했습니다")
@@ -62,6 +60,11 @@ _NO_TIMEZONE: Final = FieldError(
     "not_a_timezone",
     Text("must be a time zone of the IANA database, as Asia/Seoul", "Asia/Seoul과 같은 IANA 시간대여야 합니다"),
 )
+
+Name: TypeAlias = Annotated[
+    str, Meta(pattern=r"\S", max_length=100, description="One line; not blank", examples=["Ann"])
+]
+Zone: TypeAlias = Annotated[str, Meta(max_length=64, description="IANA name, as `Asia/Seoul`", examples=["Asia/Seoul"])]
 
 
 class Me(Struct, frozen=True, kw_only=True):
@@ -79,11 +82,9 @@ class Me(Struct, frozen=True, kw_only=True):
 class Profile(Struct, frozen=True, kw_only=True):
     """What of a profile to change."""
 
-    name: Annotated[str, Meta(pattern=r"\S", max_length=100, description="One line; not blank")] | UnsetType | None = (
-        UNSET
-    )
+    name: Name | UnsetType | None = UNSET
     locale: Locale | UnsetType | None = UNSET
-    timezone: Annotated[str, Meta(max_length=64, description="IANA name, as `Asia/Seoul`")] | UnsetType | None = UNSET
+    timezone: Zone | UnsetType | None = UNSET
 
 
 class OwnSession(OpenSession, frozen=True, kw_only=True):
@@ -111,7 +112,7 @@ Parts: TypeAlias = NamedDependency[Accounts]
 Decided: TypeAlias = tuple[Answer[Any], Sequence[Change]]
 
 
-@get("/users/me", guards=[signed_in])
+@get("/users/me", guards=[signed_in], versioned=True)
 async def me(request: Request, accounts: Parts) -> Answer[Envelope[Me]]:
     """Get who is signed in."""
     own = await own_account(request, accounts.pool)
@@ -130,7 +131,7 @@ async def sessions(
     return private(page(request, LISTED, [_marked(row, request.user.sid) for row in rows[:limit]], more))
 
 
-@delete("/users/me/sessions/{session_id:uuid}", status_code=200, guards=[signed_in])
+@delete("/users/me/sessions/{session_id:uuid}", status_code=200, guards=[signed_in], versioned=True)
 async def revoke(request: Request, accounts: Parts, session_id: FromPath[UUID]) -> Answer[Envelope[None]]:
     """End one of your sessions, on whatever device it is. Takes no body."""
 
@@ -157,7 +158,7 @@ async def revoke_others(request: Request, accounts: Parts) -> Answer[Envelope[Re
     return await _once(request, accounts, decide)
 
 
-@patch("/users/me", guards=[signed_in])
+@patch("/users/me", guards=[signed_in], if_match=True, versioned=True)
 async def change(request: Request, data: JSONBody[Profile], accounts: Parts) -> Answer[Envelope[Me]]:
     """Change your profile by a JSON merge patch (RFC 7396): what is left out stays, null takes a choice back."""
     if errors := list(_faults(data)):

@@ -1,7 +1,7 @@
 """Signing in over HTTP: a code is asked for, answered, and exchanged for tokens. `domain.py` says what is decided."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -20,13 +20,12 @@ from api.requests import Request, context_of
 from auth import account
 from auth.account import device_of
 from auth.keyring import LIFETIME, MAX_AGE
-from auth.limits import Asker, address_of
+from auth.limits import REFUSALS, Asker, address_of
 from auth.signin import Auth
 from auth.tables import Account
+from auth.tokens import Configuration, KeySet
 from events.clock import Clock
 from events.errors import OutcomeUnknown
-
-T = TypeVar("T")
 
 SENT: Final = Message(key="otp.sent", en="OTP sent successfully", ko="OTP 코드가 전송되었습니다")
 SIGNED_IN: Final = Message(key="user.signed_in", en="Signed in successfully", ko="로그인되었습니다")
@@ -59,12 +58,16 @@ _BEARER: Final = {"www-authenticate": "Bearer"}
 _NO_ADDRESS: Final = FieldError("email", "format", Text("must be an e-mail address", "이메일 주소여야 합니다"))
 
 Line: TypeAlias = Annotated[str, Meta(max_length=512)]
+Email: TypeAlias = Annotated[
+    str, Meta(max_length=512, examples=["ann@example.org"], extra_json_schema={"format": "email"})
+]
+Code: TypeAlias = Annotated[str, Meta(max_length=512, examples=["183827"])]
 
 
 class AskForCode(Struct, frozen=True, kw_only=True):
     """Ask for a code; `device_token` is what an earlier sign-in to this address left on the device."""
 
-    email: Line
+    email: Email
     device_token: Line | None = None
 
 
@@ -80,9 +83,9 @@ class CodeSent(Struct, frozen=True, kw_only=True):
 class AnswerCode(Struct, frozen=True, kw_only=True):
     """Answer a challenge with the code from the mail."""
 
-    email: Line
+    email: Email
     challenge_id: UUID
-    otp_code: Line
+    otp_code: Code
     device_token: Line | None = None
 
 
@@ -136,7 +139,7 @@ def _ask_again(request: Request, failure: OutcomeUnknown) -> Answer[Any]:
 _UNKEYED: Final[Any] = {OutcomeUnknown: _ask_again}
 
 
-@post("/users/request-otp", status_code=200, exception_handlers=_UNKEYED)
+@post("/users/request-otp", status_code=200, exception_handlers=_UNKEYED, problems=REFUSALS)
 async def request_otp(request: Request, data: JSONBody[AskForCode], door: Parts) -> Answer[Envelope[CodeSent]]:
     """Ask for a sign-in code by e-mail. Known and unknown addresses get the same answer."""
     context, email = context_of(request, door.now()), _address(data.email)
@@ -152,7 +155,7 @@ async def request_otp(request: Request, data: JSONBody[AskForCode], door: Parts)
     return private(answer(request, SENT, sent)).at(door.auth.otp_log.feed, asked.position)
 
 
-@post("/users/verify-otp", status_code=200, exception_handlers=_UNKEYED)
+@post("/users/verify-otp", status_code=200, exception_handlers=_UNKEYED, problems=(OTP_INVALID, *REFUSALS))
 async def verify_otp(request: Request, data: JSONBody[AnswerCode], door: Parts) -> Answer[Envelope[SignedIn]]:
     """Answer a challenge with its code; the first right answer opens a session."""
     context, email = context_of(request, door.now()), _address(data.email)
@@ -172,7 +175,7 @@ async def verify_otp(request: Request, data: JSONBody[AnswerCode], door: Parts) 
     return private(answer(request, SIGNED_IN, tokens)).at(door.auth.log.feed, opened.position)
 
 
-@post("/users/refresh", status_code=200, exception_handlers=_UNKEYED)
+@post("/users/refresh", status_code=200, exception_handlers=_UNKEYED, problems=(REFRESH_INVALID,))
 async def refresh(request: Request, data: JSONBody[Exchange], door: Parts) -> Answer[Envelope[Tokens]]:
     """Exchange a refresh token for new tokens; a retry within ten seconds gives the same refresh token."""
     exchanged = await door.auth.exchange(data.refresh_token, context_of(request, door.now()), door.now)
@@ -192,13 +195,13 @@ async def logout(request: Request, door: Parts) -> Answer[Envelope[None]]:
 
 
 @get("/.well-known/jwks.json")
-async def jwks(door: Parts) -> Answer[dict[str, Any]]:
+async def jwks(door: Parts) -> Answer[KeySet]:
     """Get the keys that verify access tokens (RFC 7517)."""
     return _published(door.auth.access.jwks())
 
 
 @get("/.well-known/openid-configuration")
-async def configuration(door: Parts) -> Answer[dict[str, Any]]:
+async def configuration(door: Parts) -> Answer[Configuration]:
     """Get where the keys are, for gateways and libraries that look here (OpenID Connect Discovery 1.0)."""
     return _published(
         {
@@ -240,7 +243,7 @@ def _access_token(door: Door, owner: Account, session_id: UUID) -> str:
     return door.auth.access.sign(owner.id, session_id, owner.roles, owner.locale, door.now())
 
 
-def _published(document: dict[str, Any]) -> Answer[dict[str, Any]]:
+def _published(document: Any) -> Answer[Any]:
     return Answer(
         msgspec.json.encode(document), headers={"cache-control": f"public, max-age={int(MAX_AGE.total_seconds())}"}
     )

@@ -8,17 +8,18 @@ from uuid import UUID
 from litestar import delete, get
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from api.answers import Answer, Envelope, answer, private
+from api.exports import Part
 from api.guard import signed_in
 from api.messages import Message
 from api.problems import Problem
 from api.requests import Request, context_of
 from auth.account import own_account
-from auth.api import OTP_INVALID, Line, network_of
-from auth.erasure import Exports, erase
-from auth.limits import Asker
+from auth.api import OTP_INVALID, Code, network_of
+from auth.erasure import INCOMPLETE, Exports, erase
+from auth.limits import REFUSALS, Asker
 from auth.signin import Auth
 from events.clock import Clock
 from events.erasure import Tombstones
@@ -37,14 +38,14 @@ class Leave(Struct, frozen=True, kw_only=True):
     """The code of a challenge that was asked for by the account's own address just now."""
 
     challenge_id: UUID
-    otp_code: Line
+    otp_code: Code
 
 
 class Export(Struct, frozen=True, kw_only=True):
     """Everything about a person, by the service that holds it."""
 
     exported_at: datetime
-    services: dict[str, Raw]
+    services: dict[str, Part]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Leaving:
 Parts: TypeAlias = NamedDependency[Leaving]
 
 
-@delete("/users/me", status_code=200, guards=[signed_in])
+@delete("/users/me", status_code=200, guards=[signed_in], keyed=False, problems=(OTP_INVALID, *REFUSALS))
 async def leave(request: Request, data: JSONBody[Leave], leaving: Parts) -> Answer[Envelope[None]]:
     """Delete your account with a fresh code, and have everything about you erased. All sessions end."""
     context = context_of(request, leaving.now())
@@ -69,12 +70,12 @@ async def leave(request: Request, data: JSONBody[Leave], leaving: Parts) -> Answ
     attempt = await leaving.auth.prove(data.challenge_id, data.otp_code, asker, context)
     position = await erase(leaving.auth, account, attempt, context)
     if position is None:
-        raise Problem(OTP_INVALID)
+        raise Problem(OTP_INVALID, headers={"www-authenticate": "Bearer"})
     leaving.tombstones.add(account.id)
     return answer(request, ERASED, None).at(leaving.auth.log.feed, position)
 
 
-@get("/users/me/export", guards=[signed_in])
+@get("/users/me/export", guards=[signed_in], problems=(INCOMPLETE,))
 async def export(request: Request, leaving: Parts) -> Answer[Envelope[Export]]:
     """Get everything about you as one document."""
     await own_account(request, leaving.auth.pool)

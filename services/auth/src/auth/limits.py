@@ -29,6 +29,7 @@ LOCKED: Final = Kind(
         "잘못된 코드가 너무 많이 입력되었습니다. `Retry-After`만큼 기다리거나 이전에 로그인한 기기를 사용하세요.",
     ),
 )
+REFUSALS: Final = (LOCKED, TOO_MANY_REQUESTS)
 _ADDRESS: Final = re.compile(
     r"(?=.{3,254}\Z)(?=[^@]{1,64}@)"
     r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*"

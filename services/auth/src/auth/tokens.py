@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 from uuid import UUID
 
 import jwt
@@ -20,6 +20,33 @@ from events.ids import uuid7
 from events.keys import Keys
 
 _MAC: Final = 32
+
+
+class Jwk(TypedDict):
+    """A public key (RFC 8037)."""
+
+    kty: str
+    crv: str
+    alg: str
+    use: str
+    kid: str
+    x: str
+
+
+class KeySet(TypedDict):
+    """The keys that verify access tokens (RFC 7517)."""
+
+    keys: list[Jwk]
+
+
+class Configuration(TypedDict):
+    """Where the keys are."""
+
+    issuer: str
+    jwks_uri: str
+    id_token_signing_alg_values_supported: list[str]
+    subject_types_supported: list[str]
+    response_types_supported: list[str]
 
 
 class AccessTokens:
@@ -48,12 +75,12 @@ class AccessTokens:
         headers = {"typ": "at+jwt", "kid": key.kid}
         return jwt.encode(claims, key.private, algorithm="EdDSA", headers=headers)
 
-    def jwks(self) -> dict[str, Any]:
+    def jwks(self) -> KeySet:
         """The key set that everybody may see."""
         return {"keys": [_published(key.kid, key.private) for key in self.keys.published()]}
 
 
-def _published(kid: str, key: Ed25519PrivateKey) -> dict[str, str]:
+def _published(kid: str, key: Ed25519PrivateKey) -> Jwk:
     x = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     return {"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": kid, "x": _text(x)}
 

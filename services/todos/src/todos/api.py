@@ -28,6 +28,7 @@ from todos.shapes import (
     Sync,
     Todo,
     TodoChanges,
+    Urgency,
     fields_of_new,
     in_utc,
     shown,
@@ -48,6 +49,7 @@ from todos.tables import (
 from todos.writing import (
     DELETED,
     EDITED,
+    FULL,
     RESTORED,
     TOGGLED,
     UNDONE,
@@ -91,7 +93,7 @@ Parts: TypeAlias = NamedDependency[Todos]
 _PLACES: Final[dict[Sort, type[Created | Due | Ranked]]] = {"created": Created, "due": Due, "priority": Ranked}
 
 
-@post("/todos", guards=[signed_in])
+@post("/todos", guards=[signed_in], problems=[FULL])
 async def add(request: Request, data: JSONBody[NewTodo], todos: Parts) -> Answer[Envelope[Todo]]:
     """Create a to-do."""
     fields, intent = fields_of_new(data), await intent_of(request)
@@ -108,7 +110,7 @@ async def browse(
     cursor: Cursor = None,
     sort: FromQuery[Sort] = "created",
     completed: FromQuery[bool | None] = None,
-    priority: FromQuery[int | None] = None,
+    priority: Urgency = None,
     due_after: FromQuery[datetime | None] = None,
     due_before: FromQuery[datetime | None] = None,
     overdue: FromQuery[bool] = False,
@@ -132,7 +134,7 @@ async def browse(
     return page(request, LISTED, [shown(row) for row in rows[:limit]], more, total=total)
 
 
-@get("/todos/changes", guards=[signed_in])
+@get("/todos/changes", guards=[signed_in], problems=[TOO_OLD])
 async def changes(request: Request, todos: Parts, since: FromQuery[int | None] = None) -> Answer[Envelope[Changes]]:
     """Get what changed after a position; without one, the position to list everything at and to ask from later."""
     last, next_at = await position(todos.pool, since or 0)

@@ -74,8 +74,8 @@ class FieldChange(Struct, frozen=True, rename={"old": "from", "new": "to"}):
     """One field's value before and after."""
 
     field: str
-    old: str | int | None
-    new: str | int | None
+    old: str | int | bool | None
+    new: str | int | bool | None
 
 
 class Entry(Struct, frozen=True, kw_only=True):

@@ -17,15 +17,26 @@ from events.catalog.patch import said
 from todos import recurrence
 from todos.tables import TodoRow
 
-Title = Annotated[str, Meta(pattern=r"\S", max_length=200, description="Kept as given; not blank")]
-Description = Annotated[str, Meta(max_length=10_000)]
+Title = Annotated[
+    str, Meta(pattern=r"\S", max_length=200, description="Kept as given; not blank", examples=["Buy milk"])
+]
+Description = Annotated[str, Meta(max_length=10_000, examples=["Two bottles"])]
 Priority = Annotated[int, Meta(ge=1, le=5, description="1 is the highest")]
 RemindMinutes = Annotated[int, Meta(ge=0, le=527_040, description="Minutes before `due_at`; a year at most")]
-Zone = Annotated[str, Meta(min_length=1, max_length=64, description="IANA time zone, as `Asia/Seoul`")]
+Zone = Annotated[
+    str, Meta(min_length=1, max_length=64, description="IANA time zone, as `Asia/Seoul`", examples=["Asia/Seoul"])
+]
 Rule = Annotated[
-    str, Meta(min_length=1, max_length=200, description="RRULE of RFC 5545 in `due_zone`; completing creates the next")
+    str,
+    Meta(
+        min_length=1,
+        max_length=200,
+        description="RRULE of RFC 5545 in `due_zone`; completing creates the next",
+        examples=["FREQ=WEEKLY"],
+    ),
 ]
 Sort: TypeAlias = Literal["created", "due", "priority"]
+Urgency = Annotated[int | None, QueryParameter(ge=1, le=5, description="Only of this priority")]
 Search = Annotated[str | None, QueryParameter(max_length=100, description="Part of title or description, any case")]
 
 _NO_ZONE: Final = FieldError("due_zone", "format", Text("must be an IANA time zone", "IANA 시간대여야 합니다"))
@@ -148,11 +159,21 @@ class Batch(Struct, frozen=True):
     commands: Annotated[list[Item], Meta(min_length=1, max_length=100)]
 
 
+Outcome: TypeAlias = Annotated[
+    Raw,
+    Meta(
+        extra_json_schema={
+            "anyOf": [{"$ref": "#/components/schemas/Envelope_Todo"}, {"$ref": "#/components/schemas/Problem"}]
+        }
+    ),
+]
+
+
 class Result(Struct, frozen=True):
     """What the command would have got as a request of its own: status and body, a to-do's envelope or a problem."""
 
     status: int
-    body: Raw
+    body: Outcome
 
 
 def shown(row: TodoRow) -> Todo:
