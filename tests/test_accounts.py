@@ -37,3 +37,4 @@ async def test_an_operator_of_the_stack_grants_a_role(world: System) -> None:
         tokens = await someone.http.post("/users/refresh", json={"refresh_token": session["refresh_token"]})
         someone.http.headers["authorization"] = f"Bearer {tokens.json()['data']['access_token']}"
         assert (await someone.http.get("/users/me")).json()["data"]["roles"] == ["analyst"]
+        await someone.did("roles_changed")

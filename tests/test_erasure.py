@@ -27,14 +27,17 @@ async def canary() -> str:
 
 @pytest.fixture
 async def leaver(world: System, canary: str) -> AsyncIterator[Person]:
-    """Somebody whose address and to-dos hold the word, with a history in every service."""
+    """Somebody whose address, name, device and to-dos hold the word, with a history in every service."""
     async with world.visitor() as someone:
         someone.email = f"{canary}@example.com"
+        someone.http.headers["user-agent"] = f"{canary}-phone"
         await someone.sign_in()
+        await someone.http.patch("/users/me", json={"name": f"{canary} Kim"})
+        await someone.did("profile_changed")
         for nr in range(3):
             created = await someone.create(f"{canary} {nr}", **{"idempotency-key": f"key-{nr}"})
         await someone.http.patch(f"{created.headers['location']}/toggle")
-        await someone.did(*["todo_created"] * 3, "todo_toggled")
+        await someone.did("profile_changed", *["todo_created"] * 3, "todo_toggled")
         yield someone
 
 
@@ -107,7 +110,9 @@ async def test_after_an_erasure_nothing_of_the_person_is_found_and_nobody_else_m
         await other.did("todo_created")
         before = await found(world, canary)
         assert {"auth public.account", "todos public.todo", "todos events.log", "todos events.idempotency"} <= before
-        assert {"activity public.archive_todos", "activity public.entry", "stream TODOS", "store"} <= before
+        assert {"auth public.session", "auth events.log", "mailer public.contact", "stream AUTH"} <= before
+        assert {"activity public.archive_todos", "activity public.archive_auth", "activity public.entry"} <= before
+        assert {"stream TODOS", "store"} <= before
         await leave(leaver)
         await erased(world, leaver.id)
         await until(lambda: nothing(world, canary), within=10)

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from activity.domain import KnownTodo, entry_of, known_after, todo_entry, without_seal
-from events.catalog.auth import OtpVerified, ProfileChanged, UserRegistered, UserSignedIn, UserSignedOut
+from events.catalog.auth import OtpVerified, ProfileChanged, RolesChanged, UserRegistered, UserSignedIn, UserSignedOut
 from events.catalog.mailer import MailFailed, MailSent
 from events.catalog.todos import Event as TodoEvent
 from events.catalog.todos import (
@@ -57,6 +57,7 @@ def test_an_edit_changes_what_is_known() -> None:
     ("event", "action", "details"),
     [
         (UserRegistered(user_id=A, sealed_contact="k.x", locale="ko", timezone=None), "user_registered", {}),
+        (RolesChanged(user_id=A, roles=("analyst",)), "roles_changed", {"roles": ("analyst",)}),
         (ProfileChanged(user_id=A, name="김하늘", locale=None), "profile_changed", {"fields": ["locale", "name"]}),
         (UserSignedIn(user_id=A, session_id=B), "user_signed_in", {"session_id": B}),
         (

@@ -6,6 +6,7 @@ time whose struct does not say that it carries a zone (ours all do), and readabl
 
 import re
 from collections.abc import Iterator, Mapping
+from inspect import cleandoc
 from typing import Any, Final
 
 import msgspec
@@ -39,6 +40,8 @@ class Schemas:
         names = {name: _short(part.get("title", name)) for name, part in parts.items()}
         for name, written in parts.items():
             part = _renamed(written, names) | {"title": names[name]}
+            if "description" in part:  # a docstring, which Python 3.13 dedents and those before it do not
+                part["description"] = cleandoc(part["description"])
             if self.components.setdefault(names[name], part) != part:
                 raise ValueError(f"two types of one document are called {names[name]}: rename one")
             self._keep_samples(part)

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from msgspec.structs import asdict, replace
 
-from events.catalog.auth import ProfileChanged, UserRegistered, UserSignedIn, UserSignedOut
+from events.catalog.auth import ProfileChanged, RolesChanged, UserRegistered, UserSignedIn, UserSignedOut
 from events.catalog.mailer import MailFailed, MailSent
 from events.catalog.patch import said
 from events.catalog.todos import Event as TodoEvent
@@ -35,6 +35,7 @@ Action: TypeAlias = Literal[
     "user_signed_in",
     "user_signed_out",
     "profile_changed",
+    "roles_changed",
     "mail_sent",
     "mail_failed",
 ]
@@ -44,6 +45,7 @@ ACTIONS: Mapping[type[msgspec.Struct], tuple[Action, tuple[str, ...]]] = {
     UserSignedIn: ("user_signed_in", ("session_id",)),
     UserSignedOut: ("user_signed_out", ("session_id", "reason")),
     ProfileChanged: ("profile_changed", ()),
+    RolesChanged: ("roles_changed", ("roles",)),
     MailSent: ("mail_sent", ("letter_id", "kind")),
     MailFailed: ("mail_failed", ("letter_id", "kind", "reason")),
 }

@@ -1,6 +1,9 @@
 """Mail in development: a block on standard output instead of a mail server, and every mail as a file."""
 
+import asyncio
 import sys
+import time
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +12,7 @@ from mailer.letters import Mail
 from mailer.smtp import Mark
 
 _RULE: Final = "=" * 50
+_KEPT: Final = 30 * 24 * 3600
 
 
 def block(mail: Mail) -> str:
@@ -40,3 +44,18 @@ def keep(mail: Mail, folder: Path) -> None:
     draft = folder / f".{mail.id}"
     draft.write_bytes(mail.content)
     draft.replace(folder / f"{mail.id}.eml")
+
+
+async def drop_mails(folder: Path, limit: int) -> int:
+    """Delete up to so many kept mails that are 30 days old; how many."""
+    return await asyncio.to_thread(_drop_mails, folder, limit)
+
+
+def _drop_mails(folder: Path, limit: int) -> int:
+    # The time of the machine, as the files bear it: a clock that is moved on for a test of days keeps its mails.
+    before = time.time() - _KEPT
+    old = (file for file in folder.glob("*.eml") if file.stat().st_mtime < before)
+    dropped = list(islice(old, limit))
+    for file in dropped:
+        file.unlink(missing_ok=True)
+    return len(dropped)

@@ -23,17 +23,18 @@ from events.health import Health
 from events.postgres import dialer, open_pool
 from events.process import Roles, Task, roles, run, start
 from events.relay import Relay
+from events.retention import Drop, Retention
 from events.settings import read
 from events.telemetry import configure_logging
 from events.work import WorkTable
-from mailer.console import Console
+from mailer.console import Console, drop_mails
 from mailer.consumers import hears
 from mailer.delivery import FEED, Delivery
 from mailer.letters import Letters
 from mailer.seals import Seals
 from mailer.settings import IMPLICIT_TLS_PORT, Settings
 from mailer.smtp import Security, Server, Smtp
-from mailer.tables import SQL, erase_contact, erase_letters
+from mailer.tables import SQL, drop_letters, erase_contact, erase_letters
 
 NAME = "mailer"
 
@@ -77,6 +78,10 @@ def worker_tasks(settings: Settings, pool: asyncpg.Pool, health: Health) -> list
     eraser = Eraser(pool, broker, feeds_of(NAME), [erase_contact, erase_letters])
     consumer = Consumer(NAME, hears(settings.sender, table.wake, eraser.wake), dial, broker, codec)
     transport = Console() if settings.transport == "console" else Smtp(_mail_server(settings))
+    mails = Path(settings.mail_dir) if settings.mail_dir and settings.is_development else None
+    drops: dict[str, Drop] = {"letters": partial(drop_letters, pool, clock)}
+    if mails:
+        drops["mails"] = partial(drop_mails, mails)
     delivery = Delivery(
         pool=pool,
         table=table,
@@ -86,10 +91,10 @@ def worker_tasks(settings: Settings, pool: asyncpg.Pool, health: Health) -> list
         transport=transport,
         clock=clock,
         on_settled=relay.wake,
-        mail_dir=Path(settings.mail_dir) if settings.mail_dir and settings.is_development else None,
+        mail_dir=mails,
     )
     health.add(relay.check, *consumer.checks(), table.check, transport.check, delivery.check, eraser.check)
-    return [broker.run, relay.run, consumer.run, delivery.run, eraser.run]
+    return [broker.run, relay.run, consumer.run, delivery.run, eraser.run, Retention(drops).run]
 
 
 def _mail_server(settings: Settings) -> Server:

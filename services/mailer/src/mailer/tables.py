@@ -8,6 +8,7 @@ import asyncpg
 import msgspec
 
 from events.catalog.auth import Locale
+from events.clock import Clock
 from events.postgres import Connection
 from events.sql import load
 from events.work import Row
@@ -64,6 +65,11 @@ async def keep_contacts(connection: Connection, contacts: Sequence[Contact]) -> 
     await connection.execute(
         SQL.keep_contacts, *([getattr(each, name) for each in contacts] for name in Contact.__struct_fields__)
     )
+
+
+async def drop_letters(pool: asyncpg.Pool, clock: Clock, limit: int) -> int:
+    """Drop up to so many letters that were settled 30 days ago; how many."""
+    return int(await pool.fetchval(SQL.drop_letters, clock(), limit))
 
 
 async def erase_letters(pool: asyncpg.Pool, person_id: UUID, limit: int) -> int:

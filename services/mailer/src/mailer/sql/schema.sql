@@ -48,6 +48,8 @@ CREATE INDEX letter_due_at_idx ON public.letter USING btree (due_at) WHERE (stat
 
 CREATE INDEX letter_lease_until_idx ON public.letter USING btree (lease_until) WHERE (state = ANY (ARRAY['claimed'::text, 'sending'::text]));
 
+CREATE INDEX letter_settled_at ON public.letter USING btree (settled_at) WHERE (settled_at IS NOT NULL);
+
 CREATE INDEX letter_subject ON public.letter USING btree (subject);
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.contact TO mailer;
