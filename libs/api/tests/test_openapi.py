@@ -204,6 +204,16 @@ def test_what_a_handler_declares_must_be_known() -> None:
         describe("Odd", [odd], {})
 
 
+def test_a_docstring_reads_alike_on_every_python() -> None:
+    class Long(msgspec.Struct):
+        name: str
+
+    Long.__doc__ = "First.\n\n    As Python before 3.13 keeps it."
+    schemas = Schemas()
+    schemas.of(Long)
+    assert schemas.components["Long"]["description"] == "First.\n\nAs Python before 3.13 keeps it."
+
+
 async def test_the_served_description_is_whole(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     assert set(document["paths"]) == {"/things", "/things/{thing_id}", "/secrets", "/fail/{how}"}
