@@ -22,7 +22,16 @@ async def test_what_a_person_chose_is_kept_with_how_to_reach_them(post: Post) ->
         assert await chosen(post) == {ada.user_id: ("김하늘", "ko", None), eve.user_id: (None, None, None)}
         await post.auth.say(ProfileChanged(user_id=eve.user_id, locale="en"))
         await until(lambda: post.owner.fetchval("select count(*) = 2 from contact where locale is not null"))
-    assert (await chosen(post))[eve.user_id] == (None, "en", None)
+        assert (await chosen(post))[eve.user_id] == (None, "en", None)
+        for zone in ("Asia/Tokyo", None):
+            await post.auth.say(ProfileChanged(user_id=ada.user_id, timezone=zone))
+            await until(lambda: is_in(post, ada.user_id, zone))  # noqa: B023
+            assert (await chosen(post))[ada.user_id] == ("김하늘", "ko", zone)
+
+
+async def is_in(post: Post, person: object, zone: str | None) -> bool:
+    query = "select timezone is not distinct from $2 from contact where user_id = $1"
+    return bool(await post.owner.fetchval(query, person, zone))
 
 
 async def chosen(post: Post) -> dict[object, tuple[object, ...]]:
