@@ -145,7 +145,7 @@ def fill_deadline(case: Case) -> None:
 
 def with_deadlines(body: Any) -> Iterator[dict[str, Any]]:
     """Every to-do in a body, however deep."""
-    if isinstance(body, dict) and {"due_zone", "recurrence"} & body.keys():
+    if isinstance(body, dict) and {"due_at", "due_zone", "recurrence"} & body.keys():
         yield body
     inner = body.values() if isinstance(body, dict) else body if isinstance(body, list) else ()
     for one in inner:

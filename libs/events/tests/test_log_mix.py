@@ -169,6 +169,7 @@ def stored() -> float:
     return REGISTRY.get_sample_value("todo_append_commands_total", labels) or 0
 
 
+@pytest.mark.timeout(600)
 async def test_everything_at_once(own_postgres: Postgres, full: bool) -> None:
     goal = 100_000 if full else 6_000
     chance, story, stop, before = random.Random(4), Story(), asyncio.Event(), stored()
