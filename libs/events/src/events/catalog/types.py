@@ -2,6 +2,6 @@
 
 import msgspec
 
-from events.catalog import auth, mailer, todos
+from events.catalog import activity, auth, mailer, todos
 
-TYPES: dict[str, type[msgspec.Struct]] = {**auth.TYPES, **todos.TYPES, **mailer.TYPES}
+TYPES: dict[str, type[msgspec.Struct]] = {**auth.TYPES, **todos.TYPES, **mailer.TYPES, **activity.TYPES}
