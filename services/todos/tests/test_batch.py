@@ -1,9 +1,13 @@
 """Many commands in one request, each with a result of its own."""
 
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+import asyncpg
+import pytest
 from todoing import Service
+
+from todos.tables import TodoRow, get_todo
 
 
 async def send(todos: Service, *commands: dict[str, Any], key: str | None = None) -> list[dict[str, Any]]:
@@ -64,3 +68,19 @@ async def test_what_is_malformed_is_refused_as_a_whole(todos: Service) -> None:
         assert answer.status_code == 422, answer.text
         assert "commands" in answer.json()["errors"][0]["field"]
     assert await todos.log() == []
+
+
+async def test_a_database_that_goes_away_costs_the_commands_that_need_it_alone(
+    todos: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    todo, lost = await todos.create(), await todos.create()
+
+    async def away(pool: asyncpg.Pool, todo_id: UUID, user_id: UUID) -> TodoRow | None:
+        if str(todo_id) == lost["id"]:
+            raise ConnectionRefusedError
+        return await get_todo(pool, todo_id, user_id)
+
+    monkeypatch.setattr("todos.writing.get_todo", away)
+    results = await send(todos, *({"op": "toggle", "id": each["id"]} for each in (todo, lost)))
+    assert [result["status"] for result in results] == [200, 503]
+    assert results[1]["body"]["code"] == "unavailable"

@@ -15,6 +15,7 @@ from api.idempotency import Intent, kept
 from api.messages import Message
 from api.problems import Problem
 from events.errors import EventsError
+from events.postgres import AWAY
 from todos.shapes import CreateOne, DeleteOne, EditOne, Item, RestoreOne, Result, ToggleOne, fields_of_new
 from todos.writing import (
     DELETED,
@@ -56,7 +57,7 @@ async def _result(write: Write, item: Item) -> Result:
     """What an item leads to; its problem harms no other."""
     try:
         answer = await _done(write, item)
-    except (Problem, EventsError) as refusal:
+    except (Problem, EventsError, *AWAY) as refusal:
         answer = to_answer(write.request, refusal)
     return Result(answer.status, Raw(answer.body))
 
