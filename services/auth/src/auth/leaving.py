@@ -22,6 +22,7 @@ from auth.erasure import INCOMPLETE, Exports, erase
 from auth.limits import REFUSALS, Asker
 from auth.signin import Auth
 from events.clock import Clock
+from events.deciding import decided_again
 from events.erasure import Tombstones
 
 ERASED: Final = Message(
@@ -68,7 +69,11 @@ async def leave(request: Request, data: JSONBody[Leave], leaving: Parts) -> Answ
     account = await own_account(request, leaving.auth.pool)
     asker = Asker(email=account.email, network=network_of(request, leaving.auth), is_known=False)
     attempt = await leaving.auth.prove(data.challenge_id, data.otp_code, asker, context)
-    position = await erase(leaving.auth, account, attempt, context)
+
+    async def left() -> int | None:
+        return await erase(leaving.auth, await own_account(request, leaving.auth.pool), attempt, context)
+
+    position = await decided_again(left)
     if position is None:
         raise Problem(OTP_INVALID, headers={"www-authenticate": "Bearer"})
     leaving.tombstones.add(account.id)

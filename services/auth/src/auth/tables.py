@@ -168,9 +168,10 @@ async def count_guess(
     return Guess(**row) if row else None
 
 
-async def is_used(pool: asyncpg.Pool, challenge_id: UUID) -> bool:
-    """Whether a challenge was answered with its right code."""
-    return bool(await pool.fetchval(SQL.is_used, challenge_id))
+async def is_used(pool: asyncpg.Pool, challenge_id: UUID) -> bool | None:
+    """Whether a challenge was answered with its right code; None once it went with its person."""
+    used: bool | None = await pool.fetchval(SQL.is_used, challenge_id)
+    return used
 
 
 async def locked_until(pool: asyncpg.Pool, streak_key: bytes, now: datetime) -> datetime | None:
