@@ -214,9 +214,35 @@ async def test_reopening_takes_the_next_one_back_and_completing_brings_it_again(
         await todos.done(todo, act)
         assert (await todos.get(f"/todos/{next_id}")).status_code == 200
     await todos.done({"id": next_id}, "edit", {"title": "mine now"})
-    await todos.done(todo, "toggle")
-    assert (await todos.get(f"/todos/{next_id}")).status_code == 200
+    for _ in ("reopened", "completed"):
+        await todos.done(todo, "toggle")
+        assert (await todos.get(f"/todos/{next_id}")).status_code == 200
     assert await todos.pool.fetchval("select count(*) from todo") == 2
+
+
+@pytest.mark.parametrize("what", ["moved", "late", "purged", "ended"])
+async def test_completed_once_more_it_goes_on_by_what_it_is_then(todos: Service, what: str) -> None:
+    todo = await todos.create(title="약", recurrence="FREQ=DAILY", **SEOUL)
+    first = (await todos.done(todo, "toggle"))["next_id"]
+    await todos.done(todo, "toggle")
+    if what == "moved":
+        changes = {"title": "산책", "recurrence": "FREQ=WEEKLY", "due_at": "2030-12-25T09:00:00+09:00"}
+        await todos.done(todo, "edit", changes)
+    elif what == "late":
+        todos.watch.set(datetime.fromisoformat("2026-12-24T12:00:00+09:00"))
+    elif what == "purged":
+        todos.watch.ahead = timedelta(days=31)
+        await todos.alarms.purge(100)
+    else:
+        await todos.done(todo, "edit", {"recurrence": None})
+    again = (await todos.done(todo, "toggle"))["next_id"]
+    assert (await todos.get(f"/todos/{first}")).status_code == 404
+    if what == "ended":
+        return
+    following = (await todos.get(f"/todos/{again}")).json()["data"]
+    assert datetime.fromisoformat(following["due_at"]) > todos.watch()
+    if what == "moved":
+        assert (following["title"], following["due_at"]) == ("산책", "2031-01-01T00:00:00Z")
 
 
 async def test_a_recurrence_that_has_ended_makes_nothing(todos: Service) -> None:
