@@ -22,9 +22,9 @@ QUERIES: dict[str, tuple[str, list[Any]]] = {
     "search": (SQL.list_by_created, [BOTH, LATE, FIRST[Created].id, 21, None, None, "%c4ca42%"]),
     "due": (SQL.list_by_due, [BOTH, FIRST[Due].due_at, FIRST[Due].id, 21, None, None, None, None]),
     "priority": (SQL.list_by_priority, [BOTH, [1, 2, 3, 4, 5], 0, LATE, FIRST[Ranked].id, 21, None, None, None]),
-    "deleted": (SQL.list_deleted, [LATE, FIRST[Created].id, 21]),
+    "deleted": (SQL.list_deleted, [BOTH, LATE, FIRST[Created].id, 21, None, None, None, None]),
     "count": (SQL.count_todos, [BOTH, None, None, None, None]),
-    "count of deleted": (SQL.count_deleted, []),
+    "count of deleted": (SQL.count_deleted, [BOTH, None, None, None, None]),
     "quota": (SQL.count_kept, [10_000]),
 }
 
