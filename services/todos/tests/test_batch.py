@@ -52,6 +52,20 @@ async def test_a_batch_that_is_sent_again_goes_on_where_it_was_cut_off(todos: Se
     assert len(await todos.log()) == 4
 
 
+async def test_a_batch_names_its_last_event_and_says_whether_all_of_it_was_done_before(todos: Service) -> None:
+    todo = await todos.create()
+    headers = todos.as_(todos.me, idempotency_key="k")
+    commands = [{"op": "toggle", "id": todo["id"]}, {"op": "create", "todo": {"title": "a"}}]
+    first, again = [
+        await todos.http.post("/todos/batch", json={"commands": commands}, headers=headers) for _ in range(2)
+    ]
+    assert first.headers["x-event-position"] == again.headers["x-event-position"] == "TODOS:3"
+    assert ("idempotency-replayed" in first.headers, again.headers["idempotency-replayed"]) == (False, "true")
+    gone = {"commands": [{"op": "toggle", "id": str(uuid4())}]}
+    refused = await todos.http.post("/todos/batch", json=gone, headers=todos.as_(todos.me))
+    assert "x-event-position" not in refused.headers
+
+
 async def test_a_hundred_are_taken_and_no_more(todos: Service) -> None:
     commands = [{"op": "create", "todo": {"title": f"{n}", "description": "x" * 10_000}} for n in range(100)]
     assert {result["status"] for result in await send(todos, *commands)} == {201}

@@ -7,6 +7,7 @@ from uuid import UUID
 from litestar import delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
+from msgspec import Raw
 
 from api.answers import Answer, Envelope, Page, answer, page
 from api.guard import signed_in
@@ -15,7 +16,7 @@ from api.messages import Message, Text
 from api.pages import Cursor, Limit, from_cursor, to_cursor
 from api.problems import INVALID, MALFORMED, NOT_FOUND, FieldError, Kind, Problem
 from api.requests import Request
-from todos.batch import results
+from todos.batch import answers, headers_of
 from todos.history import Entry, entry_of, past_of
 from todos.history import at as state_at
 from todos.shapes import (
@@ -165,7 +166,10 @@ async def batch(request: Request, data: JSONBody[Batch], todos: Parts) -> Answer
     """Do up to a hundred things at once; each has a result of its own."""
     intent = await intent_of(request)
     with running(request, intent):
-        return answer(request, DONE, await results(Write(todos, request, intent), data.commands))
+        parts = await answers(Write(todos, request, intent), data.commands)
+    done = answer(request, DONE, [Result(part.status, Raw(part.body)) for part in parts])
+    done.headers |= headers_of(parts)
+    return done
 
 
 @get("/todos/{todo_id:uuid}", guards=[signed_in])
