@@ -23,7 +23,7 @@ from auth.keyring import LIFETIME, MAX_AGE
 from auth.limits import REFUSALS, Asker, address_of
 from auth.signin import Auth
 from auth.tables import Account
-from auth.tokens import Configuration, KeySet
+from auth.tokens import Configuration, KeySet, RefreshToken
 from events.clock import Clock
 from events.errors import OutcomeUnknown
 
@@ -99,8 +99,8 @@ class Tokens(Struct, frozen=True, kw_only=True):
     """`expires_in` is the access token's, in seconds. A refresh token is good once."""
 
     access_token: str
-    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - a kind, not a secret
-    expires_in: int = int(LIFETIME.total_seconds())
+    token_type: Literal["Bearer"]
+    expires_in: int
     refresh_token: str
 
 
@@ -167,8 +167,7 @@ async def verify_otp(request: Request, data: JSONBody[AnswerCode], door: Parts) 
         raise Problem(OTP_INVALID, headers=_BEARER)
     owner, token = opened.account, opened.refresh_token
     tokens = SignedIn(
-        access_token=_access_token(door, owner, token.session_id),
-        refresh_token=token.text,
+        **_tokens(door, owner, token),
         user=Identity(owner.id, owner.email),
         device_token=door.auth.devices.issue(owner.email),
     )
@@ -182,8 +181,7 @@ async def refresh(request: Request, data: JSONBody[Exchange], door: Parts) -> An
     if exchanged is None:
         raise Problem(REFRESH_INVALID, headers=_BEARER)
     owner, token = exchanged
-    access_token = _access_token(door, owner, token.session_id)
-    return private(answer(request, REFRESHED, Tokens(access_token=access_token, refresh_token=token.text)))
+    return private(answer(request, REFRESHED, Tokens(**_tokens(door, owner, token))))
 
 
 @post("/users/logout", status_code=200, guards=[signed_in], exception_handlers=_UNKEYED)
@@ -239,8 +237,14 @@ async def _known_device(door: Door, email: str, device_token: str | None) -> str
     return None
 
 
-def _access_token(door: Door, owner: Account, session_id: UUID) -> str:
-    return door.auth.access.sign(owner.id, session_id, owner.roles, owner.locale, door.now())
+def _tokens(door: Door, owner: Account, token: RefreshToken) -> dict[str, Any]:
+    """The fields of `Tokens`. None has a default: what is always there is described so."""
+    return {
+        "access_token": door.auth.access.sign(owner.id, token.session_id, owner.roles, owner.locale, door.now()),
+        "token_type": "Bearer",
+        "expires_in": int(LIFETIME.total_seconds()),
+        "refresh_token": token.text,
+    }
 
 
 def _published(document: Any) -> Answer[Any]:
