@@ -45,6 +45,7 @@ async def test_an_edit_of_nothing_is_no_event(todos: Service) -> None:
         ({"priority": 0}, "priority"),
         ({"due_zone": "Mars/Olympus"}, "due_zone"),
         ({"due_zone": "../../etc/passwd"}, "due_zone"),
+        ({"due_zone": "localtime"}, "due_zone"),
         ({"recurrence": "FREQ=DAILY"}, "due_at"),
         ({**SEOUL, "recurrence": "FREQ=NEVER"}, "recurrence"),
         ({"due_zone": "Asia/Seoul", "due_at": "0001-01-01T00:00:00Z", "recurrence": "FREQ=DAILY"}, "due_at"),
@@ -179,6 +180,14 @@ async def test_the_history_tells_who_changed_what_in_words_and_data(todos: Servi
     assert [entry["words"] for entry in english["data"]] == ["Deleted “b”", "“b” is overdue"]
     rest = (await todos.get(f"/todos/{todo['id']}/history?limit=9&cursor={english['next_cursor']}")).json()
     assert ([entry["version"] for entry in rest["data"]], rest["next_cursor"]) == ([4, 3, 2, 1], None)
+
+
+async def test_the_history_tells_of_fields_that_a_to_do_has(todos: Service) -> None:
+    todo = await todos.create(recurrence="FREQ=DAILY", **SEOUL)
+    await todos.done(todo, "edit", {"recurrence": None, "due_at": None})
+    entry = (await todos.get(f"/todos/{todo['id']}/history")).json()["data"][0]
+    assert {change["field"] for change in entry["changes"]} == {"recurrence", "due_at"}
+    assert {change["field"] for change in entry["changes"]} <= todo.keys()
 
 
 async def test_the_history_of_anothers_is_not_found(todos: Service) -> None:
