@@ -14,10 +14,12 @@ import pytest
 from nats.js import JetStreamContext
 
 from activity.consumers import hears
+from activity.reports import Reports
 from activity.tables import erase_archive, erase_entries, erase_known_todos
 from events import streams
 from events.broker import Broker
-from events.catalog.auth import OtpRequested, UserErased, UserSignedIn
+from events.catalog.activity import ReportReady
+from events.catalog.auth import OtpRequested, UserErased, UserRegistered, UserSignedIn
 from events.catalog.feeds import FEEDS, HEARS
 from events.catalog.todos import TodoCreated, TodoEdited, TodoPurged
 from events.catalog.types import TYPES
@@ -33,6 +35,7 @@ from local.nats import Nats
 
 CODEC = Codec(TYPES)
 HAPPENED = datetime(2026, 11, 23, 9, tzinfo=UTC)
+NEXT_MONDAY = datetime(2026, 11, 30, 0, tzinfo=UTC)  # nine o'clock in Seoul
 
 
 class World:
@@ -185,6 +188,26 @@ async def test_a_known_event_that_does_not_decode_stops_its_feed_and_says_which_
         rows = await world.archived(2)
     assert "message 2 of TODOS (todos.TodoToggled.v1)" in detail
     assert [(row["feed"], row["seq"]) for row in rows] == [("TODOS", 1), ("AUTH", 1)]
+
+
+async def test_a_report_waits_until_everything_that_was_said_by_then_is_heard(world: World) -> None:
+    """After an outage activity's own tables lack the end of the week until they have caught up."""
+    me, broker = uuid4(), Broker(world.nats.url("activity"), name="reports")
+    await world.say("AUTH", UserRegistered(user_id=me, sealed_contact="s", locale=None, timezone=None), subject=me)
+    async with world.activity():
+        await world.archived(1)
+    await world.say("TODOS", new_todo(), new_todo(), subject=me)
+    reports = Reports(world.pool, broker, lambda: NEXT_MONDAY, heard_as="activity", on_appended=lambda: None)
+    async with asyncio.TaskGroup() as group:
+        connecting, closing = group.create_task(broker.run()), group.create_task(reports.close_due())
+        await asyncio.wait([closing], timeout=0.3)
+        assert not closing.done()
+        async with world.activity():
+            await closing
+        connecting.cancel()
+    [said] = await world.pool.fetch("select * from events.log")
+    assert (said["subject"], said["actor"], said["time"]) == (me, "clock", NEXT_MONDAY)
+    assert msgspec.json.decode(said["data"], type=ReportReady).figures.created == 2
 
 
 async def test_the_runtime_role_can_only_add_to_the_archive(world: World) -> None:

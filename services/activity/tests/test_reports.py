@@ -10,7 +10,7 @@ from reporting import Diary, at, keeping
 from activity.tables import erase_person
 from events.catalog.activity import Figures
 from events.catalog.auth import UserErased
-from local.fixtures import DatabaseFactory
+from local.fixtures import DatabaseFactory, until
 
 # In Seoul: Monday the 23rd to Sunday the 29th of November 2026, closed on Monday the 30th at 9.
 BEGINS, CLOSES = "2026-11-22T15:00", "2026-11-30T00:00"
@@ -128,6 +128,18 @@ async def test_every_zone_that_can_be_chosen_can_be_counted_in(diary: Diary) -> 
     zones = available_timezones() - {"localtime", "Factory"}
     known = await diary.pool.fetch("select known_zone(z) as zone from unnest($1::text[]) as z", list(zones))
     assert {row["zone"] for row in known} == zones
+
+
+async def test_what_cannot_be_closed_is_late_and_readiness_says_so(
+    diary: Diary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without NATS nobody knows whether everything is heard."""
+    monkeypatch.setattr("activity.reports.PATIENCE", 0.05)
+    await diary.create(await diary.register("2020-11-02T00:00"), "2020-11-03T00:00")
+    closing = asyncio.create_task(diary.reports.run())
+    await until(lambda: diary.reports.check().state == "late")
+    closing.cancel()
+    assert await diary.said() == []
 
 
 async def test_a_streak_goes_back_beyond_its_period_until_the_first_day_without(diary: Diary) -> None:
