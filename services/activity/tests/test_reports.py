@@ -4,12 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator
 from zoneinfo import available_timezones
 
+import asyncpg
 import pytest
 from reporting import Diary, at, keeping
 
+from activity.periods import closes_at, opened, zone_of
 from activity.tables import erase_person
 from events.catalog.activity import Figures
-from events.catalog.auth import UserErased
+from events.catalog.auth import ProfileChanged, UserErased, UserRegistered
+from events.catalog.feeds import feeds_of
+from events.clock import system_clock
+from events.migrate import migrate
 from local.fixtures import DatabaseFactory, until
 
 # In Seoul: Monday the 23rd to Sunday the 29th of November 2026, closed on Monday the 30th at 9.
@@ -153,11 +158,46 @@ async def test_a_streak_goes_back_beyond_its_period_until_the_first_day_without(
     assert week.previous.streak == 7
 
 
-async def test_somebody_erased_meanwhile_is_said_nothing_of(diary: Diary) -> None:
+async def test_of_somebody_who_is_being_erased_nothing_is_told(diary: Diary) -> None:
+    """Their rows may still be there: what is appended is erased before anybody reads it."""
     me, other = await diary.register("2026-11-02T00:00"), await diary.register("2026-11-02T00:00")
     for person in (me, other):
         await diary.create(person, "2026-11-24T00:00")
     await diary.hear(me, "2026-11-25T00:00", UserErased(user_id=me))
-    assert await erase_person(diary.pool, me, 10) == 1
     assert [said.user_id for said in await diary.close(CLOSES)] == [other]
-    assert await diary.pool.fetchval("select count(*) from open_period where user_id = $1", me) == 0
+    mine = await diary.pool.fetch("select type, data from events.log where subject = $1", me)
+    assert [(row["type"], row["data"]) for row in mine] == [("core.Erased.v1", "{}")]
+
+
+async def test_nobody_who_was_erased_has_a_zone_or_a_week_and_none_comes_back(diary: Diary) -> None:
+    me, other = await diary.register("2026-11-02T00:00"), await diary.register("2026-11-02T00:00")
+    await diary.hear(me, "2026-11-25T00:00", UserErased(user_id=me))
+    assert await erase_person(diary.pool, me, 10) == 1
+    told = UserRegistered(user_id=me, sealed_contact="s", locale=None, timezone=None)
+    await diary.hear(me, "2026-11-02T00:00", told, ProfileChanged(user_id=me, timezone="Europe/Berlin"))
+    for table in ("person", "open_period"):
+        assert {row["user_id"] for row in await diary.pool.fetch(f"select user_id from {table}")} == {other}
+
+
+async def test_whoever_was_here_before_reports_came_is_found_in_the_archive(database: DatabaseFactory) -> None:
+    made = database("activity")
+    async with keeping(made.url) as diary:
+        people = [await diary.register("2026-11-02T00:00", zone) for zone in (None, "Europe/Berlin", "Asia/Tokyo")]
+        await diary.move(people[0], "2026-11-03T00:00", "America/Los_Angeles")
+        await diary.move(people[2], "2026-11-03T00:00", "Europe/Berlin")
+        await diary.move(people[2], "2026-11-04T00:00", None)
+        before = await diary.pool.fetch("select * from person order by user_id")
+        owner = await asyncpg.connect(made.owner_url)
+        try:
+            await owner.execute("drop table open_period, person; drop function known_zone")
+            await owner.execute("delete from events.migration where name = '0004_report.sql'")
+            await migrate(owner, "activity", role="activity", feeds=feeds_of("activity"))
+        finally:
+            await owner.close()
+        assert await diary.pool.fetch("select * from person order by user_id") == before
+        for row in await diary.pool.fetch("select * from open_period join person using (user_id)"):
+            zone = zone_of(row["timezone"])
+            this = opened(row["period"], system_clock(), zone)
+            assert (row["first_day"], row["since"]) == (this.first_day, this.since)
+            assert row["due_at"] == closes_at(this, zone)
+        assert await diary.pool.fetchval("select count(*) from open_period") == 6
