@@ -119,7 +119,7 @@ async def nothing(world: System, text: str) -> bool:
 
 async def test_of_the_report_of_an_erased_person_only_its_number_is_left(world: System, leaver: Person) -> None:
     with world.later(after_the_week()):
-        await until(leaver.weeks, within=20)
+        await until(leaver.weeks, within=40)
     kept = {message.headers["ce-id"] for message in await world.messages("ACTIVITY")}
     await leave(leaver)
     await erased(world, leaver.id)

@@ -9,10 +9,10 @@ async def test_a_week_is_told_once_whatever_restarts(world: System) -> None:
         await some_work(someone)
         ahead = after_the_week()
         with world.later(ahead):
-            [week] = await until(someone.weeks, within=20)
+            [week] = await until(someone.weeks, within=40)
             world.kill("activity")
             await world.ready("activity")
-            await until(lambda: nothing_is_due(world, ahead), within=20)
+            await until(lambda: nothing_is_due(world, ahead), within=40)
             assert await someone.weeks() == [week]
             assert await quiet.weeks() == []
     assert (str(week.user_id), week.timezone, week.previous) == (someone.id, "Asia/Seoul", None)

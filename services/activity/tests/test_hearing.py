@@ -78,6 +78,23 @@ class World:
             for task in tasks:
                 task.cancel()
 
+    @asynccontextmanager
+    async def reports(self) -> AsyncIterator[Reports]:
+        """Who closes periods, on the Monday after."""
+        broker = Broker(self.nats.url("activity"), name="reports")
+        connecting = asyncio.create_task(broker.run())
+        yield Reports(self.pool, broker, lambda: NEXT_MONDAY, heard_as="activity", on_appended=lambda: None)
+        connecting.cancel()
+
+    async def registered(self) -> UUID:
+        """Somebody whom activity knows."""
+        person = uuid4()
+        told = UserRegistered(user_id=person, sealed_contact="s", locale=None, timezone=None)
+        await self.say("AUTH", told, subject=person)
+        async with self.activity():
+            await self.archived(1)
+        return person
+
     async def archived(self, count: int) -> Sequence[asyncpg.Record]:
         async def enough() -> Sequence[asyncpg.Record]:
             rows = await self.pool.fetch("select * from archive order by number")
@@ -190,24 +207,36 @@ async def test_a_known_event_that_does_not_decode_stops_its_feed_and_says_which_
     assert [(row["feed"], row["seq"]) for row in rows] == [("TODOS", 1), ("AUTH", 1)]
 
 
-async def test_a_report_waits_until_everything_that_was_said_by_then_is_heard(world: World) -> None:
+async def test_a_report_waits_until_everything_that_was_published_by_then_is_heard(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After an outage activity's own tables lack the end of the week until they have caught up."""
-    me, broker = uuid4(), Broker(world.nats.url("activity"), name="reports")
-    await world.say("AUTH", UserRegistered(user_id=me, sealed_contact="s", locale=None, timezone=None), subject=me)
-    async with world.activity():
-        await world.archived(1)
+    monkeypatch.setattr("activity.reports.SETTLES", 0)
+    me = await world.registered()
     await world.say("TODOS", new_todo(), new_todo(), subject=me)
-    reports = Reports(world.pool, broker, lambda: NEXT_MONDAY, heard_as="activity", on_appended=lambda: None)
-    async with asyncio.TaskGroup() as group:
-        connecting, closing = group.create_task(broker.run()), group.create_task(reports.close_due())
+    async with world.reports() as reports:
+        closing = asyncio.create_task(reports.close_due())
         await asyncio.wait([closing], timeout=0.3)
         assert not closing.done()
         async with world.activity():
             await closing
-        connecting.cancel()
     [said] = await world.pool.fetch("select * from events.log")
     assert (said["subject"], said["actor"], said["time"]) == (me, "clock", NEXT_MONDAY)
     assert msgspec.json.decode(said["data"], type=ReportReady).figures.created == 2
+
+
+async def test_a_report_waits_until_others_can_have_published_what_an_outage_held_up(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activity.reports.SETTLES", 1.5)
+    me = await world.registered()
+    async with world.activity(), world.reports() as reports:
+        closing = asyncio.create_task(reports.close_due())
+        await asyncio.wait([closing], timeout=0.3)
+        await world.say("TODOS", new_todo(), subject=me)
+        await closing
+    [said] = await world.pool.fetch("select * from events.log")
+    assert msgspec.json.decode(said["data"], type=ReportReady).figures.created == 1
 
 
 async def test_the_runtime_role_can_only_add_to_the_archive(world: World) -> None:

@@ -28,13 +28,12 @@ def test_periods_touch_and_never_overlap_though_the_zone_changes_in_between(
     period: Period, at: datetime, zones: list[ZoneInfo]
 ) -> None:
     this = opened(period, at, zones[0])
-    names = [this.first_day]
+    end, names = this.since, [this.first_day]
     for zone in zones:
-        span, after = span_of(this, zone), following(this, zone)
-        assert span.since < span.until == after.since
-        assert span.until <= closes_at(this, zone)
-        names.append(after.first_day)
-        this = after
+        span = span_of(this, zone)
+        assert end == span.since < span.until <= closes_at(this, zone)
+        end, this = span.until, following(this, zone)
+        names.append(this.first_day)
     assert names == sorted(set(names))
     assert all(is_first_day(period, day) for day in names)
 

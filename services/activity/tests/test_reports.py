@@ -169,6 +169,18 @@ async def test_of_somebody_who_is_being_erased_nothing_is_told(diary: Diary) -> 
     assert [(row["type"], row["data"]) for row in mine] == [("core.Erased.v1", "{}")]
 
 
+async def test_an_erasure_under_way_and_a_closing_do_not_wait_for_each_other(diary: Diary) -> None:
+    me, leaver = await diary.register("2026-11-02T00:00"), await diary.register("2026-11-02T00:00")
+    await diary.create(me, "2026-11-24T00:00")
+    async with diary.pool.acquire() as connection, connection.transaction():
+        await connection.execute("select events.forget($1, $1)", leaver)
+        closing = asyncio.create_task(diary.reports.close(at(CLOSES), 10))
+        await asyncio.wait([closing], timeout=0.3)
+        await connection.execute("update open_period set due_at = due_at where user_id = $1", me)
+    assert await closing == 2
+    assert [said.user_id for said in await diary.said()] == [me]
+
+
 async def test_nobody_who_was_erased_has_a_zone_or_a_week_and_none_comes_back(diary: Diary) -> None:
     me, other = await diary.register("2026-11-02T00:00"), await diary.register("2026-11-02T00:00")
     await diary.hear(me, "2026-11-25T00:00", UserErased(user_id=me))

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from time import monotonic
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -10,6 +11,7 @@ import asyncpg
 import nats.errors
 import structlog
 from msgspec.structs import replace
+from nats.aio.client import Client
 
 from activity.periods import (
     Open,
@@ -33,12 +35,14 @@ from events.erasure import hold_off
 from events.health import Check
 from events.ids import uuid7
 from events.log import append_all_last
-from events.postgres import AWAY, Connection
+from events.postgres import AWAY, Connection, is_too_slow
 
 FEED: Final = "ACTIVITY"
 EVERY: Final = 1.0
 BATCH: Final = 200
-PATIENCE: Final = 30.0
+PATIENCE: Final = 60.0
+# After an outage the others publish first what waited for NATS, within this time.
+SETTLES: Final = 15.0
 _COUNTED: Final = ("AUTH", "TODOS")
 _CODEC: Final = Codec(TYPES)
 
@@ -48,7 +52,8 @@ log = structlog.get_logger(__name__)
 class Reports:
     """Closes what is due each second while `run` runs. Several instances are welcome: each period is closed once.
 
-    `heard_as` is the consumer whose tables are counted: nothing is closed before it heard what had happened by then.
+    `heard_as` is the consumer whose tables are counted: nothing is closed before it heard what was published by then,
+    over a connection that has lasted 15 s.
     """
 
     def __init__(
@@ -60,6 +65,9 @@ class Reports:
         self._heard_as = heard_as
         self._on_appended = on_appended
         self._late = ""
+        self._limit = BATCH
+        self._client: Client | None = None
+        self._connected_at = 0.0
 
     def check(self) -> Check:
         """ok, or late while what is due cannot be closed."""
@@ -69,9 +77,12 @@ class Reports:
         """Close until cancelled."""
         while True:
             try:
+                await self._notice_connection()
                 await self.close_due()
                 self._late = ""
             except (nats.errors.Error, *AWAY) as error:
+                # A batch that outlasts a time limit must not be tried again at the same size for ever.
+                self._limit = max(1, self._limit // 2) if is_too_slow(error) else self._limit
                 self._late = f"reports wait: {type(error).__name__}"
                 log.warning("reports are late; they will be tried again", error=type(error).__name__)
             await asyncio.sleep(EVERY)
@@ -82,11 +93,18 @@ class Reports:
         if await is_due(self._pool, now):
             async with asyncio.timeout(PATIENCE):
                 await self._hear_everything()
-            while await self.close(now, BATCH) >= BATCH:
-                pass
+            while await self.close(now, self._limit) >= self._limit:
+                self._limit = BATCH
+
+    async def _notice_connection(self) -> None:
+        client = await self._broker.connected() if self._broker.is_connected else None
+        if client is not self._client:
+            self._client, self._connected_at = client, monotonic()
 
     async def _hear_everything(self) -> None:
         js = await self._broker.jetstream()
+        await self._notice_connection()
+        await asyncio.sleep(self._connected_at + SETTLES - monotonic())
         for feed in _COUNTED:
             last = (await js.stream_info(feed)).state.last_seq
             while await heard_up_to(self._pool, self._heard_as, feed) < last:  # noqa: ASYNC110 - maybe another process
