@@ -17,20 +17,21 @@ FILL = (REPOSITORY / "bench" / "sql" / "fill_activity.sql").read_text()
 
 
 @pytest.fixture(params=["force_custom_plan", "force_generic_plan"])
-async def filled(
-    database: DatabaseFactory, request: pytest.FixtureRequest, full: bool
-) -> AsyncIterator[asyncpg.Connection]:
+async def owner(database: DatabaseFactory, request: pytest.FixtureRequest) -> AsyncIterator[asyncpg.Connection]:
     """A planner that knows the parameters, and one that does not: a kept statement gets either."""
     connection = await asyncpg.connect(
         database("activity").owner_url, server_settings={"plan_cache_mode": request.param}
     )
     try:
         await connection.execute("set statement_timeout = 0; set transaction_timeout = 0")
-        await connection.execute(FILL, *((300_000, 30_000) if full else (40_000, 10_000)), timeout=300)
-        await connection.execute("vacuum analyze", timeout=120)
         yield connection
     finally:
         await connection.close()
+
+
+async def fill(connection: asyncpg.Connection, entries: int, people: int) -> None:
+    await connection.execute(FILL, entries, people, timeout=300)
+    await connection.execute("vacuum analyze", timeout=120)
 
 
 async def scans(connection: asyncpg.Connection, query: str, *values: object) -> set[str]:
@@ -46,17 +47,20 @@ def _scans(plan: Any) -> set[str]:
     return found.union(*(_scans(child) for child in plan.get("Plans", [])))
 
 
-async def test_what_is_due_is_found_by_an_index(filled: asyncpg.Connection) -> None:
+async def test_what_is_due_is_found_by_an_index(owner: asyncpg.Connection, full: bool) -> None:
+    await fill(owner, 1_000, 30_000 if full else 10_000)
     now = datetime.now(UTC)
-    assert await scans(filled, SQL.is_due, now) == {"open_period_due"}
-    assert await scans(filled, SQL.due_periods, now, 200) <= {"open_period_due", "person_pkey"}
+    assert await scans(owner, SQL.is_due, now) == {"open_period_due"}
+    assert await scans(owner, SQL.due_periods, now, 200) <= {"open_period_due", "person_pkey"}
 
 
+@pytest.mark.parametrize("people", [200, 10_000])
 async def test_the_figures_of_a_batch_are_counted_through_the_index_by_person_and_time(
-    filled: asyncpg.Connection,
+    owner: asyncpg.Connection, people: int, full: bool
 ) -> None:
+    """Also where a batch is everybody, and their histories are long."""
+    await fill(owner, 300_000 if full else 40_000, people)
     now = datetime.now(UTC)
-    people = [row["user_id"] for row in await filled.fetch("select user_id from person limit 200")]
-    count = len(people)
-    spans = [["Asia/Seoul"] * count, [now - timedelta(7)] * count, [now] * count, [now.date()] * count]
-    assert await scans(filled, SQL.tally, people, *spans, list(DOINGS)) == {"entry_newest"}
+    batch = [row["user_id"] for row in await owner.fetch("select user_id from person limit 200")]
+    spans = [[value] * len(batch) for value in ("Asia/Seoul", now - timedelta(7), now, now.date())]
+    assert await scans(owner, SQL.tally, batch, *spans, list(DOINGS)) == {"entry_newest"}
