@@ -83,7 +83,7 @@ def test_a_week_in_which_the_clocks_change_is_an_hour_shorter_or_longer() -> Non
         assert span.until - span.since == timedelta(hours=hours)
 
 
-@pytest.mark.parametrize("name", [None, "", "Mars/Olympus", "../etc/passwd", "Europe"])
+@pytest.mark.parametrize("name", [None, "", "Mars/Olympus", "../etc/passwd", "Europe", "localtime", "posix/UTC"])
 def test_where_no_zone_is_known_it_is_that_of_seoul(name: str | None) -> None:
     assert zone_of(name) == SEOUL
 

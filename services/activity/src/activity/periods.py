@@ -5,10 +5,10 @@ where the one before ended, also where the person's zone changed in between.
 """
 
 from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
+from functools import cache
 from typing import Final
 from uuid import UUID, uuid5
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from msgspec import Struct
 
@@ -48,13 +48,15 @@ class Tally(Struct, frozen=True):
     overdue: int
 
 
-@lru_cache(1024)
+@cache
+def _zones() -> frozenset[str]:
+    # Not what is there on some machines alone, and differs between them.
+    return frozenset(available_timezones() - {"localtime", "Factory"})
+
+
 def zone_of(name: str | None) -> ZoneInfo:
     """A person's time zone: the default where none was chosen, or one that is not known here."""
-    try:
-        return ZoneInfo(name or DEFAULT_ZONE)
-    except (LookupError, ValueError, OSError):  # unknown, malformed, a folder
-        return ZoneInfo(DEFAULT_ZONE)
+    return ZoneInfo(name if name in _zones() else DEFAULT_ZONE)
 
 
 def opened(period: Period, at: datetime, zone: ZoneInfo) -> Open:

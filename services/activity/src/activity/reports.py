@@ -117,8 +117,10 @@ class Reports:
             due = [_latest(each, now) for each in await due_periods(connection, now, limit)]
             said = await _reports(connection, due)
             await move_periods(connection, [_moved(each) for each in due])
-            await append_all_last(connection, FEED, [_command(each, data, now) for each, data in said])
-        self._on_appended()
+            told = await append_all_last(connection, FEED, [_command(each, data, now) for each, data in said])
+        if due:
+            log.info("periods are closed", count=len(due), reports=sum(told))
+            self._on_appended()
         return len(due)
 
 
