@@ -239,6 +239,28 @@ async def test_a_report_waits_until_others_can_have_published_what_an_outage_hel
     assert msgspec.json.decode(said["data"], type=ReportReady).figures.created == 1
 
 
+async def test_a_batch_of_reports_that_outlasts_a_time_limit_is_tried_again_smaller(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("SETTLES", 0), ("EVERY", 0.01)):
+        monkeypatch.setattr(f"activity.reports.{name}", value)
+    tried = []
+
+    async def close(_now: datetime, limit: int) -> int:
+        tried.append(limit)
+        if limit > 50:
+            raise TimeoutError
+        return limit if len(tried) < 5 else 0
+
+    await world.registered()
+    async with world.reports() as reports:
+        monkeypatch.setattr(reports, "close", close)
+        closing = asyncio.create_task(reports.run())
+        await until(lambda: len(tried) >= 5)
+        closing.cancel()
+    assert tried[:5] == [200, 100, 50, 100, 50]
+
+
 async def test_the_runtime_role_can_only_add_to_the_archive(world: World) -> None:
     for statement in ("delete from archive", "update archive set actor = ''", "delete from entry"):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):

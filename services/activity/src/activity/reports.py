@@ -93,8 +93,8 @@ class Reports:
         if await is_due(self._pool, now):
             async with asyncio.timeout(PATIENCE):
                 await self._hear_everything()
-            while await self.close(now, self._limit) >= self._limit:
-                self._limit = BATCH
+            while await self.close(now, limit := self._limit) >= limit:
+                self._limit = min(BATCH, 2 * limit)
 
     async def _notice_connection(self) -> None:
         client = await self._broker.connected() if self._broker.is_connected else None
