@@ -28,6 +28,7 @@ from mailer.seals import Code
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 CAUSE = UUID("018f0000-0000-7000-8000-000000000001")
+LINK = "https://todo.example/mail/unsubscribe/u1.token"
 SENDER = "noreply@todo.example"
 
 
@@ -114,4 +115,4 @@ def test_letters_that_wait_out_the_same_failure_do_not_come_back_in_step(attempt
 
 def write(to_write: Letter, *, product: str = "Todo API", now: datetime = NOW) -> Any:
     code = Code("person@example.com", "519834", NOW + timedelta(minutes=5))
-    return Letters(product, SENDER).write_code(to_write, code, now)
+    return Letters(product, SENDER, lambda user_id, kind: LINK).write_code(to_write, code, now)

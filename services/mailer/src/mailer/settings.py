@@ -20,11 +20,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     - APP_ENV: development or production
     - DATABASE_URL, NATS_URL: PostgreSQL as the runtime role, NATS as this service's user
     - HOST, PORT: where health and metrics are served
-    - JWKS_URL, ISSUER, AUDIENCE: whose access tokens are accepted
+    - JWKS_URL, ISSUER, AUDIENCE: whose access tokens are accepted; below ISSUER are the links in letters
     - LOG_LEVEL: DEBUG, INFO, WARNING or ERROR
     - CLOCK_FILE: in development, a file with seconds to add to the clock
     - PRODUCT_NAME: in whose name letters are written
     - MAILER_PRIVATE_KEYS: X25519 keys that open seals, `kid:base64url` separated by commas
+    - UNSUBSCRIBE_KEYS: keys behind the links that stop letters, `kid:base64url` the first is current
+    - ENABLE_NOTIFICATIONS, ENABLE_EMAIL_NOTIFICATIONS: false stops every letter but codes
     - FROM_EMAIL: the address that letters come from; required in production
     - MAIL_TRANSPORT: console or smtp; by default console in development and smtp in production, which refuses console
     - MAIL_DIR: in development, a folder that keeps a copy of every mail
@@ -46,6 +48,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     clock_file: str = ""
     product_name: str = "Todo API"
     mailer_private_keys: str
+    unsubscribe_keys: str
+    enable_notifications: bool = True
+    enable_email_notifications: bool = True
     from_email: str = ""
     mail_transport: Literal["console", "smtp", ""] = ""
     mail_dir: str = ""
@@ -80,11 +85,25 @@ class Settings(Struct, frozen=True, kw_only=True):
         """The keys that open seals."""
         return read_keys(self.mailer_private_keys, size=KEY_SIZE)
 
+    @property
+    def link_keys(self) -> Keys:
+        """The keys behind links."""
+        return read_keys(self.unsubscribe_keys, size=KEY_SIZE)
+
+    @property
+    def notifies(self) -> bool:
+        """Whether letters other than codes are sent."""
+        return self.enable_notifications and self.enable_email_notifications
+
     def _wrong(self) -> Iterator[str]:
-        try:
-            _ = self.keys
-        except ValueError as error:
-            yield f"MAILER_PRIVATE_KEYS {error}"
+        for name, text in (
+            ("MAILER_PRIVATE_KEYS", self.mailer_private_keys),
+            ("UNSUBSCRIBE_KEYS", self.unsubscribe_keys),
+        ):
+            try:
+                read_keys(text, size=KEY_SIZE)
+            except ValueError as error:
+                yield f"{name} {error}"
         try:
             Address(self.product_name, addr_spec=self.sender)
             self.sender.encode("ascii")

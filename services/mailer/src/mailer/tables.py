@@ -2,19 +2,24 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
 from events.catalog.auth import Locale
+from events.catalog.mailer import MailKind
 from events.clock import Clock
 from events.postgres import Connection
 from events.sql import load
 from events.work import Row
 from mailer.domain import Letter
+from mailer.preferences import Preferences
 
 SQL = load("mailer")
+TURN: Final = "kind <> 'code', due_at"
+"""Somebody waits for a code; whatever else is due can wait for it (index `letter_turn`)."""
 
 _LETTER = (
     "id",
@@ -28,6 +33,8 @@ _LETTER = (
     "locale",
     "message_id",
     "sealed",
+    "facts",
+    "held_until",
 )
 
 
@@ -50,6 +57,29 @@ class ContactChange(msgspec.Struct, frozen=True, kw_only=True):
     timezone: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
+class Part(msgspec.Struct, frozen=True):
+    """An event that a letter tells of, besides its own."""
+
+    cause: UUID
+    facts: str
+
+
+class Reach(msgspec.Struct, frozen=True, kw_only=True):
+    """How to reach a person now; the address is inside `sealed_contact`."""
+
+    sealed_contact: str
+    name: str | None
+    locale: Locale | None
+    timezone: str | None
+    is_unwanted: bool
+
+
+class PreferenceState(msgspec.Struct, frozen=True):
+    """The row of `preference` that append writes."""
+
+    off: Sequence[str]
+
+
 def letter_of(row: Row) -> Letter:
     """The letter of a claimed row."""
     return Letter(**{name: row[name] for name in _LETTER})
@@ -65,6 +95,17 @@ async def keep_contacts(connection: Connection, contacts: Sequence[Contact]) -> 
     await connection.execute(
         SQL.keep_contacts, *([getattr(each, name) for each in contacts] for name in Contact.__struct_fields__)
     )
+
+
+async def get_preference(pool: asyncpg.Pool, person_id: UUID) -> tuple[int, Preferences]:
+    """What a person chose, and its version; 0 where nothing was chosen yet."""
+    row = await pool.fetchrow(SQL.get_preference, person_id)
+    return (row["version"], Preferences(frozenset(row["off"]))) if row else (0, Preferences())
+
+
+async def erase_preference(pool: asyncpg.Pool, person_id: UUID, _: int) -> int:
+    """Drop what an erased person chose; how many."""
+    return int(await pool.fetchval(SQL.erase_preference, person_id))
 
 
 async def drop_letters(pool: asyncpg.Pool, clock: Clock, limit: int) -> int:
@@ -92,9 +133,37 @@ async def change_contacts(connection: Connection, changes: Sequence[ContactChang
     await connection.execute(SQL.change_contacts, *columns)
 
 
-async def clear_seal(connection: Connection, row: Row) -> None:
+async def clear_content(connection: Connection, row: Row) -> None:
     """Forget what a claimed letter says; comes before its outcome, in the same transaction."""
-    await connection.execute(SQL.clear_seal, row["id"], row["token"])
+    await connection.execute(SQL.clear_content, row["id"], row["token"])
+
+
+async def settle_parts(connection: Connection, row: Row, state: str) -> None:
+    """Settle what a letter told besides, in the transaction of its own outcome."""
+    await connection.execute(SQL.settle_parts, row["id"], state)
+
+
+async def parts_of(pool: asyncpg.Pool, letter_id: UUID) -> Sequence[Part]:
+    """What a letter tells besides its own event, oldest first."""
+    return [Part(**row) for row in await pool.fetch(SQL.parts, letter_id)]
+
+
+async def hold(pool: asyncpg.Pool, row: Row, until: datetime, reason: str) -> bool:
+    """Queue a letter that was claimed, not to be due before a moment; False when the claim is lost."""
+    return await pool.fetchval(SQL.hold, row["id"], row["token"], until, reason) is not None
+
+
+async def release(pool: asyncpg.Pool, now: datetime) -> int:
+    """Make due what was held until now, several completions of a person as one letter; how many."""
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute(SQL.release_lock)
+        return int(await connection.fetchval(SQL.release, now))
+
+
+async def reach(pool: asyncpg.Pool, person_id: UUID, kind: MailKind) -> Reach | None:
+    """How to reach a person with a letter of a kind, None for somebody unknown (yet)."""
+    row = await pool.fetchrow(SQL.reach, person_id, kind)
+    return Reach(**row) if row else None
 
 
 async def resend(pool: asyncpg.Pool, row: Row, reason: str) -> bool:

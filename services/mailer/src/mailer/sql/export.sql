@@ -5,9 +5,13 @@ select json_build_object(
             select user_id, name, locale, timezone, registered_at from contact where user_id = $1
         ) c
     ),
+    'preferences', (
+        select row_to_json(p) from (select version, "off" from preference where user_id = $1) p
+    ),
     'letters', (
         select coalesce(json_agg(l order by l.happened_at), '[]') from (
-            select id, kind, state, locale, happened_at, settled_at from letter where subject = $1
+            select id, kind, state, reason, locale, happened_at, held_until, settled_at, facts from letter
+            where subject = $1
         ) l
     ),
     'events', (
