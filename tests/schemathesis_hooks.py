@@ -153,7 +153,12 @@ def with_deadlines(body: Any) -> Iterator[dict[str, Any]]:
 
 
 def fill_profile(case: Case) -> None:
-    """A name of one line, a zone that exists."""
+    """A name of one line, a zone that exists, quiet hours from and to or none."""
+    quiet = [case.body.pop(name) for name in ("quiet_from", "quiet_to") if name in case.body]
+    if quiet:
+        case.body |= dict.fromkeys(("quiet_from", "quiet_to"))
+    if any(quiet):
+        case.body |= {"quiet_from": "22:00", "quiet_to": "07:00"}
     known = {"name": "Ann", "timezone": "Asia/Seoul"}
     case.body.update({name: value for name, value in known.items() if case.body.get(name) is not None})
 

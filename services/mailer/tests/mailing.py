@@ -223,10 +223,9 @@ class Process:
     stderr: bytes = b""
 
 
-@asynccontextmanager
-async def service(post: Post, folder: Path, *, port: int = 0, **environment: str) -> AsyncIterator[Process]:
-    """`python -m mailer` in development; SIGTERM ends it, unless it was killed before."""
-    variables = {
+def environment(post: Post, folder: Path) -> dict[str, str]:
+    """What `python -m mailer` reads in development."""
+    return {
         "APP_ENV": "development",
         "DATABASE_URL": post.database.url,
         "NATS_URL": post.server.url("mailer"),
@@ -236,11 +235,15 @@ async def service(post: Post, folder: Path, *, port: int = 0, **environment: str
         "UNSUBSCRIBE_KEYS": LINK_KEYS,
         "FROM_EMAIL": "noreply@todo.example",
         "MAIL_DIR": str(folder / "mails"),
-        "PORT": str(port),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONPATH": os.pathsep.join(sys.path),  # the code under test, wherever it was imported from
-        **environment,
     }
+
+
+@asynccontextmanager
+async def service(post: Post, folder: Path, *, port: int = 0, **changes: str) -> AsyncIterator[Process]:
+    """`python -m mailer` in development; SIGTERM ends it, unless it was killed before."""
+    variables = environment(post, folder) | {"PORT": str(port), **changes}
     with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
         child = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "mailer", stdout=out, stderr=err, env=variables

@@ -1,24 +1,32 @@
 """What mailer hears: codes to send, news to tell, people to reach, people to forget."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from msgspec.structs import replace
 
 from events.catalog.activity import ReportReady
-from events.catalog.auth import OtpRequested, ProfileChanged, UserErased, UserRegistered
+from events.catalog.auth import OtpRequested, ProfileChanged, UserErased, UserRegistered, UserSignedIn
 from events.catalog.feeds import FEEDS
-from events.catalog.mailer import MailKind
+from events.catalog.mailer import MailKind, MailResumed
 from events.catalog.patch import said
 from events.catalog.todos import TodoDueSoon, TodoOverdue, TodoToggled
+from events.catalog.types import TYPES
 from events.clock import Clock
+from events.codec import Codec
+from events.command import Change, Context, new_command
 from events.erasure import forget, living
 from events.hearing import Event, Hears
+from events.ids import uuid7
+from events.log import append_last
 from events.postgres import Connection
-from mailer.domain import DEFAULT_LOCALE, Letter, Notice, has_expired, letter_id, message_id, notice_of
-from mailer.tables import Contact, ContactChange, change_contacts, keep_contacts, queue_letters
+from mailer.domain import DEFAULT_LOCALE, Letter, Notice, address_id, has_expired, letter_id, message_id, notice_of
+from mailer.tables import Contact, ContactChange, change_contacts, keep_contacts, queue_letters, resume
+
+CODEC: Final = Codec(TYPES)
 
 
 async def write_codes(connection: Connection, events: Sequence[Event], *, sender: str) -> None:
@@ -55,6 +63,21 @@ async def hear_people(connection: Connection, events: Sequence[Event], *, sender
             changes[person] = _with(changes.get(person, ContactChange(user_id=person)), event.data)
     await change_contacts(connection, list(changes.values()))
     await write_notices(connection, known, sender=sender, clock=clock)
+    proofs = [event.envelope for event in known if isinstance(event.data, UserSignedIn)]
+    await tell_resumed(connection, {proof.subject: proof.time for proof in proofs}, clock, actor="system")
+
+
+async def tell_resumed(
+    connection: Connection, since: Mapping[UUID, datetime], clock: Clock, *, actor: str
+) -> Sequence[UUID]:
+    """Take addresses for working again since a moment each: a code arrived there. Whose were suppressed; told last."""
+    resumed = await resume(connection, since)
+    for person, version in resumed.items():
+        context = Context(time=clock(), correlation_id=str(uuid7()), actor=actor)
+        event = MailResumed(user_id=person)
+        change = Change(aggregate=address_id(person), expected=version - 1, subject=person, events=[event])
+        await append_last(connection, "MAILER", new_command(CODEC, context, change))
+    return list(resumed)
 
 
 def _code(event: Event, asked: OtpRequested, sender: str) -> Letter:
@@ -110,7 +133,7 @@ def hears(sender: str, clock: Clock, wake: Callable[[], None], wake_eraser: Call
     notices = partial(write_notices, sender=sender, clock=clock)
     return (
         Hears(FEEDS["OTP"], partial(write_codes, sender=sender), (OtpRequested,), on_heard=wake),
-        Hears(FEEDS["AUTH"], people, (UserRegistered, ProfileChanged, UserErased), on_heard=wake_both),
+        Hears(FEEDS["AUTH"], people, (UserRegistered, ProfileChanged, UserSignedIn, UserErased), on_heard=wake_both),
         Hears(FEEDS["TODOS"], notices, (TodoToggled, TodoDueSoon, TodoOverdue), on_heard=wake),
         Hears(FEEDS["ACTIVITY"], notices, (ReportReady,), on_heard=wake),
     )

@@ -11,23 +11,25 @@ from typing import Final, Protocol, TypeAlias
 from uuid import UUID
 
 import asyncpg
+import msgspec
 import structlog
 
-from events.catalog.mailer import FailReason, MailFailed, MailSent
+from events.catalog.mailer import FailReason, MailFailed, MailSent, MailSuppressed
 from events.clock import Clock
 from events.codec import Codec
 from events.command import Change, Command, Context, new_command
 from events.health import Check
 from events.log import append_last
-from events.postgres import AWAY
+from events.postgres import AWAY, Connection
 from events.work import Row, WorkTable, backoff
 from mailer.console import keep
-from mailer.domain import ATTEMPTS_MAX, Letter, Settled, failed, has_expired, may_go_again, sent, settled_as
+from mailer.domain import ATTEMPTS_MAX, Letter, Settled, address_id, failed, has_expired, may_go_again, sent, settled_as
 from mailer.letters import Letters, Mail
-from mailer.people import People, Skipped, Unknown
+from mailer.people import Held, People, Skipped, Unknown
+from mailer.quiet import quiet_until
 from mailer.seals import KeyMissing, Seals, Unreadable
 from mailer.smtp import Deferred, Mark, Refused, Unsure
-from mailer.tables import clear_content, letter_of, parts_of, release, resend, settle_parts
+from mailer.tables import accepted, clear_content, hold, letter_of, parts_of, refused, release, resend, settle_parts
 
 FEED: Final = "MAILER"
 WORKERS: Final = 4
@@ -139,10 +141,8 @@ class Delivery:
             log.info("a letter is another worker's now", letter=str(row["id"]))
         except (Unreadable, Expired, Refused) as error:
             await self._fail(row, _ENDS[type(error)], str(error) or None)
-        except Skipped as reason:
-            await self._settle(row, "skipped", None, str(reason))
-        except Unknown as error:
-            await self._table.retry(row, str(error), after=pause(row["attempts"]))
+        except (Skipped, Held, Unknown) as reason:
+            await self._set_aside(row, reason)
         except Deferred as error:
             await self._put_off(row, str(error))
         except Unsure:
@@ -180,6 +180,9 @@ class Delivery:
         if not self._notifies:
             raise Skipped("switched off")
         person = await self._people.find(letter)
+        until = quiet_until(self._clock(), person.zone, *person.quiet)
+        if until and not has_expired(letter.expires_at, until):  # what would be over by then cannot wait
+            raise Held(until)
         parts = await parts_of(self._pool, letter.id)
         return self._letters.write_notice(letter, person, [letter.facts or "", *(part.facts for part in parts)])
 
@@ -190,6 +193,15 @@ class Delivery:
             keep(mail, self._mail_dir)
         except OSError as error:
             log.warning("no copy of a mail could be kept", folder=str(self._mail_dir), error=type(error).__name__)
+
+    async def _set_aside(self, row: Row, reason: Skipped | Held | Unknown) -> None:
+        match reason:
+            case Skipped():
+                await self._settle(row, "skipped", None, str(reason))
+            case Held():
+                await hold(self._pool, row, reason.until, str(reason))
+            case Unknown():
+                await self._table.retry(row, str(reason), after=pause(row["attempts"]))
 
     async def _succeed(self, row: Row) -> None:
         await self._settle(row, "sent", sent(letter_of(row), self._clock(), await self._others(row)))
@@ -245,16 +257,36 @@ class Delivery:
             if not await self._table.settle(connection, row, state, reason):
                 return
             await settle_parts(connection, row, state)
+            suppressed = await self._judge_address(connection, row, state)
             if command:
                 await append_last(connection, FEED, command)
+            if suppressed:
+                await append_last(connection, FEED, suppressed)
+
+    async def _judge_address(self, connection: Connection, row: Row, state: Settled) -> Command | None:
+        """Learn from a notice whether its address works; what is to be told where it gets no more of them."""
+        if row["kind"] != "code" and state == "sent":
+            await accepted(connection, row["subject"])
+        if row["kind"] == "code" or state != "failed":
+            return None
+        version = await refused(connection, row["subject"], self._clock())
+        if version is None:
+            return None
+        person = row["subject"]
+        context = msgspec.structs.replace(self._context(letter_of(row)), causation_id=str(row["id"]))
+        event = MailSuppressed(user_id=person)
+        change = Change(aggregate=address_id(person), expected=version - 1, subject=person, events=[event])
+        return new_command(self._codec, context, change)
 
     def _command(self, letter: Letter, event: MailSent | MailFailed) -> Command:
-        context = Context(
+        change = Change(aggregate=letter.id, expected=0, subject=letter.subject, events=[event])
+        return new_command(self._codec, self._context(letter), change)
+
+    def _context(self, letter: Letter) -> Context:
+        return Context(
             time=self._clock(),
             correlation_id=letter.correlation_id,
             causation_id=str(letter.cause),
             actor="system",
             traceparent=letter.traceparent,
         )
-        change = Change(aggregate=letter.id, expected=0, subject=letter.subject, events=[event])
-        return new_command(self._codec, context, change)

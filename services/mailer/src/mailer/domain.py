@@ -71,6 +71,11 @@ def letter_id(cause: UUID, kind: MailKind) -> UUID:
     return uuid5(cause, kind)
 
 
+def address_id(person: UUID) -> UUID:
+    """A person's address as an aggregate: what is said of it is told apart from what its person chose."""
+    return uuid5(person, "address")
+
+
 def notice_of(data: object, happened_at: datetime) -> Notice | None:
     """The letter that an event of a person's is worth, None for none."""
     kind: NoticeKind

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from uuid import UUID
 
 import asyncpg
 
@@ -30,7 +31,7 @@ from events.telemetry import configure_logging
 from events.work import WorkTable
 from mailer.api import ROUTES, Choosing
 from mailer.console import Console, drop_mails
-from mailer.consumers import hears
+from mailer.consumers import hears, tell_resumed
 from mailer.delivery import FEED, Delivery
 from mailer.letters import Letters
 from mailer.preview import preview
@@ -44,11 +45,30 @@ NAME = "mailer"
 
 
 def main() -> None:
-    """Run `python -m mailer [api|worker]`, or `python -m mailer preview KIND`."""
-    if sys.argv[1:2] == ["preview"]:
-        preview(sys.argv[2:])
-        return
-    start(_main(roles(sys.argv[1:]), read(Settings)))
+    """Run `python -m mailer [api|worker]`, `python -m mailer preview KIND` or `python -m mailer resume USER_ID`."""
+    match sys.argv[1:]:
+        case ["preview", *rest]:
+            preview(rest)
+        case ["resume", person]:
+            start(_resume(read(Settings), person))
+        case arguments:
+            start(_main(roles(arguments), read(Settings)))
+
+
+async def _resume(settings: Settings, person: str) -> None:
+    """An operator knows that a suppressed address works again. May be run again."""
+    clock = clock_for(settings.app_env, settings.clock_file)
+    try:
+        since = {UUID(person): clock()}
+    except ValueError:
+        sys.exit("usage: python -m mailer resume USER_ID")
+    connection = await dialer(settings.database_url, application=NAME)()
+    try:
+        async with connection.transaction():
+            resumed = await tell_resumed(connection, since, clock, actor="operator")
+    finally:
+        await connection.close()
+    sys.stdout.write("letters go to this address again\n" if resumed else "this address is not suppressed\n")
 
 
 async def _main(parts: Roles, settings: Settings) -> None:

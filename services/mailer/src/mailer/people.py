@@ -1,6 +1,6 @@
 """Whom a notice goes to, looked up when it is sent: an address, a name, a language and a time zone."""
 
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -16,12 +16,13 @@ DEFAULT_ZONE: Final = ZoneInfo("UTC")
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True):
-    """Who gets a letter; no name: none was chosen."""
+    """Who gets a letter; no name: none was chosen. `quiet`: from when to when what can wait does not disturb them."""
 
     recipient: str
     name: str | None
     locale: Locale
     zone: tzinfo
+    quiet: tuple[str | None, str | None] = (None, None)
 
 
 class Unknown(Exception):
@@ -30,6 +31,14 @@ class Unknown(Exception):
 
 class Skipped(Exception):
     """The letter is not to be sent, which is no failure; the text says why."""
+
+
+class Held(Exception):
+    """The letter can wait, and is not to disturb its person before `until`."""
+
+    def __init__(self, until: datetime) -> None:
+        super().__init__("quiet hours")
+        self.until = until
 
 
 class People:
@@ -46,11 +55,14 @@ class People:
             raise Unknown("nobody is known under this id yet")
         if found.is_unwanted:
             raise Skipped("unwanted")
+        if found.is_suppressed:
+            raise Skipped("suppressed")
         return Person(
             recipient=self._seals.open_contact(found.sealed_contact).recipient,
             name=found.name,
             locale=found.locale or DEFAULT_LOCALE,
             zone=zone_of(found.timezone),
+            quiet=(found.quiet_from, found.quiet_to),
         )
 
 

@@ -1,6 +1,6 @@
 """The mailer's tables: letters to send (a work table) and how to reach people."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -55,6 +55,8 @@ class ContactChange(msgspec.Struct, frozen=True, kw_only=True):
     name: str | msgspec.UnsetType | None = msgspec.UNSET
     locale: Locale | msgspec.UnsetType | None = msgspec.UNSET
     timezone: str | msgspec.UnsetType | None = msgspec.UNSET
+    quiet_from: str | msgspec.UnsetType | None = msgspec.UNSET
+    quiet_to: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -71,6 +73,9 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None
     locale: Locale | None
     timezone: str | None
+    quiet_from: str | None
+    quiet_to: str | None
+    is_suppressed: bool
     is_unwanted: bool
 
 
@@ -95,6 +100,23 @@ async def keep_contacts(connection: Connection, contacts: Sequence[Contact]) -> 
     await connection.execute(
         SQL.keep_contacts, *([getattr(each, name) for each in contacts] for name in Contact.__struct_fields__)
     )
+
+
+async def refused(connection: Connection, person_id: UUID, now: datetime) -> int | None:
+    """Count that a person's address refused a letter; the version of its suppression where this brings it about."""
+    version: int | None = await connection.fetchval(SQL.refused, person_id, now)
+    return version
+
+
+async def accepted(connection: Connection, person_id: UUID) -> None:
+    """Forgive what an address refused: it took a letter."""
+    await connection.execute(SQL.accepted, person_id)
+
+
+async def resume(connection: Connection, since: Mapping[UUID, datetime]) -> Mapping[UUID, int]:
+    """Take addresses for working again since a moment each; whose were suppressed, with the version of their return."""
+    rows = await connection.fetch(SQL.resume, list(since), list(since.values()))
+    return {row["user_id"]: row["version"] for row in rows}
 
 
 async def get_preference(pool: asyncpg.Pool, person_id: UUID) -> tuple[int, Preferences]:
@@ -126,7 +148,7 @@ async def erase_contact(pool: asyncpg.Pool, person_id: UUID, _: int) -> int:
 async def change_contacts(connection: Connection, changes: Sequence[ContactChange]) -> None:
     """Keep what people changed, at most one change a person; nothing happens to who is not there."""
     columns: list[list[object]] = [[change.user_id for change in changes]]
-    for name in ("name", "locale", "timezone"):
+    for name in ("name", "locale", "timezone", "quiet_from", "quiet_to"):
         values = [getattr(change, name) for change in changes]
         columns.append([value is not msgspec.UNSET for value in values])
         columns.append([None if value is msgspec.UNSET else value for value in values])

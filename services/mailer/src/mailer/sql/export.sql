@@ -2,7 +2,10 @@
 select json_build_object(
     'contact', (
         select row_to_json(c) from (
-            select user_id, name, locale, timezone, registered_at from contact where user_id = $1
+            select
+                user_id, name, locale, timezone, quiet_from, quiet_to, registered_at, refusals, refused_at,
+                suppressed_at
+            from contact where user_id = $1
         ) c
     ),
     'preferences', (

@@ -24,6 +24,12 @@ CREATE TABLE public.contact (
     timezone text,
     registered_at timestamp with time zone NOT NULL,
     name text,
+    quiet_from text,
+    quiet_to text,
+    refusals integer DEFAULT 0 NOT NULL,
+    refused_at timestamp with time zone,
+    suppressed_at timestamp with time zone,
+    address_version bigint DEFAULT 0 NOT NULL,
     CONSTRAINT contact_locale_check CHECK ((locale = ANY (ARRAY['ko'::text, 'en'::text])))
 );
 
