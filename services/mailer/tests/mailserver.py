@@ -104,6 +104,7 @@ class MailServer:
 
     port: int
     mails: list[EmailMessage] = field(default_factory=list)
+    contents: list[bytes] = field(default_factory=list)
     ehlo: deque[Reply] = field(default_factory=deque)
     rset: deque[Reply] = field(default_factory=deque)
     mail: deque[Reply] = field(default_factory=deque)
@@ -146,6 +147,7 @@ class MailServer:
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - as above
         self.mails.append(message_from_bytes(envelope.content, policy=default))
+        self.contents.append(envelope.content)
         self.envelopes.append((envelope.mail_from, list(envelope.rcpt_tos)))
         self.encrypted.append(session.ssl is not None)
         return await self._next(self.data, server)

@@ -37,6 +37,9 @@ def test_production_posts_by_smtp_and_development_on_the_console():
         ({"UNSUBSCRIBE_KEYS": "u1:c2hvcnQ"}, "UNSUBSCRIBE_KEYS must hold keys of 32 bytes"),
         ({"MAILER_PRIVATE_KEYS": ""}, "MAILER_PRIVATE_KEYS is required"),
         ({"SMTP_USERNAME": "u", "SMTP_STARTTLS": "false"}, "credentials never go over clear text"),
+        ({"SMTP_CONNECTIONS": "0"}, "SMTP_CONNECTIONS"),
+        ({"DKIM_SELECTOR": "mail"}, "DKIM_KEY_FILE and DKIM_SELECTOR go together"),
+        ({"DKIM_SELECTOR": "mail", "DKIM_KEY_FILE": "/nowhere/key.pem"}, "DKIM_KEY_FILE is no file"),
         ({"SMTP_CA_FILE": "/nowhere/ca.pem"}, "SMTP_CA_FILE is no file"),
     ],
 )

@@ -32,7 +32,6 @@ from mailer.smtp import Deferred, Mark, Refused, Unsure
 from mailer.tables import accepted, clear_content, hold, letter_of, parts_of, refused, release, resend, settle_parts
 
 FEED: Final = "MAILER"
-WORKERS: Final = 4
 # A code lives for minutes: it cannot wait for the long steps of the usual back-off.
 PAUSE_MAX: Final = 10.0
 EVERY: Final = 1.0
@@ -93,6 +92,7 @@ class Delivery:
         clock: Clock,
         on_settled: Callable[[], None],
         notifies: bool = True,
+        workers: int = 4,
         mail_dir: Path | None = None,
     ) -> None:
         self._pool = pool
@@ -104,6 +104,7 @@ class Delivery:
         self._clock = clock
         self._people = People(pool, seals)
         self._notifies = notifies
+        self._workers = workers
         self._on_settled = on_settled
         self._mail_dir = mail_dir
         self._keyless_until = clock()
@@ -119,7 +120,7 @@ class Delivery:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._release())
-                await self._table.run(self._post, judge=self._judge, expire=self._expire, workers=WORKERS)
+                await self._table.run(self._post, judge=self._judge, expire=self._expire, workers=self._workers)
         finally:
             self._transport.close()
 

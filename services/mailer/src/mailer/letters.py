@@ -5,9 +5,10 @@ One template a kind and language, with the blocks `subject`, `text` and `html`; 
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from email.header import Header
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import EmailPolicy
 from typing import Any, Final
 from uuid import UUID
 
@@ -21,9 +22,31 @@ from mailer.people import Person
 from mailer.seals import Code
 from mailer.words import shortened, words_of
 
-# Pure ASCII on the wire: no server needs to know 8BITMIME or SMTPUTF8.
-_POLICY: Final = SMTP.clone(cte_type="7bit")
+# One encoded word (RFC 2047): of several, Python's folding adds spaces to the name.
+_NAME_BYTES: Final = 45
+_LINK: Final = "List-Unsubscribe"
 _MINUTE: Final = timedelta(minutes=1)
+
+
+class _Policy(EmailPolicy):
+    """Folds what the usual one harms.
+
+    A long link would become an encoded word, which no mail program follows (RFC 2369); a long subject in several of
+    those would lose spaces between them.
+    """
+
+    def fold_binary(self, name: str, value: Any) -> bytes:
+        """The bytes of a header."""
+        if name == _LINK:
+            return f"{name}:\r\n {value}\r\n".encode("ascii")
+        if name == "Subject" and not value.isascii():
+            words = Header(str(value), "utf-8", header_name=name).encode(linesep="\r\n")
+            return f"{name}: {words}\r\n".encode("ascii")
+        return super().fold_binary(name, value)
+
+
+# Pure ASCII on the wire: no server needs to know 8BITMIME or SMTPUTF8.
+_POLICY: Final = _Policy(linesep="\r\n", cte_type="7bit")
 
 
 class Mail(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,13 +63,20 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
 class Letters:
     """Writes letters in the name of `product`, from the address `sender`.
 
-    `unsubscribe` gives the address that stops a person's letters of a kind.
+    `unsubscribe` gives the address that stops a person's letters of a kind; `sign` puts a signature before a letter.
     """
 
-    def __init__(self, product: str, sender: str, unsubscribe: Callable[[UUID, NoticeKind], str]) -> None:
+    def __init__(
+        self,
+        product: str,
+        sender: str,
+        unsubscribe: Callable[[UUID, NoticeKind], str],
+        sign: Callable[[bytes], bytes] = bytes,
+    ) -> None:
         self._product = product
         self._sender = sender
         self._unsubscribe = unsubscribe
+        self._sign = sign
         loader = PackageLoader("mailer", "")
         # Plain text must not be escaped; the html blocks switch escaping on themselves.
         self._templates = Environment(  # noqa: S701
@@ -67,7 +97,7 @@ class Letters:
         link = self._unsubscribe(letter.subject, letter.kind)
         message = self._message(letter, person.recipient, person.name)
         # One click and no page: RFC 8058.
-        message["List-Unsubscribe"] = f"<{link}>"
+        message[_LINK] = f"<{link}>"
         message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         words = words_of(letter.kind, facts, person.locale, person.zone)
         return self._write(letter, person.locale, message, {"name": person.name, "unsubscribe": link, **words})
@@ -87,13 +117,14 @@ class Letters:
             recipient=recipient,
             subject=subject,
             text=text,
-            content=message.as_bytes(),
+            content=self._sign(message.as_bytes()),
         )
 
     def _message(self, letter: Letter, recipient: str, name: str | None = None) -> EmailMessage:
         message = EmailMessage(_POLICY)
         message["From"] = Address(self._product, addr_spec=self._sender)
-        message["To"] = Address(name or "", addr_spec=recipient)
+        fits = name is not None and len(name.encode()) <= _NAME_BYTES
+        message["To"] = Address(name if name and fits else "", addr_spec=recipient)
         message["Date"] = letter.happened_at
         message["Message-ID"] = letter.message_id
         message["Auto-Submitted"] = "auto-generated"

@@ -37,6 +37,7 @@ from mailer.letters import Letters
 from mailer.preview import preview
 from mailer.seals import Seals
 from mailer.settings import IMPLICIT_TLS_PORT, Settings
+from mailer.signature import Dkim
 from mailer.smtp import Security, Server, Smtp
 from mailer.tables import SQL, TURN, drop_letters, erase_contact, erase_letters, erase_preference
 from mailer.unsubscribe import Links
@@ -119,15 +120,25 @@ def worker_tasks(
         table=table,
         codec=codec,
         seals=Seals(settings.keys),
-        letters=Letters(settings.product_name, settings.sender, Links(settings.link_keys, settings.issuer).link),
+        letters=_letters(settings),
         transport=transport,
         clock=clock,
         on_settled=on_settled,
         notifies=settings.notifies,
+        workers=settings.smtp_connections,
         mail_dir=mails,
     )
     health.add(*consumer.checks(), table.check, transport.check, delivery.check, eraser.check)
     return [broker.run, consumer.run, delivery.run, eraser.run, Retention(drops).run]
+
+
+def _letters(settings: Settings) -> Letters:
+    link = Links(settings.link_keys, settings.issuer).link
+    if not settings.dkim_key_file:
+        return Letters(settings.product_name, settings.sender, link)
+    domain = settings.sender.rpartition("@")[2]
+    signs = Dkim.read(settings.dkim_key_file, settings.dkim_selector, domain)
+    return Letters(settings.product_name, settings.sender, link, signs.sign)
 
 
 def _mail_server(settings: Settings) -> Server:

@@ -83,10 +83,11 @@ def example(kind: MailKind, locale: Locale) -> Mail:
         return letters.write_code(letter, Code(_RECIPIENT, "519834", _NOW + timedelta(minutes=5)), _NOW)
     zone = ZoneInfo("Asia/Seoul")
     person = Person(recipient=_RECIPIENT, name=_NAMES[locale], locale=locale, zone=zone)
-    return letters.write_notice(letter, person, [msgspec.json.encode(each).decode() for each in _facts(kind, locale)])
+    return letters.write_notice(letter, person, [msgspec.json.encode(each).decode() for each in facts(kind, locale)])
 
 
-def _facts(kind: MailKind, locale: Locale) -> Sequence[msgspec.Struct]:
+def facts(kind: MailKind, locale: Locale) -> Sequence[msgspec.Struct]:
+    """What a notice of a kind tells."""
     titles = _TITLES[locale]
     match kind:
         case "completion":
@@ -94,7 +95,7 @@ def _facts(kind: MailKind, locale: Locale) -> Sequence[msgspec.Struct]:
         case "due_soon" | "overdue":
             made = TodoDueSoon if kind == "due_soon" else TodoOverdue
             due_at = _NOW + timedelta(hours=1 if kind == "due_soon" else -1)
-            return [made(todo_id=_CAUSE, title=titles[1], priority=1, due_at=due_at, due_zone="Asia/Seoul")]
+            return [made(todo_id=_CAUSE, title=titles[0], priority=1, due_at=due_at, due_zone="Asia/Seoul")]
         case "weekly_report" | "monthly_report":
             return [_report(monthly=kind == "monthly_report")]
     return []

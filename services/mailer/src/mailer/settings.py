@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from email.errors import HeaderParseError
 from email.headerregistry import Address
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from events.keys import Keys, read_keys
 
@@ -33,6 +33,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     - SMTP_SERVER, SMTP_PORT: the mail server; port 465 speaks TLS from the first byte, others upgrade by STARTTLS
     - SMTP_USERNAME, SMTP_PASSWORD: its credentials, if it wants any
     - SMTP_STARTTLS: false posts in clear text, without credentials: for a relay on a trusted network alone
+    - SMTP_CONNECTIONS: how many letters are posted to it at once, by each process
+    - DKIM_KEY_FILE, DKIM_SELECTOR: an RSA private key (PEM) that signs letters, and its name in the sender's domain
     - SMTP_CA_FILE: certificate authorities to trust instead of the system's (PEM)
     """
 
@@ -60,6 +62,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     smtp_password: str = ""
     smtp_starttls: bool = True
     smtp_ca_file: str = ""
+    smtp_connections: Annotated[int, Meta(ge=1, le=64)] = 4
+    dkim_key_file: str = ""
+    dkim_selector: str = ""
 
     def __post_init__(self) -> None:
         if wrong := [*self._wrong(), *self._wrong_smtp()]:
@@ -121,3 +126,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             yield "SMTP_STARTTLS: credentials never go over clear text; leave it on, or SMTP_USERNAME empty"
         if self.smtp_ca_file and not Path(self.smtp_ca_file).is_file():
             yield "SMTP_CA_FILE is no file"
+        if bool(self.dkim_key_file) != bool(self.dkim_selector):
+            yield "DKIM_KEY_FILE and DKIM_SELECTOR go together"
+        if self.dkim_key_file and not Path(self.dkim_key_file).is_file():
+            yield "DKIM_KEY_FILE is no file"
