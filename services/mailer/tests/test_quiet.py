@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mailing import Post, environment, registered
 from mailserver import MailServer
+from msgspec.structs import replace
 from test_notices import alarm
 
 from events.catalog.auth import ProfileChanged, UserRegistered, UserSignedIn
@@ -154,6 +155,14 @@ async def test_refusals_of_one_bad_hour_count_as_one_and_a_letter_that_arrives_f
         for _ in range(2):
             await refuse(post, server, ada.user_id)
     assert await told(post) == []
+
+
+async def test_what_is_no_refusal_counts_as_none(post: Post, server: MailServer, by_smtp: dict[str, Any]):
+    ada = registered()
+    async with post.mailer(**by_smtp):
+        welcome = await post.auth.say(replace(ada, sealed_contact=ada.sealed_contact[:-4] + "AAAA"))
+        assert (await post.settled(welcome, "failed"))["reason"].startswith("the seal does not open")
+    assert await post.owner.fetchval("select refusals from contact") == 0
 
 
 async def test_an_operator_lets_letters_go_to_an_address_again(

@@ -11,7 +11,6 @@ from typing import Final, Protocol, TypeAlias
 from uuid import UUID
 
 import asyncpg
-import msgspec
 import structlog
 
 from events.catalog.mailer import FailReason, MailFailed, MailSent, MailSuppressed
@@ -244,7 +243,7 @@ class Delivery:
         command = self._command(letter_of(row), event) if event else None
         while True:
             try:
-                await self._settle_once(row, state, command, reason)
+                await self._settle_once(row, state, event, command, reason)
             except AWAY as error:
                 log.warning("the outcome will be written again", letter=str(row["id"]), error=type(error).__name__)
                 await asyncio.sleep(0.5)
@@ -252,32 +251,36 @@ class Delivery:
                 self._on_settled()
                 return
 
-    async def _settle_once(self, row: Row, state: Settled, command: Command | None, reason: str | None) -> None:
+    async def _settle_once(
+        self, row: Row, state: Settled, event: Outcome, command: Command | None, reason: str | None
+    ) -> None:
         async with self._pool.acquire() as connection, connection.transaction():
             await clear_content(connection, row)
             if not await self._table.settle(connection, row, state, reason):
                 return
             await settle_parts(connection, row, state)
-            suppressed = await self._judge_address(connection, row, state)
+            suppressed = await self._judge_address(connection, row, event)
             if command:
                 await append_last(connection, FEED, command)
             if suppressed:
                 await append_last(connection, FEED, suppressed)
 
-    async def _judge_address(self, connection: Connection, row: Row, state: Settled) -> Command | None:
+    async def _judge_address(self, connection: Connection, row: Row, event: Outcome) -> Command | None:
         """Learn from a notice whether its address works; what is to be told where it gets no more of them."""
-        if row["kind"] != "code" and state == "sent":
+        if event is None or event.kind == "code":
+            return None
+        if isinstance(event, MailSent):
             await accepted(connection, row["subject"])
-        if row["kind"] == "code" or state != "failed":
+            return None
+        if event.reason != "refused":
             return None
         version = await refused(connection, row["subject"], self._clock())
         if version is None:
             return None
         person = row["subject"]
-        context = msgspec.structs.replace(self._context(letter_of(row)), causation_id=str(row["id"]))
-        event = MailSuppressed(user_id=person)
-        change = Change(aggregate=address_id(person), expected=version - 1, subject=person, events=[event])
-        return new_command(self._codec, context, change)
+        told = MailSuppressed(user_id=person)
+        change = Change(aggregate=address_id(person), expected=version - 1, subject=person, events=[told])
+        return new_command(self._codec, self._context(letter_of(row)), change)
 
     def _command(self, letter: Letter, event: MailSent | MailFailed) -> Command:
         change = Change(aggregate=letter.id, expected=0, subject=letter.subject, events=[event])
