@@ -54,4 +54,4 @@ def about(me: Person, subject: str) -> list[EmailMessage]:
 def body(letter: EmailMessage) -> str:
     part = letter.get_body(("plain",))
     assert part is not None
-    return part.get_content()
+    return part.get_content().replace("\r\n", "\n")
