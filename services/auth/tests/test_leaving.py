@@ -75,6 +75,22 @@ async def test_a_dead_code_deletes_nothing(auth: Service) -> None:
     assert (await auth.me(session["access_token"])).status_code == 200
 
 
+async def test_a_known_device_leaves_while_strangers_guesses_lock_the_address(database_of_auth: Database) -> None:
+    async with running(database_of_auth.url, LOCK_AFTER="10") as auth:
+        session = await auth.sign_in()
+        for guessed in (await auth.challenge(), await auth.challenge()):
+            for _ in range(5):
+                await auth.answer(wrong(guessed))
+        device = {"device_token": session["device_token"]}
+        asked = (await auth.ask(**device)).json()["data"]
+        code = (await auth.letter(asked["challenge_id"])).code
+        body = {"challenge_id": asked["challenge_id"], "otp_code": code}
+        refused = await auth.call("DELETE", "/users/me", session["access_token"], body)
+        assert (refused.status_code, refused.json()["code"]) == (429, "otp.locked")
+        left = await auth.call("DELETE", "/users/me", session["access_token"], body | device)
+        assert left.status_code == 200
+
+
 async def test_an_address_registers_anew_under_a_new_id_and_inherits_nothing(auth: Service) -> None:
     before = await auth.sign_in()
     await leave(auth, before, await auth.challenge())
@@ -164,7 +180,10 @@ async def exported(url: str, database: Database) -> tuple[httpx.Response, dict[s
         return await auth.http.get("/users/me/export", headers=bearer(session)), session
 
 
-async def test_everything_is_exported_as_one_document_with_the_persons_own_token(database_of_auth: Database) -> None:
+async def test_everything_is_exported_as_one_document_with_the_persons_own_token(
+    database_of_auth: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")  # a token goes to our own services alone
     async with part() as (url, seen):
         answer, session = await exported(url, database_of_auth)
     assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")

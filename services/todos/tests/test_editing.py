@@ -279,6 +279,20 @@ async def test_who_has_as_many_as_they_may_keep_is_told_so_and_can_make_room(dat
         assert (first.status_code, again.content) == (201, first.content)
 
 
+@pytest.mark.parametrize("act", ["restore", "undo"])
+async def test_what_is_brought_back_counts_as_kept_again(database: DatabaseFactory, act: str) -> None:
+    async with running(database("todos").url, quota=2) as todos:
+        gone, _ = await todos.create(), await todos.create()
+        await todos.done(gone, "delete")
+        other = await todos.create()
+        full = await todos.do(gone, act)
+        assert (full.status_code, full.json()["code"]) == (409, "todo.quota_reached")
+        await todos.done(other, "delete")
+        first, again = [await todos.do(gone, act, idempotency_key="k") for _ in range(2)]
+        assert (first.status_code, again.content) == (200, first.content)
+        assert await todos.titles() == ["우유 사기"] * 2
+
+
 async def test_a_title_may_hold_what_a_format_would_trip_over(todos: Service) -> None:
     todo = await todos.create(title="{title} {0} %s")
     [entry] = (await todos.get(f"/todos/{todo['id']}/history")).json()["data"]

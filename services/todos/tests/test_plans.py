@@ -37,6 +37,7 @@ def scans(plan: Any) -> set[str]:
     return found.union(*(scans(child) for child in plan.get("Plans", [])))
 
 
+@pytest.mark.timeout(600)
 async def test_every_list_is_read_by_an_index_that_begins_with_its_person(
     database: DatabaseFactory, full: bool
 ) -> None:

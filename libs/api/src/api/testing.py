@@ -62,7 +62,7 @@ async def serving(app: Any, *, drain: float = 5.0, port: int = 0) -> AsyncIterat
     port = listener.getsockname()[1]
     server = asyncio.create_task(serve(app, listener, drain=drain))
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10, trust_env=False) as client:
             yield client
     finally:
         server.cancel()

@@ -63,6 +63,9 @@ TODO_ACTIONS: Final[Mapping[type[TodoEvent], Action]] = {
 }
 """The same for to-dos: their entries always tell id, title, priority and whether completed."""
 
+DOINGS: Final[tuple[Action, ...]] = ("todo_created", "todo_toggled", "todo_edited", "todo_deleted", "todo_restored")
+"""What people do themselves; who did none of it was not active. The rest is the clock's."""
+
 
 class KnownTodo(msgspec.Struct, frozen=True):
     """What an entry tells of a to-do."""

@@ -1,6 +1,7 @@
 """Signing in over HTTP: a code is asked for, answered, and exchanged for tokens. `domain.py` says what is decided."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any, Final, Literal, TypeAlias
 from uuid import UUID
 
@@ -143,7 +144,7 @@ _UNKEYED: Final[Any] = {OutcomeUnknown: _ask_again}
 async def request_otp(request: Request, data: JSONBody[AskForCode], door: Parts) -> Answer[Envelope[CodeSent]]:
     """Ask for a sign-in code by e-mail. Known and unknown addresses get the same answer."""
     context, email = context_of(request, door.now()), _address(data.email)
-    device = await _known_device(door, email, data.device_token)
+    device = await known_device(door.auth, email, data.device_token, door.now())
     async with door.auth.limiter.code(email, device, network_of(request, door.auth), context.time):
         asked = await door.auth.ask(email, context)
     sent = CodeSent(
@@ -159,7 +160,7 @@ async def request_otp(request: Request, data: JSONBody[AskForCode], door: Parts)
 async def verify_otp(request: Request, data: JSONBody[AnswerCode], door: Parts) -> Answer[Envelope[SignedIn]]:
     """Answer a challenge with its code; the first right answer opens a session."""
     context, email = context_of(request, door.now()), _address(data.email)
-    known = await _known_device(door, email, data.device_token)
+    known = await known_device(door.auth, email, data.device_token, door.now())
     asker = Asker(email=email, network=network_of(request, door.auth), is_known=known is not None)
     device = device_of(request.headers.get("user-agent"))
     opened = await door.auth.answer(data.challenge_id, data.otp_code, asker, context, device=device)
@@ -229,11 +230,11 @@ def network_of(request: Request, auth: Auth) -> str:
     return auth.limiter.network_of(client[0] if client else "", forwarded_for)
 
 
-async def _known_device(door: Door, email: str, device_token: str | None) -> str | None:
+async def known_device(auth: Auth, email: str, device_token: str | None, now: datetime) -> str | None:
     """The token of a device that the address knows; without one raises `Problem` (429) while the address is locked."""
-    if door.auth.devices.knows(email, device_token):
+    if auth.devices.knows(email, device_token):
         return device_token
-    await door.auth.limiter.refuse_locked(email, door.now())
+    await auth.limiter.refuse_locked(email, now)
     return None
 
 

@@ -220,9 +220,9 @@ async def list_sessions(
     return [OpenSession(**row) for row in rows]
 
 
-async def other_sessions(pool: asyncpg.Pool, user_id: UUID, session_id: UUID) -> list[Session]:
-    """A person's sessions that have not ended, but for one."""
-    return [Session(**row) for row in await pool.fetch(SQL.other_sessions, user_id, session_id)]
+async def other_sessions(pool: asyncpg.Pool, user_id: UUID, session_id: UUID, now: datetime) -> list[Session]:
+    """A person's open sessions, but for one."""
+    return [Session(**row) for row in await pool.fetch(SQL.other_sessions, user_id, session_id, now)]
 
 
 async def rotate(

@@ -215,13 +215,13 @@ async def remove(request: Request, todos: Parts, todo_id: FromPath[UUID]) -> Ans
     return await _written(request, todos, todo_id, DELETED, simply("delete"))
 
 
-@post("/todos/{todo_id:uuid}/restore", guards=[signed_in], status_code=200)
+@post("/todos/{todo_id:uuid}/restore", guards=[signed_in], status_code=200, problems=[FULL])
 async def restore(request: Request, todos: Parts, todo_id: FromPath[UUID]) -> Answer[Envelope[Todo]]:
     """Bring a deleted to-do back. Takes no body."""
     return await _written(request, todos, todo_id, RESTORED, simply("restore"))
 
 
-@post("/todos/{todo_id:uuid}/undo", guards=[signed_in], status_code=200)
+@post("/todos/{todo_id:uuid}/undo", guards=[signed_in], status_code=200, problems=[FULL])
 async def undo(request: Request, todos: Parts, todo_id: FromPath[UUID]) -> Answer[Envelope[Todo]]:
     """Undo the last change; undone once more, it is made again. Takes no body."""
     return await _written(request, todos, todo_id, UNDONE, undone)

@@ -140,6 +140,8 @@ async def change(write: Write, todo_id: UUID, message: Message, plan: Plan) -> A
             raise Problem(NOT_FOUND) from None
         require_match(write.if_match, row.version)
         after = decided[0][1]
+        if row.deleted and not after.deleted:  # kept again
+            await write.todos.quota.take(write.user_id)
         changed = answer(write.request, message, shown(after), version=after.version)
         return await _append(write, [change for change, _ in decided], context, changed)
 
