@@ -40,6 +40,11 @@ revoke EMAIL ROLE:
 rotate-keys *OPTIONS:
     @exec "{{ python }}" -m local rotate-keys "$@"
 
+# Write a letter out as text, HTML and as it is posted, with example data, e.g. `./run preview weekly_report --locale ko`
+[positional-arguments]
+preview KIND="all" *OPTIONS:
+    @"{{ python }}" -m mailer preview "$@"
+
 # Everything that must hold: lint, then all tests
 [positional-arguments]
 test *OPTIONS: lint

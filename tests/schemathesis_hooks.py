@@ -7,9 +7,12 @@ request that should succeed) or in `ENDS` (it ends the session, or the person, t
 import atexit
 import json
 import os
+import re
 import secrets
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,8 @@ from schemathesis.generation import GenerationMode
 
 GATEWAY = httpx.Client(base_url=os.environ["GATEWAY"], timeout=10)
 FIGURES = os.environ["FIGURES"]
+MAILS = Path(os.environ["MAILS"])
+LINK = re.compile(rb"/mail/unsubscribe/([\w.-]+)>")
 OURS = {"etag", "location", "link", "retry-after", "x-event-position", "idempotency-replayed", "www-authenticate"}
 
 # Called with a session of their own, which they end.
@@ -153,7 +158,12 @@ def with_deadlines(body: Any) -> Iterator[dict[str, Any]]:
 
 
 def fill_profile(case: Case) -> None:
-    """A name of one line, a zone that exists."""
+    """A name of one line, a zone that exists, quiet hours from and to or none."""
+    quiet = [case.body.pop(name) for name in ("quiet_from", "quiet_to") if name in case.body]
+    if quiet:
+        case.body |= dict.fromkeys(("quiet_from", "quiet_to"))
+    if any(quiet):
+        case.body |= {"quiet_from": "22:00", "quiet_to": "07:00"}
     known = {"name": "Ann", "timezone": "Asia/Seoul"}
     case.body.update({name: value for name, value in known.items() if case.body.get(name) is not None})
 
@@ -206,7 +216,7 @@ def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> Non
         return
     if case.meta.phase.name != "stateful":  # a step after others has its ids from them
         for name in case.path_parameters or {}:
-            case.path_parameters[name] = existing(case)
+            case.path_parameters[name] = link_token() if name == "token" else existing(case)
     case.headers.update({name: make() for name, make in HEADERS.items() if name in case.headers})
     if "cursor" in (case.query or {}):
         case.query["cursor"] = cursors.get(operation_id(case), "")
@@ -273,6 +283,19 @@ def existing(case: Case) -> str:
         body = {**example, "recurrence": None}  # which would forbid deadlines that are fine otherwise
         return GATEWAY.post(collection, json=body, headers=headers).json().get("data", {}).get("id", "")
     return next((one["id"] for one in data(GATEWAY.get(collection, headers=headers))), "")
+
+
+@cache
+def link_token() -> str:
+    """The token of the link in somebody's first letter."""
+    sign_in()
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        for file in MAILS.glob("*.eml"):
+            if found := LINK.search(file.read_bytes()):
+                return found[1].decode()
+        time.sleep(0.1)
+    raise TimeoutError("no letter with a link came")
 
 
 @atexit.register

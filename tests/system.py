@@ -6,7 +6,7 @@ import secrets
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -164,8 +164,13 @@ class Person:
         return answer.json()["data"]
 
     async def letter(self) -> EmailMessage:
-        letters = await until(lambda: self.system.stack.mails_to(self.email))
+        """The newest letter with a code."""
+        letters = await until(self.codes)
         return letters[-1]
+
+    def codes(self) -> list[EmailMessage]:
+        """The letters with codes, oldest first; all others can be stopped."""
+        return with_codes(self.system.stack.mails_to(self.email))
 
     async def verify(self, challenge: dict[str, Any], code: str) -> httpx.Response:
         body = {"email": self.email, "challenge_id": challenge["challenge_id"], "otp_code": code}
@@ -186,10 +191,11 @@ class Person:
         return answer
 
     async def actions(self) -> list[str]:
-        """What the person did, oldest first."""
+        """What the person did, oldest first; when letters went out is left to the mailer."""
         answer = await self.http.get("/activity/?limit=100")
         assert answer.status_code == 200, answer.text
-        return [entry["action"] for entry in reversed(answer.json()["data"])]
+        told = [entry["action"] for entry in reversed(answer.json()["data"])]
+        return [action for action in told if not action.startswith("mail_")]
 
     async def weeks(self) -> list[ReportReady]:
         """What the stream ACTIVITY says of the person's weeks, oldest first."""
@@ -206,6 +212,10 @@ class Person:
             return await self.actions() == ["user_registered", "user_signed_in", *actions]
 
         await until(arrived, within=within)
+
+
+def with_codes(mails: Iterable[EmailMessage]) -> list[EmailMessage]:
+    return [mail for mail in mails if "List-Unsubscribe" not in mail]
 
 
 def code_of(letter: EmailMessage) -> str:

@@ -1,11 +1,13 @@
 """The whole path through the gateway: a code by mail, to-dos, activity."""
 
 import asyncio
+from functools import partial
 from uuid import uuid4
 
 import httpx
 import msgspec
 import pytest
+from nats.js import JetStreamContext
 
 from local.fixtures import until
 from system import System, code_of
@@ -74,8 +76,13 @@ async def test_the_stream_is_the_log_event_by_event(world: System) -> None:
         for service, feed in (("auth", "OTP"), ("auth", "AUTH"), ("todos", "TODOS"), ("mailer", "MAILER")):
             rows = await world.rows(service, "select seq, id, type from events.log where feed = $1 order by seq", feed)
             assert [row["seq"] for row in rows] == list(range(1, len(rows) + 1))
+            await until(partial(reached, js, feed, len(rows)))  # letters to people go out meanwhile
             for row in (row for row in rows if row["type"] != "core.Erased.v1"):  # other tests erase people
                 assert (await js.get_msg(feed, row["seq"])).headers["ce-id"] == str(row["id"])
+
+
+async def reached(js: JetStreamContext, feed: str, seq: int) -> bool:
+    return (await js.stream_info(feed)).state.last_seq >= seq
 
 
 async def test_every_event_is_archived_once_under_a_gapless_number(world: System) -> None:

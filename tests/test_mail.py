@@ -8,7 +8,7 @@ import pytest
 
 import system
 from local.fixtures import until
-from system import System, code_of
+from system import System, code_of, with_codes
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ async def test_a_mail_server_gets_the_letter_encrypted_and_from_somebody_it_know
     world, port = mailing
     async with mailserver.mail_server(port, certificates, auth=True) as server, world.visitor() as someone:
         challenge = await someone.ask_for_code()
-        [letter] = await until(lambda: server.mails)
+        [letter] = await until(lambda: with_codes(server.mails))
         assert (letter["To"], letter["Subject"]) == (someone.email, "🔐 Your OTP Code - Todo API")
         assert code_of(letter) == challenge["otp_code"]
         assert server.encrypted == [True]
@@ -53,11 +53,11 @@ async def test_a_letter_waits_for_the_mail_server_and_goes_out_once(
         challenge = await someone.ask_for_code()
         await until(partial(_tried, world))
         async with mailserver.mail_server(port, certificates, auth=True) as server:
-            [letter] = await until(lambda: server.mails, within=30)
+            [letter] = await until(lambda: with_codes(server.mails), within=30)
             assert code_of(letter) == challenge["otp_code"]
             assert (await someone.verify(challenge, code_of(letter))).status_code == 200
             assert await _settled(world) == "sent"
-            assert len(server.mails) == 1
+            assert len(with_codes(server.mails)) == 1
 
 
 async def test_a_code_past_its_expiry_is_never_sent(
@@ -70,25 +70,31 @@ async def test_a_code_past_its_expiry_is_never_sent(
         with world.later(301):
             async with mailserver.mail_server(port, certificates, auth=True) as server:
                 assert await _settled(world) == "expired"
-                assert server.mails == []
+                assert with_codes(server.mails) == []
 
         async def said() -> list[str]:
-            query = "select data ->> 'reason' as reason from archive where type = 'mailer.MailFailed.v1'"
+            query = (
+                "select data ->> 'reason' as reason from archive "
+                "where type = 'mailer.MailFailed.v1' and data ->> 'kind' = 'code'"
+            )
             return [row["reason"] for row in await world.rows("activity", query)]
 
         assert await until(said) == ["expired"]
 
 
 async def _tried(world: System) -> bool:
-    """Whether the mailer has knocked with an open letter."""
-    return bool(await world.value("mailer", "select max(attempts) from letter where settled_at is null"))
+    """Whether the mailer has knocked with an open code."""
+    return bool(
+        await world.value("mailer", "select max(attempts) from letter where kind = 'code' and settled_at is null")
+    )
 
 
 async def _settled(world: System) -> str:
-    """How the newest letter ended."""
+    """How the newest code ended."""
 
     async def state() -> str | None:
-        [row] = await world.rows("mailer", "select state, settled_at from letter order by created_at desc limit 1")
+        query = "select state, settled_at from letter where kind = 'code' order by created_at desc limit 1"
+        [row] = await world.rows("mailer", query)
         return row["state"] if row["settled_at"] else None
 
     return await until(state, within=20)

@@ -55,6 +55,10 @@ def schemathesis(world: System, folder: Path, *options: str) -> subprocess.Compl
         shutil.copy(HERE / name, folder)
     program = Path(sys.executable).with_name("schemathesis")
     address = f"{world.stack.gateway}/openapi.json"
-    environment = os.environ | {"GATEWAY": world.stack.gateway, "FIGURES": str(folder / "figures.json")}
+    environment = os.environ | {
+        "GATEWAY": world.stack.gateway,
+        "MAILS": str(world.stack.layout.mails),
+        "FIGURES": str(folder / "figures.json"),
+    }
     command = [program, "run", address, "--checks", "all", "--no-color", *options]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)

@@ -1,7 +1,7 @@
 """Work tables over real PostgreSQL: a row has one holder, and only the holder writes its outcome."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -223,6 +223,28 @@ async def test_work_that_breaks_stops_no_other_and_is_tried_again(pool: asyncpg.
     async with running(partial(short.run, act, judge=act, expire=act, workers=1)):
         await until(lambda: acted.count(broken) >= 2 and sound in acted)
     assert acted.count(sound) == 1
+
+
+async def test_a_row_that_is_claimed_while_its_worker_leaves_is_given_back(
+    pool: asyncpg.Pool, letters: WorkTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [row] = await put(pool)
+    claimed, claim = asyncio.Event(), letters.claim
+
+    async def slow_claim(limit: int) -> Sequence[Row]:
+        rows = await claim(limit)
+        claimed.set()
+        await asyncio.sleep(0.1)  # its answer is on its way
+        return rows
+
+    monkeypatch.setattr(letters, "claim", slow_claim)
+    async with running(partial(letters.run, never, judge=never, expire=never, workers=1)):
+        await claimed.wait()
+    assert await state_of(pool, row) == "queued"
+
+
+async def never(_: Row) -> None:
+    pytest.fail("nothing is acted on")
 
 
 async def test_a_new_row_is_acted_on_at_once_when_told_of(pool: asyncpg.Pool, letters: WorkTable) -> None:

@@ -27,6 +27,22 @@ async def test_a_profile_is_changed_by_a_merge_patch_and_the_event_names_only_wh
     assert said == [{"user_id": user_id, **patch}, {"user_id": user_id, "timezone": None}]
 
 
+async def test_quiet_hours_come_and_go_together(auth: Service) -> None:
+    token = (await auth.sign_in())["access_token"]
+    for patch in ({"quiet_from": "22:00", "quiet_to": "07:30"}, {"quiet_to": "08:00"}):
+        assert (await auth.call("PATCH", ME, token, patch)).status_code == 200
+    assert (await auth.call("PATCH", ME, token, {"quiet_to": None})).status_code == 422
+    kept = (await auth.me(token)).json()["data"]
+    assert (kept["quiet_from"], kept["quiet_to"]) == ("22:00", "08:00")
+    assert (await auth.call("PATCH", ME, token, {"quiet_from": None, "quiet_to": None})).status_code == 200
+    said = [msgspec.json.decode(event["data"]) for event in await auth.events("ProfileChanged")]
+    assert [event.keys() - {"user_id"} for event in said] == [
+        {"quiet_from", "quiet_to"},
+        {"quiet_to"},
+        {"quiet_from", "quiet_to"},
+    ]
+
+
 async def test_a_patch_that_changes_nothing_says_nothing(auth: Service) -> None:
     token = (await auth.sign_in())["access_token"]
     for patch in ({}, {"name": None}, {"locale": None, "timezone": None}):
@@ -51,6 +67,11 @@ async def test_a_patch_that_changes_nothing_says_nothing(auth: Service) -> None:
         ({"timezone": ""}, "timezone"),
         ({"timezone": "../../etc/passwd"}, "timezone"),
         ({"timezone": "localtime"}, "timezone"),
+        ({"quiet_from": "22:00"}, "quiet_to"),
+        ({"quiet_to": "07:00", "quiet_from": None}, "quiet_to"),
+        ({"quiet_from": "07:00", "quiet_to": "07:00"}, "quiet_to"),
+        ({"quiet_from": "24:00", "quiet_to": "07:00"}, "quiet_from"),
+        ({"quiet_from": "22:00:00", "quiet_to": "07:00"}, "quiet_from"),
         ([], "body"),
         (None, "body"),
     ],

@@ -17,7 +17,8 @@ import msgspec
 import nats as nats_py
 from nacl.public import PrivateKey, SealedBox
 
-from events.catalog.auth import Locale, OtpRequested, ProfileChanged, UserErased, UserRegistered
+from events.broker import Broker
+from events.catalog.auth import Locale, OtpRequested, UserRegistered
 from events.catalog.feeds import FEEDS
 from events.catalog.mailer import MailFailed, MailSent
 from events.catalog.types import TYPES
@@ -25,7 +26,9 @@ from events.codec import Codec
 from events.envelope import Envelope, subject_of, to_headers
 from events.health import Check, Health
 from events.ids import uuid7
-from events.postgres import open_pool
+from events.outlet import Outlet
+from events.postgres import dialer, open_pool
+from events.process import Roles
 from events.streams import apply
 from local.fixtures import Database, until
 from local.nats import Nats
@@ -33,6 +36,7 @@ from mailer.main import worker_tasks
 from mailer.settings import Settings
 
 CODEC = Codec(TYPES)
+LINK_KEYS = f"u1:{'A' * 43}"
 KEY, NEXT_KEY = PrivateKey.generate(), PrivateKey.generate()
 RECIPIENT = "person@example.com"
 
@@ -63,7 +67,7 @@ def asked(
 
 
 def registered() -> UserRegistered:
-    return UserRegistered(user_id=uuid7(), sealed_contact=seal({"address": RECIPIENT}), locale=None, timezone=None)
+    return UserRegistered(user_id=uuid7(), sealed_contact=seal({"recipient": RECIPIENT}), locale=None, timezone=None)
 
 
 def settings(database: Database, server: Nats, **changes: Any) -> Settings:
@@ -72,6 +76,7 @@ def settings(database: Database, server: Nats, **changes: Any) -> Settings:
         "database_url": database.url,
         "nats_url": server.url("mailer"),
         "mailer_private_keys": f"k1:{text_of(bytes(KEY))}",
+        "unsubscribe_keys": LINK_KEYS,
         "from_email": "noreply@todo.example",
         "jwks_url": "http://127.0.0.1:1/jwks.json",
         "issuer": "https://issuer.test",
@@ -86,23 +91,25 @@ def smtp_settings(port: int, **changes: Any) -> dict[str, Any]:
 
 @dataclass
 class Auth:
-    """Says what auth says, straight into the streams."""
+    """Says what auth and the others say, straight into the streams."""
 
     client: nats_py.NATS
     counts: dict[str, int] = field(default_factory=dict)
 
     async def say(
-        self, data: OtpRequested | UserRegistered | ProfileChanged | UserErased, *, event_id: UUID | None = None
+        self, data: Any, *, subject: UUID | None = None, event_id: UUID | None = None, time: datetime | None = None
     ) -> Envelope:
-        feed = "OTP" if isinstance(data, OtpRequested) else "AUTH"
-        subject = data.challenge_id if isinstance(data, OtpRequested) else data.user_id
+        """`subject` is the person, where the event itself does not say who."""
+        service = CODEC.name_of(data).split(".")[0]
+        feed = "OTP" if isinstance(data, OtpRequested) else service.upper()
+        subject = subject or getattr(data, "challenge_id", None) or data.user_id
         self.counts[feed] = self.counts.get(feed, 0) + 1
         envelope = Envelope(
             id=event_id or uuid7(),
             type=CODEC.name_of(data),
-            source="/auth",
+            source=f"/{service}",
             subject=subject,
-            time=datetime.now(UTC),
+            time=time or datetime.now(UTC),
             seq=self.counts[feed],
             aggregate=subject,
             version=1,
@@ -168,9 +175,12 @@ class Post:
         """A mailer that works while the body runs."""
         health = Health()
         chosen = settings(self.database, self.server, **changes)
+        broker = Broker(chosen.nats_url, name="mailer")
+        outlet = Outlet(FEEDS["MAILER"], dialer(chosen.database_url, application="test"), broker, Roles(api=False))
+        health.add(*outlet.checks())
         async with (
             await open_pool(chosen.database_url, application="test") as pool,
-            running(*worker_tasks(chosen, pool, health)),
+            running(*worker_tasks(chosen, pool, health, broker, outlet.wake), *outlet.tasks()),
         ):
             yield health
 
@@ -197,7 +207,7 @@ async def opened(database: Database, server: Nats) -> AsyncIterator[Post]:
     async with AsyncExitStack() as stack:
         client = await nats_py.connect(server.url(), allow_reconnect=False, inbox_prefix="_INBOX_admin")
         stack.push_async_callback(client.close)
-        for feed in ("OTP", "AUTH", "MAILER"):
+        for feed in ("OTP", "AUTH", "TODOS", "ACTIVITY", "MAILER"):
             await apply(client.jetstream(timeout=5), FEEDS[feed])
         owner = await asyncpg.connect(database.owner_url)
         stack.push_async_callback(owner.close)
@@ -213,23 +223,27 @@ class Process:
     stderr: bytes = b""
 
 
-@asynccontextmanager
-async def service(post: Post, folder: Path, *, port: int = 0, **environment: str) -> AsyncIterator[Process]:
-    """`python -m mailer` in development; SIGTERM ends it, unless it was killed before."""
-    variables = {
+def environment(post: Post, folder: Path) -> dict[str, str]:
+    """What `python -m mailer` reads in development."""
+    return {
         "APP_ENV": "development",
         "DATABASE_URL": post.database.url,
         "NATS_URL": post.server.url("mailer"),
         "JWKS_URL": "http://127.0.0.1:1/jwks.json",
         "ISSUER": "https://issuer.test",
         "MAILER_PRIVATE_KEYS": f"k1:{text_of(bytes(KEY))}",
+        "UNSUBSCRIBE_KEYS": LINK_KEYS,
         "FROM_EMAIL": "noreply@todo.example",
         "MAIL_DIR": str(folder / "mails"),
-        "PORT": str(port),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONPATH": os.pathsep.join(sys.path),  # the code under test, wherever it was imported from
-        **environment,
     }
+
+
+@asynccontextmanager
+async def service(post: Post, folder: Path, *, port: int = 0, **changes: str) -> AsyncIterator[Process]:
+    """`python -m mailer` in development; SIGTERM ends it, unless it was killed before."""
+    variables = environment(post, folder) | {"PORT": str(port), **changes}
     with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
         child = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "mailer", stdout=out, stderr=err, env=variables

@@ -1,6 +1,7 @@
 """A real mail server for tests, with STARTTLS and AUTH, that keeps what it is given and can be told to misbehave."""
 
 import asyncio
+import random
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -100,10 +101,14 @@ def _pem(certificate: x509.Certificate) -> bytes:
 
 @dataclass
 class MailServer:
-    """`ehlo` to `data` hold what is answered next; when they are empty, 250. `mails` is all that came before a dot."""
+    """`ehlo` to `data` hold what is answered next; when they are empty, 250. `mails` is all that came before a dot.
+
+    It takes up to `hesitates` seconds between a dot and its answer.
+    """
 
     port: int
     mails: list[EmailMessage] = field(default_factory=list)
+    contents: list[bytes] = field(default_factory=list)
     ehlo: deque[Reply] = field(default_factory=deque)
     rset: deque[Reply] = field(default_factory=deque)
     mail: deque[Reply] = field(default_factory=deque)
@@ -115,6 +120,7 @@ class MailServer:
     encrypted: list[bool] = field(default_factory=list)
     connections: list[SMTP] = field(default_factory=list)
     hanging: bool = False
+    hesitates: float = 0.0
 
     async def handle_EHLO(  # noqa: N802 - the library's name
         self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
@@ -146,8 +152,10 @@ class MailServer:
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - as above
         self.mails.append(message_from_bytes(envelope.content, policy=default))
+        self.contents.append(envelope.content)
         self.envelopes.append((envelope.mail_from, list(envelope.rcpt_tos)))
         self.encrypted.append(session.ssl is not None)
+        await asyncio.sleep(random.uniform(0, self.hesitates))
         return await self._next(self.data, server)
 
     async def _next(self, replies: deque[Reply], server: SMTP) -> str:

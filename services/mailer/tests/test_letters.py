@@ -6,6 +6,7 @@ from email.policy import default
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,10 +25,15 @@ from mailer.domain import (
     settled_as,
 )
 from mailer.letters import Letters
+from mailer.people import Person
+from mailer.preview import KINDS
+from mailer.preview import facts as example_facts
 from mailer.seals import Code
+from mailer.words import shortened
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 CAUSE = UUID("018f0000-0000-7000-8000-000000000001")
+LINK = "https://todo.example/mail/unsubscribe/u1.token"
 SENDER = "noreply@todo.example"
 
 
@@ -105,6 +111,48 @@ def test_the_product_s_name_is_escaped_in_html_and_in_html_alone():
     assert "Tom &amp; &lt;b&gt;Jerry&lt;/b&gt; Team" in message.get_body(("html",)).get_content()
 
 
+@pytest.mark.parametrize("locale", ["ko", "en"])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "code"])
+def test_every_notice_can_be_stopped_by_a_link_of_any_length_and_is_plain_ascii_on_the_wire(kind: Any, locale: Any):
+    link = "https://todo-api." + "a-long-name." * 8 + "example/mail/unsubscribe/u1.token"
+    name = "아주 긴 이름을 가진 사람"
+    notice = letter(kind=kind, expires_at=None, sealed=None)
+    person = Person(recipient="person@example.com", name=name, locale=locale, zone=UTC)
+    mail = Letters("할 일 & API", SENDER, lambda user_id, kind: link).write_notice(notice, person, facts(kind))
+    assert mail.content.isascii()
+    assert all(len(line) <= 998 for line in mail.content.split(b"\r\n"))
+    assert f"\r\n <{link}>\r\n".encode() in mail.content
+    message = message_from_bytes(mail.content, policy=default)
+    assert message["List-Unsubscribe"].strip() == f"<{link}>"
+    assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert message["To"].addresses[0].display_name == name
+    assert message["Subject"] == mail.subject
+    assert link in mail.text
+    html = message.get_body(("html",)).get_content()
+    assert f'href="{link}"' in html
+    assert "&lt;b&gt;" in html or kind not in {"completion", "due_soon", "overdue"}
+    assert "<b>" not in html
+    assert "할 일 &amp; API" in html
+
+
+def test_a_name_that_no_header_can_hold_unharmed_is_left_to_the_letter():
+    person = Person(recipient="person@example.com", name="하늘, " * 25, locale="ko", zone=UTC)
+    notice = letter(kind="welcome", expires_at=None, sealed=None)
+    mail = Letters("Todo API", SENDER, lambda user_id, kind: LINK).write_notice(notice, person, facts("welcome"))
+    assert message_from_bytes(mail.content, policy=default)["To"] == "person@example.com"
+    assert person.name in mail.text
+
+
+def test_a_title_is_one_line_in_a_subject_and_no_longer_than_fits():
+    assert shortened("우유\r\nBcc: eve@example.com\u2028사기") == "우유 Bcc: eve@example.com 사기"
+    assert len(shortened("할" * 200)) == 60
+
+
+def facts(kind: str) -> list[str]:
+    """What a notice tells, with a title that would be a tag."""
+    return [msgspec.json.encode(each).decode().replace("우유", "<b>") for each in example_facts(kind, "ko")]
+
+
 @given(st.integers(1, ATTEMPTS_MAX))
 def test_letters_that_wait_out_the_same_failure_do_not_come_back_in_step(attempts: int):
     pauses = [pause(attempts) for _ in range(20)]
@@ -114,4 +162,4 @@ def test_letters_that_wait_out_the_same_failure_do_not_come_back_in_step(attempt
 
 def write(to_write: Letter, *, product: str = "Todo API", now: datetime = NOW) -> Any:
     code = Code("person@example.com", "519834", NOW + timedelta(minutes=5))
-    return Letters(product, SENDER).write_code(to_write, code, now)
+    return Letters(product, SENDER, lambda user_id, kind: LINK).write_code(to_write, code, now)

@@ -1,7 +1,7 @@
 """Settings are right before anything starts, or every wrong one is named."""
 
 import pytest
-from mailing import KEY, text_of
+from mailing import KEY, LINK_KEYS, text_of
 
 from events.errors import BadSettings
 from events.settings import read
@@ -11,6 +11,7 @@ RIGHT = {
     "DATABASE_URL": "postgres://db",
     "NATS_URL": "nats://n",
     "MAILER_PRIVATE_KEYS": f"k1:{text_of(bytes(KEY))}",
+    "UNSUBSCRIBE_KEYS": LINK_KEYS,
     "FROM_EMAIL": "noreply@todo.example",
     "SMTP_SERVER": "mail.example",
     "JWKS_URL": "http://auth/.well-known/jwks.json",
@@ -33,8 +34,12 @@ def test_production_posts_by_smtp_and_development_on_the_console():
         ({"PRODUCT_NAME": "two\nlines"}, "must make a sender"),
         ({"SMTP_SERVER": ""}, "SMTP_SERVER is required"),
         ({"MAILER_PRIVATE_KEYS": "k1:c2hvcnQ"}, "MAILER_PRIVATE_KEYS must hold keys of 32 bytes"),
+        ({"UNSUBSCRIBE_KEYS": "u1:c2hvcnQ"}, "UNSUBSCRIBE_KEYS must hold keys of 32 bytes"),
         ({"MAILER_PRIVATE_KEYS": ""}, "MAILER_PRIVATE_KEYS is required"),
         ({"SMTP_USERNAME": "u", "SMTP_STARTTLS": "false"}, "credentials never go over clear text"),
+        ({"SMTP_CONNECTIONS": "0"}, "SMTP_CONNECTIONS"),
+        ({"DKIM_SELECTOR": "mail"}, "DKIM_KEY_FILE and DKIM_SELECTOR go together"),
+        ({"DKIM_SELECTOR": "mail", "DKIM_KEY_FILE": "/nowhere/key.pem"}, "DKIM_KEY_FILE is no file"),
         ({"SMTP_CA_FILE": "/nowhere/ca.pem"}, "SMTP_CA_FILE is no file"),
     ],
 )

@@ -76,6 +76,17 @@ async def test_a_letter_does_not_wait_for_the_next_poll(post: Post, server: Mail
     assert time.monotonic() - started < 3
 
 
+async def test_a_mail_server_is_asked_for_no_more_connections_than_it_is_to_have(
+    post: Post, server: MailServer, by_smtp: dict[str, Any]
+):
+    server.hesitates = 0.05
+    causes = [await post.auth.say(asked()) for _ in range(20)]
+    async with post.mailer(**by_smtp, smtp_connections=2):
+        for cause in causes:
+            await post.settled(cause, "sent")
+        assert len(server.connections) == 2
+
+
 async def test_two_mailers_send_each_letter_once(post: Post, server: MailServer, by_smtp: dict[str, Any]):
     async with post.mailer(**by_smtp), post.mailer(**by_smtp):
         causes = [await post.auth.say(asked()) for _ in range(60)]

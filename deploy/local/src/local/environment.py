@@ -10,7 +10,7 @@ from local.secret import Secrets
 # Who holds which secret: nobody else gets to see it. What only sounds like one and is not named here reaches nobody.
 _SECRETS = {
     "auth": ("KEY_WRAPPING_KEYS", "REFRESH_KEYS", "OTP_PEPPERS", "DEVICE_KEYS", "MAILER_PUBLIC_KEYS"),
-    "mailer": ("MAILER_PRIVATE_KEYS", "SMTP_PASSWORD"),
+    "mailer": ("MAILER_PRIVATE_KEYS", "UNSUBSCRIBE_KEYS", "DKIM_KEY_FILE", "SMTP_PASSWORD"),
 }
 _SOUNDS_SECRET = re.compile("KEY|PEPPER|PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIAL|PRIVATE")
 

@@ -6,6 +6,7 @@ only while the claim is theirs. Retry, back-off, giving up and scaling out are r
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from random import uniform
 from typing import TypeAlias
@@ -43,10 +44,19 @@ def backoff(attempts: int, longest: float = BACKOFF_MAX) -> float:
 class WorkTable:
     """One work table (`create table letter (like events.work including all, ...)`).
 
-    `lease` is in seconds; what an `Act` may take in all must stay under half of it.
+    `lease` is in seconds; what an `Act` may take in all must stay under half of it. `turn` is the SQL by which due rows
+    take their turn; give another one an index.
     """
 
-    def __init__(self, table: str, pool: asyncpg.Pool, *, lease: float = LEASE, clock: Clock = system_clock) -> None:
+    def __init__(
+        self,
+        table: str,
+        pool: asyncpg.Pool,
+        *,
+        lease: float = LEASE,
+        clock: Clock = system_clock,
+        turn: str = "due_at",
+    ) -> None:
         self.table = table
         self._pool = pool
         self._lease = lease
@@ -54,7 +64,7 @@ class WorkTable:
         self._news = asyncio.Event()
         self._state = Check(f"work {table}", "ok")
         self._sql = {
-            name: getattr(SQL, f"work_{name}").replace("{table}", table)
+            name: getattr(SQL, f"work_{name}").replace("{table}", table).replace("{turn}", turn)
             for name in ("claim", "sending", "settle", "retry", "release", "doubtful", "overdue", "measure")
         }
 
@@ -82,7 +92,7 @@ class WorkTable:
         """Commit the mark before the point of no return; False when the claim is lost: then do nothing."""
         return await self._pool.fetchval(self._sql["sending"], row["id"], row["token"], self._lease) is not None
 
-    async def retry(self, row: Row, reason: str, *, after: float | None = None) -> bool:
+    async def retry(self, row: Row, reason: str | None, *, after: float | None = None) -> bool:
         """Queue again after `after` seconds (default: by back-off); False when the claim is lost."""
         delay = backoff(row["attempts"]) if after is None else after
         queued = await self._pool.fetchval(self._sql["retry"], row["id"], row["token"], delay, reason)
@@ -112,7 +122,7 @@ class WorkTable:
         while True:
             self._news.clear()
             try:
-                rows = await self.claim(1)
+                rows = await self._claim_whole()
                 self._state = Check(self._state.name, "ok")
             except AWAY as error:
                 self._state = Check(self._state.name, "late", f"the table is out of reach: {type(error).__name__}")
@@ -121,6 +131,22 @@ class WorkTable:
                 await self._attempt(act, row)
             if not rows:
                 await self._rest()
+
+    async def _claim_whole(self) -> Sequence[Row]:
+        """Claim a row; cancelled, give back what was claimed by then: it would else wait for its lease to end."""
+        claiming = asyncio.create_task(self.claim(1))
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            giving = asyncio.create_task(self._give_back(claiming))
+            await asyncio.wait([giving], timeout=DRAIN)
+            giving.cancel()
+            raise
+
+    async def _give_back(self, claiming: Awaitable[Sequence[Row]]) -> None:
+        with suppress(*AWAY):
+            for row in await claiming:
+                await self.retry(row, row["reason"], after=0)
 
     async def _sweep(self, judge: Act, expire: Act) -> None:
         """Each second: give back dead claims, judge doubtful ones, expire overdue ones, measure."""

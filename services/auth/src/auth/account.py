@@ -38,7 +38,7 @@ from auth.tables import (
     list_sessions,
     other_sessions,
 )
-from events.catalog.auth import Locale, Role
+from events.catalog.auth import Locale, Role, WallClock
 from events.clock import Clock
 from events.command import Change, Context, new_command
 from events.deciding import decided_again
@@ -61,30 +61,45 @@ _NO_TIMEZONE: Final = FieldError(
     Text("must be a time zone of the IANA database, as Asia/Seoul", "Asia/Seoul과 같은 IANA 시간대여야 합니다"),
 )
 
+_HALF_QUIET: Final = FieldError(
+    "quiet_to",
+    "not_a_time_span",
+    Text("must be set together with `quiet_from`, and differ", "`quiet_from`과 함께, 서로 다르게 설정해야 합니다"),
+)
+
 Name: TypeAlias = Annotated[
     str, Meta(pattern=r"\S", max_length=100, description="One line; not blank", examples=["Ann"])
 ]
 Zone: TypeAlias = Annotated[str, Meta(max_length=64, description="IANA name, as `Asia/Seoul`", examples=["Asia/Seoul"])]
 
 
+Quiet: TypeAlias = Annotated[
+    WallClock, Meta(description="A time of day in the profile's time zone, as `22:30`", examples=["22:30"])
+]
+
+
 class Me(Struct, frozen=True, kw_only=True):
-    """The signed-in person; `name`, `locale` and `timezone` are null until chosen."""
+    """The signed-in person; `name`, `locale`, `timezone` and the quiet hours are null until chosen."""
 
     id: UUID
     email: str
     name: str | None
     locale: str | None
     timezone: str | None
+    quiet_from: str | None
+    quiet_to: str | None
     roles: Sequence[str]
     registered_at: datetime | None
 
 
 class Profile(Struct, frozen=True, kw_only=True):
-    """What of a profile to change."""
+    """What of a profile to change. Quiet hours are times of day in the time zone, both or none."""
 
     name: Name | UnsetType | None = UNSET
     locale: Locale | UnsetType | None = UNSET
     timezone: Zone | UnsetType | None = UNSET
+    quiet_from: Quiet | UnsetType | None = UNSET
+    quiet_to: Quiet | UnsetType | None = UNSET
 
 
 class OwnSession(OpenSession, frozen=True, kw_only=True):
@@ -167,6 +182,8 @@ async def change(request: Request, data: JSONBody[Profile], accounts: Parts) -> 
     async def decide(own: Account, _: Context) -> Decided:
         require_match(request.headers.get("if-match"), own.version)
         after, changed = changed_by(ChangeProfile(user_id=own.id, **asdict(data)), own)
+        if not _is_span(after.quiet_from, after.quiet_to):
+            raise Problem(INVALID, errors=[_HALF_QUIET])
         return answer(request, CHANGED, _shown(after), version=after.version), [changed]
 
     return await _once(request, accounts, decide)
@@ -207,6 +224,11 @@ def _faults(profile: Profile) -> Iterator[FieldError]:
         yield _NOT_ONE_LINE
     if isinstance(profile.timezone, str) and profile.timezone not in _timezones():
         yield _NO_TIMEZONE
+
+
+def _is_span(start: str | None, end: str | None) -> bool:
+    """Whether quiet hours begin and end, at different times, or are none."""
+    return start is end is None or (start is not None and end is not None and start != end)
 
 
 @cache

@@ -7,7 +7,7 @@ from uuid import UUID
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
-from events.catalog.auth import Locale, ProfileChanged, Role, RolesChanged, UserRegistered
+from events.catalog.auth import Locale, ProfileChanged, Role, RolesChanged, UserRegistered, WallClock
 from events.catalog.patch import said
 from events.decider import Decider
 
@@ -18,6 +18,8 @@ class Person(Struct, frozen=True, kw_only=True):
     name: str | None = None
     locale: Locale | None = None
     timezone: str | None = None
+    quiet_from: WallClock | None = None
+    quiet_to: WallClock | None = None
     roles: tuple[str, ...] = ()
 
 
@@ -35,6 +37,8 @@ class ChangeProfile(Struct, frozen=True, kw_only=True):
     name: str | UnsetType | None = UNSET
     locale: Locale | UnsetType | None = UNSET
     timezone: str | UnsetType | None = UNSET
+    quiet_from: WallClock | UnsetType | None = UNSET
+    quiet_to: WallClock | UnsetType | None = UNSET
 
 
 class ChangeRole(Struct, frozen=True, kw_only=True):

@@ -52,6 +52,8 @@ class PersonState(Struct, frozen=True, kw_only=True):
     name: str | None
     locale: Locale | None
     timezone: str | None
+    quiet_from: str | None
+    quiet_to: str | None
     roles: Sequence[str]
 
 
@@ -92,6 +94,8 @@ class Account(Struct, frozen=True, kw_only=True):
     name: str | None
     locale: Locale | None
     timezone: str | None
+    quiet_from: str | None
+    quiet_to: str | None
     roles: Sequence[str]
     registered_at: datetime | None
 

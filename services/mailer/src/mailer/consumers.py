@@ -1,19 +1,32 @@
-"""What mailer hears: codes to send, people to reach, people to forget."""
+"""What mailer hears: codes to send, news to tell, people to reach, people to forget."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from functools import partial
+from typing import Any, Final
 from uuid import UUID
 
 from msgspec.structs import replace
 
-from events.catalog.auth import OtpRequested, ProfileChanged, UserErased, UserRegistered
+from events.catalog.activity import ReportReady
+from events.catalog.auth import OtpRequested, ProfileChanged, UserErased, UserRegistered, UserSignedIn
 from events.catalog.feeds import FEEDS
+from events.catalog.mailer import MailKind, MailResumed
 from events.catalog.patch import said
+from events.catalog.todos import TodoDueSoon, TodoOverdue, TodoToggled
+from events.catalog.types import TYPES
+from events.clock import Clock
+from events.codec import Codec
+from events.command import Change, Context, new_command
 from events.erasure import forget, living
 from events.hearing import Event, Hears
+from events.ids import uuid7
+from events.log import append_last
 from events.postgres import Connection
-from mailer.domain import DEFAULT_LOCALE, Letter, letter_id, message_id
-from mailer.tables import Contact, ContactChange, change_contacts, keep_contacts, queue_letters
+from mailer.domain import DEFAULT_LOCALE, Letter, Notice, address_id, has_expired, letter_id, message_id, notice_of
+from mailer.tables import Contact, ContactChange, change_contacts, keep_contacts, queue_letters, resume
+
+CODEC: Final = Codec(TYPES)
 
 
 async def write_codes(connection: Connection, events: Sequence[Event], *, sender: str) -> None:
@@ -23,8 +36,19 @@ async def write_codes(connection: Connection, events: Sequence[Event], *, sender
     await queue_letters(connection, letters)
 
 
-async def remember_people(connection: Connection, events: Sequence[Event]) -> None:
-    """How to reach each person who registered and was not erased since, and what each chose since.
+async def write_notices(connection: Connection, events: Sequence[Event], *, sender: str, clock: Clock) -> None:
+    """A letter for each event that is worth one and not yet too old; without an address, which is found at sending."""
+    now = clock()
+    noticed = [
+        _notice(event, notice, sender)
+        for event in await living(connection, events)
+        if (notice := notice_of(event.data, event.envelope.time)) and not has_expired(notice.expires_at, now)
+    ]
+    await queue_letters(connection, noticed)
+
+
+async def hear_people(connection: Connection, events: Sequence[Event], *, sender: str, clock: Clock) -> None:
+    """How to reach each person who registered and was not erased since, and what each chose since; a welcome.
 
     A change comes after its registration.
     """
@@ -38,23 +62,48 @@ async def remember_people(connection: Connection, events: Sequence[Event]) -> No
             person = event.data.user_id
             changes[person] = _with(changes.get(person, ContactChange(user_id=person)), event.data)
     await change_contacts(connection, list(changes.values()))
+    await write_notices(connection, known, sender=sender, clock=clock)
+    proofs = [event.envelope for event in known if isinstance(event.data, UserSignedIn)]
+    await tell_resumed(connection, {proof.subject: proof.time for proof in proofs}, clock, actor="system")
+
+
+async def tell_resumed(
+    connection: Connection, since: Mapping[UUID, datetime], clock: Clock, *, actor: str
+) -> Sequence[UUID]:
+    """Take addresses for working again since a moment each: a code arrived there. Whose were suppressed; told last."""
+    resumed = await resume(connection, since)
+    for person, version in resumed.items():
+        context = Context(time=clock(), correlation_id=str(uuid7()), actor=actor)
+        event = MailResumed(user_id=person)
+        change = Change(aggregate=address_id(person), expected=version - 1, subject=person, events=[event])
+        await append_last(connection, "MAILER", new_command(CODEC, context, change))
+    return list(resumed)
 
 
 def _code(event: Event, asked: OtpRequested, sender: str) -> Letter:
+    locale = asked.locale or DEFAULT_LOCALE
+    return _letter(event, "code", sender, expires_at=asked.expires_at, locale=locale, sealed=asked.sealed)
+
+
+def _notice(event: Event, notice: Notice, sender: str) -> Letter:
+    # A welcome tells nothing of its event, which holds an address, if a sealed one.
+    facts = "{}" if notice.kind == "welcome" else event.raw.decode()
+    return _letter(event, notice.kind, sender, expires_at=notice.expires_at, facts=facts, held_until=notice.held_until)
+
+
+def _letter(event: Event, kind: MailKind, sender: str, **content: Any) -> Letter:
     envelope = event.envelope
-    id_ = letter_id(envelope.id, "code")
+    id_ = letter_id(envelope.id, kind)
     return Letter(
         id=id_,
-        kind="code",
+        kind=kind,
         cause=envelope.id,
         subject=envelope.subject,
         correlation_id=envelope.correlation_id,
         traceparent=envelope.traceparent,
         happened_at=envelope.time,
-        expires_at=asked.expires_at,
-        locale=asked.locale or DEFAULT_LOCALE,
         message_id=message_id(id_, sender),
-        sealed=asked.sealed,
+        **{"locale": None, **content},
     )
 
 
@@ -73,9 +122,18 @@ def _with(earlier: ContactChange, changed: ProfileChanged) -> ContactChange:
     return replace(earlier, **said(changed))
 
 
-def hears(sender: str, wake: Callable[[], None], wake_eraser: Callable[[], None]) -> tuple[Hears, ...]:
+def hears(sender: str, clock: Clock, wake: Callable[[], None], wake_eraser: Callable[[], None]) -> tuple[Hears, ...]:
     """Who hears what; `sender` is the address that letters come from, `wake` calls the workers."""
+
+    def wake_both() -> None:
+        wake()
+        wake_eraser()
+
+    people = partial(hear_people, sender=sender, clock=clock)
+    notices = partial(write_notices, sender=sender, clock=clock)
     return (
         Hears(FEEDS["OTP"], partial(write_codes, sender=sender), (OtpRequested,), on_heard=wake),
-        Hears(FEEDS["AUTH"], remember_people, (UserRegistered, ProfileChanged, UserErased), on_heard=wake_eraser),
+        Hears(FEEDS["AUTH"], people, (UserRegistered, ProfileChanged, UserSignedIn, UserErased), on_heard=wake_both),
+        Hears(FEEDS["TODOS"], notices, (TodoToggled, TodoDueSoon, TodoOverdue), on_heard=wake),
+        Hears(FEEDS["ACTIVITY"], notices, (ReportReady,), on_heard=wake),
     )

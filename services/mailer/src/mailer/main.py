@@ -1,8 +1,10 @@
 """Puts the service together and runs it."""
 
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from uuid import UUID
 
 import asyncpg
 
@@ -20,40 +22,70 @@ from events.consumer import Consumer
 from events.eraser import Eraser
 from events.erasure import Tombstones
 from events.health import Health
+from events.outlet import Outlet
 from events.postgres import dialer, open_pool
 from events.process import Roles, Task, roles, run, start
-from events.relay import Relay
 from events.retention import Drop, Retention
 from events.settings import read
 from events.telemetry import configure_logging
 from events.work import WorkTable
+from mailer.api import ROUTES, Choosing
 from mailer.console import Console, drop_mails
-from mailer.consumers import hears
+from mailer.consumers import hears, tell_resumed
 from mailer.delivery import FEED, Delivery
 from mailer.letters import Letters
+from mailer.preview import preview
 from mailer.seals import Seals
 from mailer.settings import IMPLICIT_TLS_PORT, Settings
+from mailer.signature import Dkim
 from mailer.smtp import Security, Server, Smtp
-from mailer.tables import SQL, drop_letters, erase_contact, erase_letters
+from mailer.tables import SQL, TURN, drop_letters, erase_contact, erase_letters, erase_preference
+from mailer.unsubscribe import Links
 
 NAME = "mailer"
 
 
 def main() -> None:
-    """Run `python -m mailer [api|worker]`."""
-    start(_main(roles(sys.argv[1:]), read(Settings)))
+    """Run `python -m mailer [api|worker]`, `python -m mailer preview KIND` or `python -m mailer resume USER_ID`."""
+    match sys.argv[1:]:
+        case ["preview", *rest]:
+            preview(rest)
+        case ["resume", person]:
+            start(_resume(read(Settings), person))
+        case arguments:
+            start(_main(roles(arguments), read(Settings)))
+
+
+async def _resume(settings: Settings, person: str) -> None:
+    """An operator knows that a suppressed address works again. May be run again."""
+    clock = clock_for(settings.app_env, settings.clock_file)
+    try:
+        since = {UUID(person): clock()}
+    except ValueError:
+        sys.exit("usage: python -m mailer resume USER_ID")
+    connection = await dialer(settings.database_url, application=NAME)()
+    try:
+        async with connection.transaction():
+            resumed = await tell_resumed(connection, since, clock, actor="operator")
+    finally:
+        await connection.close()
+    sys.stdout.write("letters go to this address again\n" if resumed else "this address is not suppressed\n")
 
 
 async def _main(parts: Roles, settings: Settings) -> None:
     configure_logging(NAME, settings.log_level)
     health = Health()
     clock = clock_for(settings.app_env, settings.clock_file)
+    broker = Broker(settings.nats_url, name=NAME)
+    outlet = Outlet(FEEDS[FEED], dialer(settings.database_url, application=NAME), broker, parts)
+    health.add(*outlet.checks())
     async with await open_pool(settings.database_url, application=NAME) as pool, Jwks(settings.jwks_url) as keys:
         tombstones = Tombstones(pool)
-        tasks = worker_tasks(settings, pool, health) if parts.worker else []
+        choosing = Choosing(outlet.log, pool, clock, Links(settings.link_keys, settings.issuer), tombstones)
+        tasks = worker_tasks(settings, pool, health, broker, outlet.wake) if parts.worker else []
         app = create_app(
             title="Mail",
-            routes=[export_route("/mail/export", pool, SQL.export)] if parts.api else (),
+            routes=[*ROUTES, export_route("/mail/export", pool, SQL.export)] if parts.api else (),
             health=health,
             guard=Guard(
                 keys.find,
@@ -62,21 +94,22 @@ async def _main(parts: Roles, settings: Settings) -> None:
                 clock=clock,
                 refuse=lambda person: person.id in tombstones,
             ),
+            parts={"choosing": choosing},
         )
         server = partial(serve, app, listen(settings.host, settings.port))
-        await run(server=server, tasks=[tombstones.run, *tasks], health=health)
+        await run(server=server, tasks=[tombstones.run, *tasks, *outlet.tasks()], health=health)
 
 
-def worker_tasks(settings: Settings, pool: asyncpg.Pool, health: Health) -> list[Task]:
-    """What hears, posts and says: the tasks of the worker role, their checks added to `health`."""
+def worker_tasks(
+    settings: Settings, pool: asyncpg.Pool, health: Health, broker: Broker, on_settled: Callable[[], None]
+) -> list[Task]:
+    """What hears and posts: the tasks of the worker role, their checks added to `health`."""
     clock = clock_for(settings.app_env, settings.clock_file)
     codec = Codec(TYPES)
     dial = dialer(settings.database_url, application=NAME)
-    broker = Broker(settings.nats_url, name=NAME)
-    relay = Relay(FEEDS[FEED], dial, broker)
-    table = WorkTable("letter", pool, clock=clock)
-    eraser = Eraser(pool, broker, feeds_of(NAME), [erase_contact, erase_letters])
-    consumer = Consumer(NAME, hears(settings.sender, table.wake, eraser.wake), dial, broker, codec)
+    table = WorkTable("letter", pool, clock=clock, turn=TURN)
+    eraser = Eraser(pool, broker, feeds_of(NAME), [erase_contact, erase_letters, erase_preference])
+    consumer = Consumer(NAME, hears(settings.sender, clock, table.wake, eraser.wake), dial, broker, codec)
     transport = Console() if settings.transport == "console" else Smtp(_mail_server(settings))
     mails = Path(settings.mail_dir) if settings.mail_dir and settings.is_development else None
     drops: dict[str, Drop] = {"letters": partial(drop_letters, pool, clock)}
@@ -87,14 +120,25 @@ def worker_tasks(settings: Settings, pool: asyncpg.Pool, health: Health) -> list
         table=table,
         codec=codec,
         seals=Seals(settings.keys),
-        letters=Letters(settings.product_name, settings.sender),
+        letters=_letters(settings),
         transport=transport,
         clock=clock,
-        on_settled=relay.wake,
+        on_settled=on_settled,
+        notifies=settings.notifies,
+        workers=settings.smtp_connections,
         mail_dir=mails,
     )
-    health.add(relay.check, *consumer.checks(), table.check, transport.check, delivery.check, eraser.check)
-    return [broker.run, relay.run, consumer.run, delivery.run, eraser.run, Retention(drops).run]
+    health.add(*consumer.checks(), table.check, transport.check, delivery.check, eraser.check)
+    return [broker.run, consumer.run, delivery.run, eraser.run, Retention(drops).run]
+
+
+def _letters(settings: Settings) -> Letters:
+    link = Links(settings.link_keys, settings.issuer).link
+    if not settings.dkim_key_file:
+        return Letters(settings.product_name, settings.sender, link)
+    domain = settings.sender.rpartition("@")[2]
+    signs = Dkim.read(settings.dkim_key_file, settings.dkim_selector, domain)
+    return Letters(settings.product_name, settings.sender, link, signs.sign)
 
 
 def _mail_server(settings: Settings) -> Server:

@@ -4,12 +4,15 @@ import base64
 from datetime import datetime
 from email.errors import HeaderParseError
 from email.headerregistry import Address
+from typing import TypeVar
 
 import msgspec
 from nacl.exceptions import CryptoError
 from nacl.public import PrivateKey, SealedBox
 
 from events.keys import Keys
+
+T = TypeVar("T", "Code", "Contact")
 
 
 class Unreadable(Exception):
@@ -28,6 +31,12 @@ class Code(msgspec.Struct, frozen=True):
     expires_at: datetime
 
 
+class Contact(msgspec.Struct, frozen=True):
+    """What the seal around a person's address holds."""
+
+    recipient: str
+
+
 class Seals:
     """The mailer's private keys by key id."""
 
@@ -36,6 +45,13 @@ class Seals:
 
     def open_code(self, sealed: str) -> Code:
         """What a code's seal holds; raises `Unreadable` or `KeyMissing`, which never quote it."""
+        return self._open(sealed, Code)
+
+    def open_contact(self, sealed: str) -> Contact:
+        """What the seal around an address holds; raises as above."""
+        return self._open(sealed, Contact)
+
+    def _open(self, sealed: str, kind: type[T]) -> T:
         kid, _, text = sealed.partition(".")
         if not text:
             raise Unreadable("there is no seal")
@@ -43,11 +59,11 @@ class Seals:
         if box is None:
             raise KeyMissing("sealed for a key that is not here")
         try:
-            code = msgspec.json.decode(box.decrypt(_decoded(text)), type=Code)
-            Address(addr_spec=code.recipient)
+            content = msgspec.json.decode(box.decrypt(_decoded(text)), type=kind)
+            Address(addr_spec=content.recipient)
         except (CryptoError, ValueError, HeaderParseError, IndexError, msgspec.DecodeError) as error:
             raise Unreadable(f"the seal does not open: {type(error).__name__}") from None
-        return code
+        return content
 
 
 def _decoded(text: str) -> bytes:

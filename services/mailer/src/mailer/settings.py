@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from email.errors import HeaderParseError
 from email.headerregistry import Address
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from events.keys import Keys, read_keys
 
@@ -20,17 +20,21 @@ class Settings(Struct, frozen=True, kw_only=True):
     - APP_ENV: development or production
     - DATABASE_URL, NATS_URL: PostgreSQL as the runtime role, NATS as this service's user
     - HOST, PORT: where health and metrics are served
-    - JWKS_URL, ISSUER, AUDIENCE: whose access tokens are accepted
+    - JWKS_URL, ISSUER, AUDIENCE: whose access tokens are accepted; below ISSUER are the links in letters
     - LOG_LEVEL: DEBUG, INFO, WARNING or ERROR
     - CLOCK_FILE: in development, a file with seconds to add to the clock
     - PRODUCT_NAME: in whose name letters are written
     - MAILER_PRIVATE_KEYS: X25519 keys that open seals, `kid:base64url` separated by commas
+    - UNSUBSCRIBE_KEYS: keys behind the links that stop letters, `kid:base64url` the first is current
+    - ENABLE_NOTIFICATIONS, ENABLE_EMAIL_NOTIFICATIONS: false stops every letter but codes
     - FROM_EMAIL: the address that letters come from; required in production
     - MAIL_TRANSPORT: console or smtp; by default console in development and smtp in production, which refuses console
     - MAIL_DIR: in development, a folder that keeps a copy of every mail
     - SMTP_SERVER, SMTP_PORT: the mail server; port 465 speaks TLS from the first byte, others upgrade by STARTTLS
     - SMTP_USERNAME, SMTP_PASSWORD: its credentials, if it wants any
     - SMTP_STARTTLS: false posts in clear text, without credentials: for a relay on a trusted network alone
+    - SMTP_CONNECTIONS: how many letters are posted to it at once, by each process
+    - DKIM_KEY_FILE, DKIM_SELECTOR: an RSA private key (PEM) that signs letters, and its name in the sender's domain
     - SMTP_CA_FILE: certificate authorities to trust instead of the system's (PEM)
     """
 
@@ -46,6 +50,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     clock_file: str = ""
     product_name: str = "Todo API"
     mailer_private_keys: str
+    unsubscribe_keys: str
+    enable_notifications: bool = True
+    enable_email_notifications: bool = True
     from_email: str = ""
     mail_transport: Literal["console", "smtp", ""] = ""
     mail_dir: str = ""
@@ -55,6 +62,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     smtp_password: str = ""
     smtp_starttls: bool = True
     smtp_ca_file: str = ""
+    smtp_connections: Annotated[int, Meta(ge=1, le=64)] = 4
+    dkim_key_file: str = ""
+    dkim_selector: str = ""
 
     def __post_init__(self) -> None:
         if wrong := [*self._wrong(), *self._wrong_smtp()]:
@@ -80,11 +90,25 @@ class Settings(Struct, frozen=True, kw_only=True):
         """The keys that open seals."""
         return read_keys(self.mailer_private_keys, size=KEY_SIZE)
 
+    @property
+    def link_keys(self) -> Keys:
+        """The keys behind links."""
+        return read_keys(self.unsubscribe_keys, size=KEY_SIZE)
+
+    @property
+    def notifies(self) -> bool:
+        """Whether letters other than codes are sent."""
+        return self.enable_notifications and self.enable_email_notifications
+
     def _wrong(self) -> Iterator[str]:
-        try:
-            _ = self.keys
-        except ValueError as error:
-            yield f"MAILER_PRIVATE_KEYS {error}"
+        for name, text in (
+            ("MAILER_PRIVATE_KEYS", self.mailer_private_keys),
+            ("UNSUBSCRIBE_KEYS", self.unsubscribe_keys),
+        ):
+            try:
+                read_keys(text, size=KEY_SIZE)
+            except ValueError as error:
+                yield f"{name} {error}"
         try:
             Address(self.product_name, addr_spec=self.sender)
             self.sender.encode("ascii")
@@ -102,3 +126,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             yield "SMTP_STARTTLS: credentials never go over clear text; leave it on, or SMTP_USERNAME empty"
         if self.smtp_ca_file and not Path(self.smtp_ca_file).is_file():
             yield "SMTP_CA_FILE is no file"
+        if bool(self.dkim_key_file) != bool(self.dkim_selector):
+            yield "DKIM_KEY_FILE and DKIM_SELECTOR go together"
+        if self.dkim_key_file and not Path(self.dkim_key_file).is_file():
+            yield "DKIM_KEY_FILE is no file"

@@ -1,20 +1,25 @@
 """The mailer's tables: letters to send (a work table) and how to reach people."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
 from events.catalog.auth import Locale
+from events.catalog.mailer import MailKind
 from events.clock import Clock
 from events.postgres import Connection
 from events.sql import load
 from events.work import Row
 from mailer.domain import Letter
+from mailer.preferences import Preferences
 
 SQL = load("mailer")
+TURN: Final = "kind <> 'code', due_at"
+"""Somebody waits for a code; whatever else is due can wait for it (index `letter_turn`)."""
 
 _LETTER = (
     "id",
@@ -28,6 +33,8 @@ _LETTER = (
     "locale",
     "message_id",
     "sealed",
+    "facts",
+    "held_until",
 )
 
 
@@ -48,6 +55,34 @@ class ContactChange(msgspec.Struct, frozen=True, kw_only=True):
     name: str | msgspec.UnsetType | None = msgspec.UNSET
     locale: Locale | msgspec.UnsetType | None = msgspec.UNSET
     timezone: str | msgspec.UnsetType | None = msgspec.UNSET
+    quiet_from: str | msgspec.UnsetType | None = msgspec.UNSET
+    quiet_to: str | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class Part(msgspec.Struct, frozen=True):
+    """An event that a letter tells of, besides its own."""
+
+    cause: UUID
+    facts: str
+
+
+class Reach(msgspec.Struct, frozen=True, kw_only=True):
+    """How to reach a person now; the address is inside `sealed_contact`."""
+
+    sealed_contact: str
+    name: str | None
+    locale: Locale | None
+    timezone: str | None
+    quiet_from: str | None
+    quiet_to: str | None
+    is_suppressed: bool
+    is_unwanted: bool
+
+
+class PreferenceState(msgspec.Struct, frozen=True):
+    """The row of `preference` that append writes."""
+
+    off: Sequence[str]
 
 
 def letter_of(row: Row) -> Letter:
@@ -65,6 +100,34 @@ async def keep_contacts(connection: Connection, contacts: Sequence[Contact]) -> 
     await connection.execute(
         SQL.keep_contacts, *([getattr(each, name) for each in contacts] for name in Contact.__struct_fields__)
     )
+
+
+async def refused(connection: Connection, person_id: UUID, now: datetime) -> int | None:
+    """Count that a person's address refused a letter; the version of its suppression where this brings it about."""
+    version: int | None = await connection.fetchval(SQL.refused, person_id, now)
+    return version
+
+
+async def accepted(connection: Connection, person_id: UUID) -> None:
+    """Forgive what an address refused: it took a letter."""
+    await connection.execute(SQL.accepted, person_id)
+
+
+async def resume(connection: Connection, since: Mapping[UUID, datetime]) -> Mapping[UUID, int]:
+    """Take addresses for working again since a moment each; whose were suppressed, with the version of their return."""
+    rows = await connection.fetch(SQL.resume, list(since), list(since.values()))
+    return {row["user_id"]: row["version"] for row in rows}
+
+
+async def get_preference(pool: asyncpg.Pool, person_id: UUID) -> tuple[int, Preferences]:
+    """What a person chose, and its version; 0 where nothing was chosen yet."""
+    row = await pool.fetchrow(SQL.get_preference, person_id)
+    return (row["version"], Preferences(frozenset(row["off"]))) if row else (0, Preferences())
+
+
+async def erase_preference(pool: asyncpg.Pool, person_id: UUID, _: int) -> int:
+    """Drop what an erased person chose; how many."""
+    return int(await pool.fetchval(SQL.erase_preference, person_id))
 
 
 async def drop_letters(pool: asyncpg.Pool, clock: Clock, limit: int) -> int:
@@ -85,16 +148,44 @@ async def erase_contact(pool: asyncpg.Pool, person_id: UUID, _: int) -> int:
 async def change_contacts(connection: Connection, changes: Sequence[ContactChange]) -> None:
     """Keep what people changed, at most one change a person; nothing happens to who is not there."""
     columns: list[list[object]] = [[change.user_id for change in changes]]
-    for name in ("name", "locale", "timezone"):
+    for name in ("name", "locale", "timezone", "quiet_from", "quiet_to"):
         values = [getattr(change, name) for change in changes]
         columns.append([value is not msgspec.UNSET for value in values])
         columns.append([None if value is msgspec.UNSET else value for value in values])
     await connection.execute(SQL.change_contacts, *columns)
 
 
-async def clear_seal(connection: Connection, row: Row) -> None:
+async def clear_content(connection: Connection, row: Row) -> None:
     """Forget what a claimed letter says; comes before its outcome, in the same transaction."""
-    await connection.execute(SQL.clear_seal, row["id"], row["token"])
+    await connection.execute(SQL.clear_content, row["id"], row["token"])
+
+
+async def settle_parts(connection: Connection, row: Row, state: str) -> None:
+    """Settle what a letter told besides, in the transaction of its own outcome."""
+    await connection.execute(SQL.settle_parts, row["id"], state)
+
+
+async def parts_of(pool: asyncpg.Pool, letter_id: UUID) -> Sequence[Part]:
+    """What a letter tells besides its own event, oldest first."""
+    return [Part(**row) for row in await pool.fetch(SQL.parts, letter_id)]
+
+
+async def hold(pool: asyncpg.Pool, row: Row, until: datetime, reason: str) -> bool:
+    """Queue a letter that was claimed, not to be due before a moment; False when the claim is lost."""
+    return await pool.fetchval(SQL.hold, row["id"], row["token"], until, reason) is not None
+
+
+async def release(pool: asyncpg.Pool, now: datetime) -> int:
+    """Make due what was held until now, several completions of a person as one letter; how many."""
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute(SQL.release_lock)
+        return int(await connection.fetchval(SQL.release, now))
+
+
+async def reach(pool: asyncpg.Pool, person_id: UUID, kind: MailKind) -> Reach | None:
+    """How to reach a person with a letter of a kind, None for somebody unknown (yet)."""
+    row = await pool.fetchrow(SQL.reach, person_id, kind)
+    return Reach(**row) if row else None
 
 
 async def resend(pool: asyncpg.Pool, row: Row, reason: str) -> bool:

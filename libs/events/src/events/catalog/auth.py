@@ -1,6 +1,6 @@
 """What auth says: one-time codes in feed OTP (short-lived), people and sessions in feed AUTH."""
 
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
@@ -10,6 +10,8 @@ from events.catalog.moment import Moment
 Locale = Literal["ko", "en"]
 RejectReason = Literal["wrong", "used", "expired", "dead", "unknown"]
 Role = Literal["analyst", "operator"]
+WallClock = Annotated[str, msgspec.Meta(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+"""A time of day in its person's zone, `22:30`."""
 EndReason = Literal["logout", "reuse", "revoked"]
 
 
@@ -46,12 +48,17 @@ class UserRegistered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProfileChanged(msgspec.Struct, frozen=True, kw_only=True):
-    """A person changed their profile; only what changed is there, null where a choice was taken back."""
+    """A person changed their profile; only what changed is there, null where a choice was taken back.
+
+    From `quiet_from` to just before `quiet_to`, over midnight where that is earlier, what can wait disturbs nobody.
+    """
 
     user_id: UUID
     name: str | msgspec.UnsetType | None = msgspec.UNSET
     locale: Locale | msgspec.UnsetType | None = msgspec.UNSET
     timezone: str | msgspec.UnsetType | None = msgspec.UNSET
+    quiet_from: WallClock | msgspec.UnsetType | None = msgspec.UNSET
+    quiet_to: WallClock | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class RolesChanged(msgspec.Struct, frozen=True, kw_only=True):

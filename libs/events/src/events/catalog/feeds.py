@@ -32,7 +32,7 @@ FEEDS: dict[str, Feed] = {
 HEARS: dict[str, tuple[str, ...]] = {
     "auth": (),
     "todos": ("AUTH",),
-    "mailer": ("OTP", "AUTH"),
+    "mailer": ("OTP", "AUTH", "TODOS", "ACTIVITY"),
     "activity": ("OTP", "AUTH", "TODOS", "MAILER"),
 }
 """The feeds that each service hears: what its NATS user may read, what its published contract receives."""

@@ -2,7 +2,7 @@
 select json_build_object(
     'account', (
         select row_to_json(a) from (
-            select id, email, name, locale, timezone, roles, registered_at from account where id = $1
+            select id, email, name, locale, timezone, quiet_from, quiet_to, roles, registered_at from account where id = $1
         ) a
     ),
     'sessions', (

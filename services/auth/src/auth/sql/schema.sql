@@ -21,6 +21,7 @@ begin
 
     update account a set
         version = s.version, name = s.state ->> 'name', locale = s.state ->> 'locale', timezone = s.state ->> 'timezone',
+        quiet_from = s.state ->> 'quiet_from', quiet_to = s.state ->> 'quiet_to',
         roles = array(select json_array_elements_text(s.state -> 'roles'))
     from unnest(p_kinds, p_ids, p_versions, p_states) as s (kind, id, version, state)
     where s.kind = 'person' and a.id = s.id;
@@ -86,7 +87,10 @@ CREATE TABLE public.account (
     timezone text,
     roles text[] DEFAULT '{}'::text[] NOT NULL,
     registered_at timestamp with time zone,
-    name text
+    name text,
+    quiet_from text,
+    quiet_to text,
+    CONSTRAINT account_quiet_hours CHECK (((quiet_from IS NULL) = (quiet_to IS NULL)))
 );
 
 CREATE TABLE public.allowance (

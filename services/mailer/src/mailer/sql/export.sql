@@ -2,12 +2,19 @@
 select json_build_object(
     'contact', (
         select row_to_json(c) from (
-            select user_id, name, locale, timezone, registered_at from contact where user_id = $1
+            select
+                user_id, name, locale, timezone, quiet_from, quiet_to, registered_at, refusals, refused_at,
+                suppressed_at
+            from contact where user_id = $1
         ) c
+    ),
+    'preferences', (
+        select row_to_json(p) from (select version, "off" from preference where user_id = $1) p
     ),
     'letters', (
         select coalesce(json_agg(l order by l.happened_at), '[]') from (
-            select id, kind, state, locale, happened_at, settled_at from letter where subject = $1
+            select id, kind, state, reason, locale, happened_at, held_until, settled_at, facts from letter
+            where subject = $1
         ) l
     ),
     'events', (

@@ -1,0 +1,2 @@
+-- Which letters a person does not want.
+select version, "off" from preference where user_id = $1
