@@ -114,6 +114,8 @@ def page(
         kept = [(name, value) for name, value in parse_qsl(request.url.query) if name != "cursor"]
         query = urlencode([*kept, ("cursor", next_cursor)])
         headers["link"] = f'<{quote(request.scope["path"])}?{query}>; rel="next"'
-    counted = {} if total is None else {"total": min(total, COUNTED), "total_capped": total > COUNTED}
-    body = _encoder.encode(Page(message.key, message.to(request.locale), data, next_cursor, **counted))
+    listed = Page(message.key, message.to(request.locale), data, next_cursor)
+    if total is not None:
+        listed = msgspec.structs.replace(listed, total=min(total, COUNTED), total_capped=total > COUNTED)
+    body = _encoder.encode(listed)
     return Answer(body, headers=headers)
