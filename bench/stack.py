@@ -68,7 +68,7 @@ class Stack:
         program = parts.Program([sys.executable, "-m", module, "api"], log=log, env=environment)
         program.start()
         try:
-            wait_until(lambda: parts.status(port, "/healthz/live") == 200, within=30, otherwise=lambda: f"no {module}")
+            wait_until(lambda: parts.status(port, "/healthz/ready") == 200, within=30, otherwise=lambda: f"no {module}")
             yield f"http://127.0.0.1:{port}"
         finally:
             program.stop()

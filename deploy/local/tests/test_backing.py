@@ -93,7 +93,8 @@ async def test_a_service_publishes_only_its_own_subjects(nats: Nats) -> None:
 async def test_a_cluster_outlives_its_leader(nats_cluster: list[Nats]) -> None:
     async with connected(nats_cluster[0].url()) as js:
         await until(partial(succeeds, js.add_stream, name="S", subjects=["s.>"], num_replicas=3), within=20)
-        await js.publish("s.1", b"one")
+        # A stream just made answers no publish until its leader's interest has reached this server.
+        await until(partial(succeeds, js.publish, "s.1", b"one"), within=20)
         cluster = (await js.stream_info("S")).cluster
     leader = next(server for server in nats_cluster if server.name == cluster.leader)
     leader.kill()

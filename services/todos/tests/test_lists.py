@@ -4,13 +4,16 @@ import asyncio
 from itertools import product
 from uuid import uuid4
 
+import asyncpg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from todoing import Service, runner, running
 
 from local.fixtures import DatabaseFactory
+from local.layout import REPOSITORY
 
+FILL = (REPOSITORY / "bench" / "sql" / "fill_todos.sql").read_text()
 DAYS = [None, "2026-12-01T00:00:00Z", "2026-12-02T00:00:00Z", "2026-12-03T00:00:00Z"]
 
 
@@ -103,6 +106,22 @@ async def test_counts_are_there_on_request_alone(todos: Service) -> None:
     }
     assert answers == {"": 3, "completed=true": 1, "completed=false": 2, "priority=1": 0, "deleted=true": 1}
     assert "total" not in (await todos.get("/todos")).json()
+
+
+async def test_a_count_ends_at_ten_thousand_and_says_so(database: DatabaseFactory) -> None:
+    made = database("todos")
+    connection = await asyncpg.connect(made.owner_url)
+    try:
+        await connection.execute(FILL, 12_500, 2)
+        rows = await connection.fetch("select user_id, deleted, count(*) as there from todo group by 1, 2")
+    finally:
+        await connection.close()
+    assert sorted(row["there"] > 10_000 for row in rows) == [False, False, False, True]
+    async with running(made.url) as todos:
+        for user_id, deleted, there in rows:
+            query = f"/todos?limit=1&count=true&deleted={str(deleted).lower()}"
+            answer = (await todos.http.get(query, headers=todos.as_(user_id))).json()
+            assert (answer["total"], answer["total_capped"]) == (min(there, 10_000), there > 10_000)
 
 
 @pytest.mark.parametrize(

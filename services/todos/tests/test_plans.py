@@ -23,8 +23,8 @@ QUERIES: dict[str, tuple[str, list[Any]]] = {
     "due": (SQL.list_by_due, [BOTH, FIRST[Due].due_at, FIRST[Due].id, 21, None, None, None, None]),
     "priority": (SQL.list_by_priority, [BOTH, [1, 2, 3, 4, 5], 0, LATE, FIRST[Ranked].id, 21, None, None, None]),
     "deleted": (SQL.list_deleted, [BOTH, LATE, FIRST[Created].id, 21, None, None, None, None]),
-    "count": (SQL.count_todos, [BOTH, None, None, None, None]),
-    "count of deleted": (SQL.count_deleted, [BOTH, None, None, None, None]),
+    "count": (SQL.count_todos, [BOTH, None, None, None, None, 10_001]),
+    "count of deleted": (SQL.count_deleted, [BOTH, None, None, None, None, 10_001]),
     "quota": (SQL.count_kept, [10_000]),
 }
 

@@ -14,6 +14,8 @@ from api.requests import Request
 
 T = TypeVar("T")
 JSON: Final = "application/json"
+COUNTED: Final = 10_000
+"""As far as a list counts: beyond it a count costs more than the page that it stands on."""
 
 _encoder = msgspec.json.Encoder()
 
@@ -27,13 +29,17 @@ class Envelope(msgspec.Struct, Generic[T], frozen=True):
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True):
-    """A list's answer: the next page's cursor stands beside the data, null at the end. `total` is on request."""
+    """A list's answer: the next page's cursor stands beside the data, null at the end.
+
+    `total` and `total_capped` are on request: how many there are on all pages, counted up to `COUNTED`.
+    """
 
     message_key: str
     message: str
     data: list[T]
     next_cursor: Annotated[str, msgspec.Meta(examples=["WyIyMDI2LTExLTI0Il0"])] | None
     total: int | msgspec.UnsetType = msgspec.UNSET
+    total_capped: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class Answer(Response[T]):
@@ -99,12 +105,17 @@ def answer(
 def page(
     request: Request, message: Message, data: list[T], next_cursor: str | None, *, total: int | None = None
 ) -> Answer[Page[T]]:
-    """One page of a list; the `Link` header repeats the next page's address with the filters of this one."""
+    """One page of a list; the `Link` header repeats the next page's address with the filters of this one.
+
+    A `total` greater than `COUNTED` is answered as `COUNTED` with `total_capped`: "at least so many".
+    """
     headers = {}
     if next_cursor is not None:
         kept = [(name, value) for name, value in parse_qsl(request.url.query) if name != "cursor"]
         query = urlencode([*kept, ("cursor", next_cursor)])
         headers["link"] = f'<{quote(request.scope["path"])}?{query}>; rel="next"'
-    counted = msgspec.UNSET if total is None else total
-    body = _encoder.encode(Page(message.key, message.to(request.locale), data, next_cursor, counted))
+    listed = Page(message.key, message.to(request.locale), data, next_cursor)
+    if total is not None:
+        listed = msgspec.structs.replace(listed, total=min(total, COUNTED), total_capped=total > COUNTED)
+    body = _encoder.encode(listed)
     return Answer(body, headers=headers)

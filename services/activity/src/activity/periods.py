@@ -5,14 +5,14 @@ where the one before ended, also where the person's zone changed in between.
 """
 
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
 from typing import Final
 from uuid import UUID, uuid5
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
 from events.catalog.activity import Figures, Period, ReportReady
+from events.catalog.zones import known_zones
 
 DEFAULT_ZONE: Final = "Asia/Seoul"
 PERIODS: Final[tuple[Period, ...]] = ("week", "month")
@@ -48,15 +48,9 @@ class Tally(Struct, frozen=True):
     overdue: int
 
 
-@cache
-def _zones() -> frozenset[str]:
-    # Not what is there on some machines alone, and differs between them.
-    return frozenset(available_timezones() - {"localtime", "Factory"})
-
-
 def zone_of(name: str | None) -> ZoneInfo:
     """A person's time zone: the default where none was chosen, or one that is not known here."""
-    return ZoneInfo(name if name in _zones() else DEFAULT_ZONE)
+    return ZoneInfo(name if name in known_zones() else DEFAULT_ZONE)
 
 
 def opened(period: Period, at: datetime, zone: ZoneInfo) -> Open:

@@ -3,11 +3,9 @@
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from typing import Annotated, Any, Final, Literal, TypeAlias
 from unicodedata import category
 from uuid import UUID
-from zoneinfo import available_timezones
 
 import asyncpg
 from litestar import delete, get, patch
@@ -39,6 +37,7 @@ from auth.tables import (
     other_sessions,
 )
 from events.catalog.auth import Locale, Role, WallClock
+from events.catalog.zones import known_zones
 from events.clock import Clock
 from events.command import Change, Context, new_command
 from events.deciding import decided_again
@@ -222,18 +221,13 @@ def _faults(profile: Profile) -> Iterator[FieldError]:
     """What a type cannot say: a name is one line, a time zone is one that the IANA database names."""
     if profile.name and any(category(letter) in {"Cc", "Zl", "Zp"} for letter in profile.name):
         yield _NOT_ONE_LINE
-    if isinstance(profile.timezone, str) and profile.timezone not in _timezones():
+    if isinstance(profile.timezone, str) and profile.timezone not in known_zones():
         yield _NO_TIMEZONE
 
 
 def _is_span(start: str | None, end: str | None) -> bool:
     """Whether quiet hours begin and end, at different times, or are none."""
     return start is end is None or (start is not None and end is not None and start != end)
-
-
-@cache
-def _timezones() -> frozenset[str]:
-    return frozenset(available_timezones() - {"localtime", "Factory"})
 
 
 def device_of(user_agent: str | None) -> str | None:

@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import Raw
 
-from api.answers import Answer, Envelope, Page, answer, page
+from api.answers import COUNTED, Answer, Envelope, Page, answer, page
 from api.guard import signed_in
 from api.idempotency import intent_of, running
 from api.messages import Message, Text
@@ -136,10 +136,10 @@ async def browse(
         if not isinstance(after, Created):
             raise Problem(INVALID, errors=[_ONLY_CREATED])
         rows = await list_deleted(todos.pool, request.user.id, filters, after, limit + 1)
-        total = await count_deleted(todos.pool, request.user.id, filters) if count else None
+        total = await count_deleted(todos.pool, request.user.id, filters, COUNTED + 1) if count else None
     else:
         rows = await list_todos(todos.pool, request.user.id, filters, after, limit + 1)
-        total = await count_todos(todos.pool, request.user.id, filters) if count else None
+        total = await count_todos(todos.pool, request.user.id, filters, COUNTED + 1) if count else None
     more = to_cursor(_place(sort, rows[limit - 1])) if len(rows) > limit else None
     return page(request, LISTED, [shown(row) for row in rows[:limit]], more, total=total)
 

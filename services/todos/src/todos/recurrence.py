@@ -3,12 +3,14 @@
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Final
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from dateutil.rrule import rrulestr
 from msgspec import Struct
+
+from events.catalog.zones import known_zones
 
 _HORIZON: Final = timedelta(days=366 * 10)
 _PART: Final = re.compile(r"(?P<name>[A-Z]+)=(?P<value>[A-Z0-9,+-]+)")
@@ -31,16 +33,10 @@ class Occurrence(Struct, frozen=True):
     due_at: datetime
 
 
-@cache
-def _zones() -> frozenset[str]:
-    # Not what is there on some machines alone, and differs between them.
-    return frozenset(available_timezones() - {"localtime", "Factory"})
-
-
 @lru_cache(1024)
 def zone_of(name: str) -> ZoneInfo:
     """An IANA time zone; raises `LookupError` for what is none."""
-    if name not in _zones():
+    if name not in known_zones():
         raise LookupError(name)
     return ZoneInfo(name)
 

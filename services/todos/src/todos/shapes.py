@@ -48,7 +48,7 @@ Deleted = Annotated[
     bool,
     QueryParameter(description="Only those that were deleted and can be restored, the last deleted first"),
 ]
-Count = Annotated[bool, QueryParameter(description="Also answer `total`, how many there are on all pages")]
+Count = Annotated[bool, QueryParameter(description="Also answer `total`, of all pages; `total_capped`: at least that")]
 Since = Annotated[
     int | None,
     QueryParameter(le=2**63 - 1, description="The `position` that was told; none for the present one"),

@@ -135,10 +135,10 @@ async def list_todos(
     return _rows(rows)
 
 
-async def count_todos(pool: asyncpg.Pool, user_id: UUID, filters: Filters) -> int:
-    """How many to-dos a list shows on all its pages."""
+async def count_todos(pool: asyncpg.Pool, user_id: UUID, filters: Filters, up_to: int) -> int:
+    """How many to-dos a list shows on all its pages, `up_to` at most."""
     due = (filters.due_from, filters.due_before, filters.pattern)
-    return int(await pool.fetchval(SQL.count_todos, user_id, filters.states, filters.priority, *due))
+    return int(await pool.fetchval(SQL.count_todos, user_id, filters.states, filters.priority, *due, up_to))
 
 
 async def list_deleted(
@@ -152,10 +152,10 @@ async def list_deleted(
     return _rows(rows)
 
 
-async def count_deleted(pool: asyncpg.Pool, user_id: UUID, filters: Filters) -> int:
-    """How many a list of deleted to-dos shows on all its pages."""
+async def count_deleted(pool: asyncpg.Pool, user_id: UUID, filters: Filters, up_to: int) -> int:
+    """How many a list of deleted to-dos shows on all its pages, `up_to` at most."""
     due = (filters.due_from, filters.due_before, filters.pattern)
-    return int(await pool.fetchval(SQL.count_deleted, user_id, filters.states, filters.priority, *due))
+    return int(await pool.fetchval(SQL.count_deleted, user_id, filters.states, filters.priority, *due, up_to))
 
 
 async def count_kept(pool: asyncpg.Pool, user_id: UUID, most: int) -> int:
