@@ -11,12 +11,22 @@ from events.catalog.feeds import FEEDS
 from local.fixtures import until
 from system import Person, System, code_of
 
-SERVICES = ("auth", "todos", "mailer", "activity")
-STREAMS = ("AUTH", "TODOS", "MAILER", "ACTIVITY", "OTP")
+SERVICES = ("auth", "todos", "mailer", "activity", "notifier")
+STREAMS = ("AUTH", "TODOS", "MAILER", "ACTIVITY", "NOTIFIER", "OTP")
 TABLES = """
 select schemaname, tablename from pg_tables where schemaname not in ('pg_catalog', 'information_schema')
 """
-READS = ("/users/me", "/users/me/export", "/todos/", "/todos/export", "/activity/", "/activity/export", "/mail/export")
+READS = (
+    "/users/me",
+    "/users/me/export",
+    "/todos/",
+    "/todos/export",
+    "/activity/",
+    "/activity/export",
+    "/mail/export",
+    "/notifications/",
+    "/notifications/export",
+)
 
 
 @pytest.fixture

@@ -15,7 +15,12 @@ _SECRETS = {
 _SOUNDS_SECRET = re.compile("KEY|PEPPER|PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIAL|PRIVATE")
 
 # Where each service exports what it holds about a person; auth puts the parts together.
-_EXPORTS = {"todos": "/todos/export", "activity": "/activity/export", "mailer": "/mail/export"}
+_EXPORTS = {
+    "todos": "/todos/export",
+    "activity": "/activity/export",
+    "mailer": "/mail/export",
+    "notifier": "/notifications/export",
+}
 
 
 def service_environment(

@@ -100,11 +100,15 @@ def page(
     request: Request, message: Message, data: list[T], next_cursor: str | None, *, total: int | None = None
 ) -> Answer[Page[T]]:
     """One page of a list; the `Link` header repeats the next page's address with the filters of this one."""
-    headers = {}
-    if next_cursor is not None:
-        kept = [(name, value) for name, value in parse_qsl(request.url.query) if name != "cursor"]
-        query = urlencode([*kept, ("cursor", next_cursor)])
-        headers["link"] = f'<{quote(request.scope["path"])}?{query}>; rel="next"'
     counted = msgspec.UNSET if total is None else total
     body = _encoder.encode(Page(message.key, message.to(request.locale), data, next_cursor, counted))
-    return Answer(body, headers=headers)
+    return Answer(body, headers=next_link(request, next_cursor))
+
+
+def next_link(request: Request, next_cursor: str | None) -> dict[str, str]:
+    """The `Link` header of a page that is not the last, empty for the last."""
+    if next_cursor is None:
+        return {}
+    kept = [(name, value) for name, value in parse_qsl(request.url.query) if name != "cursor"]
+    query = urlencode([*kept, ("cursor", next_cursor)])
+    return {"link": f'<{quote(request.scope["path"])}?{query}>; rel="next"'}

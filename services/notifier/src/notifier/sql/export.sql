@@ -1,0 +1,13 @@
+-- Everything that notifier holds about a person, as one JSON document.
+select json_build_object(
+    'notifications', (
+        select coalesce(json_agg(n order by n.number), '[]') from (
+            select number, id, kind, data, at, read_at from notification where user_id = $1
+        ) n
+    ),
+    'events', (
+        select coalesce(json_agg(e order by e.seq), '[]') from (
+            select seq, id, type, time, data from events.log where subject = $1
+        ) e
+    )
+)::text

@@ -1,0 +1,105 @@
+"""The queries of `sql/`, one typed function each."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from events.clock import Clock
+from events.postgres import Connection
+from events.sql import load
+from notifier.domain import KEPT, Kind
+
+SQL = load("notifier")
+EVENTS_SQL = load("events")
+TOP: Final = 2**63 - 1
+
+
+class NewNotification(msgspec.Struct, frozen=True, kw_only=True):
+    """What an event tells a person; its id is the event's, `data` is JSON."""
+
+    id: UUID
+    user_id: UUID
+    kind: Kind
+    data: str
+    at: datetime
+
+
+class Notified(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `notification`; `data` is JSON."""
+
+    id: UUID
+    number: int
+    kind: Kind
+    data: str
+    at: datetime
+    read_at: datetime | None
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """Where an inbox stands: its last number, and how many are unread."""
+
+    last_number: int = 0
+    unread: int = 0
+
+
+async def add_notifications(
+    connection: Connection, heard_at: datetime, notifications: Sequence[NewNotification]
+) -> None:
+    """Put notifications into their inboxes in this order, each under the next number; one already there stays."""
+    columns = ([getattr(each, name) for each in notifications] for name in NewNotification.__struct_fields__)
+    await connection.execute(SQL.add_notifications, heard_at, *columns)
+
+
+async def list_notifications(
+    pool: asyncpg.Pool, user_id: UUID, before: int, *, unread: bool, limit: int
+) -> list[Notified]:
+    """A person's notifications before a number (`TOP`: from the newest), newest first."""
+    rows = await pool.fetch(SQL.list_notifications, user_id, before, unread, limit)
+    return [Notified(**row) for row in rows]
+
+
+async def standing(pool: asyncpg.Pool, user_id: UUID) -> Standing:
+    """Where a person's inbox stands."""
+    row = await pool.fetchrow(SQL.standing, user_id)
+    return Standing(**row) if row else Standing()
+
+
+async def read_one(pool: asyncpg.Pool, user_id: UUID, id_: UUID, now: datetime) -> Notified | None:
+    """Mark a person's notification as read, once; as it is then, None where there is none."""
+    row = await pool.fetchrow(SQL.read_one, user_id, id_, now)
+    return Notified(**row) if row else None
+
+
+async def read_all(pool: asyncpg.Pool, user_id: UUID, up_to: int, now: datetime) -> int:
+    """Mark everything up to a number as read; how many were not."""
+    return int(await pool.fetchval(SQL.read_all, user_id, up_to, now))
+
+
+async def drop_notifications(pool: asyncpg.Pool, clock: Clock, limit: int) -> int:
+    """Drop up to so many notifications that came in `KEPT` ago; how many."""
+    return int(await pool.fetchval(SQL.drop_notifications, clock() - KEPT, limit))
+
+
+async def erase_notifications(pool: asyncpg.Pool, person_id: UUID, limit: int) -> int:
+    """Drop up to so many notifications of an erased person; how many."""
+    return int(await pool.fetchval(SQL.erase_notifications, person_id, limit))
+
+
+async def erase_inbox(pool: asyncpg.Pool, person_id: UUID, _: int) -> int:
+    """Drop what else is kept of an erased person; how much."""
+    return int(await pool.fetchval(SQL.erase_inbox, person_id))
+
+
+async def heard_up_to(pool: asyncpg.Pool, consumer: str, feed: str) -> int:
+    """The number of the last event of a feed that is in these tables."""
+    seq: int = await pool.fetchval(EVENTS_SQL.checkpoint_read, consumer, feed)
+    return seq
+
+
+def people_of(notifications: Collection[NewNotification]) -> set[UUID]:
+    """Whose inboxes these are for."""
+    return {each.user_id for each in notifications}
