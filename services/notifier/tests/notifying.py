@@ -1,6 +1,7 @@
 """The service over real PostgreSQL and NATS, as its users see it. What several test files here share."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ import httpx
 import msgspec
 import nats as nats_client
 from nats.js import JetStreamContext
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 from api.app import create_app
 from api.testing import People, serving
@@ -32,9 +35,13 @@ from events.ids import uuid7
 from events.postgres import dialer, open_pool
 from local.fixtures import Database, until
 from local.nats import Nats
+from notifier import sockets
 from notifier.api import ROUTES, Notifications
 from notifier.consumers import NAME, hears
-from notifier.tables import erase_inbox, erase_notifications
+from notifier.crier import Crier
+from notifier.live import Live
+from notifier.tables import NewNotification, add_notifications, erase_inbox, erase_notifications
+from notifier.tickets import Tickets
 
 CODEC = Codec(TYPES)
 DUE = datetime(2026, 12, 1, 9, tzinfo=UTC)
@@ -75,6 +82,41 @@ def report(user_id: UUID, period: str = "week") -> ReportReady:
 
 
 @dataclass
+class Face:
+    """One replica."""
+
+    http: httpx.AsyncClient
+    live: Live
+
+
+@dataclass
+class Socket:
+    """A client's end."""
+
+    raw: ClientConnection
+    hello: dict[str, Any]
+
+    async def next(self) -> dict[str, Any]:
+        async with asyncio.timeout(10):
+            return json.loads(await self.raw.recv())
+
+    async def numbers(self, count: int) -> list[int]:
+        """The numbers of the next notifications; nothing else comes between."""
+        frames = [await self.next() for _ in range(count)]
+        assert {frame["type"] for frame in frames} <= {"notification"}, frames
+        return [frame["notification"]["number"] for frame in frames]
+
+    async def closed(self) -> tuple[int, str]:
+        """Code and reason of the end; what comes before is passed over."""
+        async with asyncio.timeout(10):
+            try:
+                while True:
+                    await self.raw.recv()
+            except ConnectionClosed as end:
+                return (end.rcvd.code, end.rcvd.reason) if end.rcvd else (1006, "")
+
+
+@dataclass
 class World:
     """The streams, notifier's database, its consumer and its HTTP face."""
 
@@ -87,6 +129,7 @@ class World:
     tombstones: Tombstones
     seqs: dict[str, int] = field(default_factory=dict)
     http: httpx.AsyncClient = field(init=False)
+    live: Live = field(init=False)
 
     async def say(self, feed: str, *events: msgspec.Struct, to: UUID, at: datetime | None = None) -> None:
         for data in events:
@@ -110,11 +153,62 @@ class World:
     @asynccontextmanager
     async def hearing(self) -> AsyncIterator[Consumer]:
         """The worker: hears while the block runs."""
+        crier = Crier(dialer(self.database.url, application=NAME))
         dial, broker = dialer(self.database.url, application=NAME), Broker(self.nats.url(NAME), name=NAME)
         eraser = Eraser(self.pool, broker, feeds_of(NAME), [erase_notifications, erase_inbox])
-        consumer = Consumer(NAME, hears(self.watch, eraser.wake), dial, broker, CODEC)
-        async with running(broker.run, consumer.run, eraser.run):
+        consumer = Consumer(NAME, hears(self.watch, crier.tell, eraser.wake), dial, broker, CODEC)
+        async with running(broker.run, consumer.run, eraser.run, crier.run):
             yield consumer
+
+    @asynccontextmanager
+    async def replica(self) -> AsyncIterator[Face]:
+        """A process of the api role."""
+        dial = dialer(self.database.url, application=NAME)
+        live = Live(self.pool, dial, self.watch, lambda person: person.id in self.tombstones)
+        crier = Crier(dial)
+        app = create_app(
+            title="Notifications",
+            routes=(*ROUTES, *sockets.ROUTES),
+            health=Health(),
+            guard=self.people.guard,
+            parts={
+                "notifications": Notifications(self.pool, self.watch, crier),
+                "tickets": Tickets(self.pool, self.watch, frozenset({"https://app.example"})),
+                "live": live,
+            },
+        )
+        async with running(live.run, crier.run), serving(app, on_leaving=live.leave) as http:
+            yield Face(http, live)
+
+    async def told(self, who: UUID, count: int, title: str = "우유 사기") -> None:
+        """Notifications that are simply there, and nobody was woken for."""
+        new = [
+            NewNotification(
+                id=uuid7(),
+                user_id=who,
+                kind="completion",
+                data=CODEC.encode(completed(title)),
+                at=self.watch(),
+            )
+            for _ in range(count)
+        ]
+        async with self.pool.acquire() as connection:
+            await add_notifications(connection, self.watch(), new)
+
+    async def ticket(self, who: UUID, **claims: object) -> str:
+        sold = await self.http.post("/notifications/ticket", headers=self.people.headers(who, **claims))
+        return str(sold.json()["data"]["ticket"])
+
+    async def address(self, who: UUID, last: int = 0, *, at: httpx.AsyncClient | None = None, **claims: object) -> str:
+        base = str((at or self.http).base_url).replace("http", "ws", 1)
+        return f"{base}/notifications/ws?ticket={await self.ticket(who, **claims)}&last={last}"
+
+    @asynccontextmanager
+    async def socket(self, who: UUID, last: int = 0, **how: Any) -> AsyncIterator[Socket]:
+        """A live connection that has been greeted."""
+        at, claims = how.pop("at", None), how.pop("claims", {})
+        async with connect(await self.address(who, last, at=at, **claims), **how) as raw:
+            yield Socket(raw, json.loads(await raw.recv()))
 
     async def heard(self) -> None:
         """Wait until all that was said is in the inboxes."""
@@ -161,15 +255,8 @@ async def world_of(database: Database, nats: Nats) -> AsyncIterator[World]:
             tombstones = Tombstones(pool)
             people = People(watch, refuse=lambda person: person.id in tombstones)
             world = World(js, nats, database, pool, people, watch, tombstones)
-            app = create_app(
-                title="Notifications",
-                routes=ROUTES,
-                health=Health(),
-                guard=people.guard,
-                parts={"notifications": Notifications(pool, watch)},
-            )
-            async with running(tombstones.run), serving(app) as http:
-                world.http = http
+            async with running(tombstones.run), world.replica() as face:
+                world.http, world.live = face.http, face.live
                 yield world
     finally:
         await admin.close()

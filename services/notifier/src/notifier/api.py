@@ -1,7 +1,6 @@
 """A person's inbox over HTTP."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated, Final, TypeAlias
 from uuid import UUID
 
@@ -12,18 +11,19 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 from msgspec import Meta, Struct
 
-from api.answers import Answer, Envelope, Page, answer, next_link
+from api.answers import Answer, Envelope, Page, answer, next_link, private
 from api.guard import signed_in
-from api.messages import Locale, Message
+from api.messages import Message
 from api.pages import Cursor, Limit, from_cursor, to_cursor
 from api.position import wait_for_position
 from api.problems import NOT_FOUND, Problem
 from api.requests import Request
 from events.catalog.feeds import HEARS
 from events.clock import Clock
-from notifier.domain import Kind
-from notifier.tables import TOP, Notified, heard_up_to, list_notifications, read_all, read_one, standing
-from notifier.texts import words_of
+from notifier.crier import Crier
+from notifier.shapes import Notification, told
+from notifier.tables import TOP, heard_up_to, list_notifications, read_all, read_one, standing
+from notifier.tickets import LIFE, Tickets
 
 NAME: Final = "notifier"
 
@@ -32,31 +32,10 @@ READ: Final = Message(key="notification.read", en="Notification marked as read",
 ALL_READ: Final = Message(
     key="notification.all_read", en="Notifications marked as read", ko="알림을 모두 읽음으로 표시했습니다"
 )
+SOLD: Final = Message(key="notification.ticket", en="Ticket issued successfully", ko="티켓을 발급했습니다")
 
-Data: TypeAlias = Annotated[
-    msgspec.Raw,
-    Meta(
-        description="The facts, by kind: a to-do's `todo_id`, `title`, `priority`, `due_at`, `due_zone`; or a report's "
-        "`from`, `to`, `timezone`, `figures`, `previous`",
-        extra_json_schema={"type": "object"},
-        examples=[{"todo_id": "01a20814-539f-7708-909d-2061a066dbb9", "title": "Buy milk", "priority": 3}],
-    ),
-]
 UpTo = Annotated[int, QueryParameter(ge=0, le=TOP, description="The last number that the person has seen")]
 Unread = Annotated[bool, QueryParameter(description="Only what is unread")]
-
-
-class Notification(Struct, frozen=True, kw_only=True):
-    """What a person is told. `number` counts their notifications without gaps, from 1, in the order they came."""
-
-    id: UUID
-    number: Annotated[int, Meta(ge=1)]
-    kind: Annotated[Kind, Meta(examples=["completion"])]
-    title: Annotated[str, Meta(examples=["Completed"])]
-    body: Annotated[str, Meta(examples=["“Buy milk” is done. Well done!"])]
-    data: Data
-    at: datetime
-    read_at: datetime | None
 
 
 class Inbox(Page[Notification], frozen=True, kw_only=True):
@@ -73,12 +52,20 @@ class Marked(Struct, frozen=True):
     unread: Annotated[int, Meta(ge=0)]
 
 
+class Ticket(Struct, frozen=True):
+    """Opens `/notifications/ws` or `/notifications/stream` (`?ticket=...&last=N`), once, for `expires_in` seconds."""
+
+    ticket: Annotated[str, Meta(examples=["pB1pYbN2Sx3sBv0lq6Xo9cU1eW7rT4yZ8aKdF5gHjLM"])]
+    expires_in: Annotated[int, Meta(ge=1)]
+
+
 @dataclass(frozen=True, slots=True)
 class Notifications:
     """What the handlers work with."""
 
     pool: asyncpg.Pool
     now: Clock
+    crier: Crier
 
     async def position_of(self, feed: str) -> tuple[int, None]:
         """How much of a feed is in the inboxes; raises `KeyError` for one that is not heard here."""
@@ -88,21 +75,6 @@ class Notifications:
 
 
 Parts: TypeAlias = NamedDependency[Notifications]
-
-
-def told(row: Notified, locale: Locale) -> Notification:
-    """A notification in its reader's language."""
-    words = words_of(row.kind, msgspec.json.decode(row.data), locale)
-    return Notification(
-        id=row.id,
-        number=row.number,
-        kind=row.kind,
-        title=words.title,
-        body=words.body,
-        data=msgspec.Raw(row.data.encode()),
-        at=row.at,
-        read_at=row.read_at,
-    )
 
 
 @get("/notifications", guards=[signed_in], waits=True)
@@ -135,6 +107,7 @@ async def read(
     row = await read_one(notifications.pool, request.user.id, notification_id, notifications.now())
     if row is None:
         raise Problem(NOT_FOUND)
+    notifications.crier.tell({request.user.id})
     return answer(request, READ, told(row, request.locale))
 
 
@@ -142,8 +115,16 @@ async def read(
 async def read_everything(request: Request, notifications: Parts, *, up_to: UpTo = TOP) -> Answer[Envelope[Marked]]:
     """Mark all notifications as read, or those up to a number: what came after it stays unread."""
     marked = await read_all(notifications.pool, request.user.id, up_to, notifications.now())
+    notifications.crier.tell({request.user.id})
     stands = await standing(notifications.pool, request.user.id)
     return answer(request, ALL_READ, Marked(marked, stands.unread))
 
 
-ROUTES: Final = (browse, read, read_everything)
+@post("/notifications/ticket", guards=[signed_in], status_code=200, keyed=False)
+async def sell(request: Request, tickets: NamedDependency[Tickets]) -> Answer[Envelope[Ticket]]:
+    """Get a ticket that opens one live connection. It lasts 30 seconds, and no longer than your token."""
+    ticket = await tickets.sell(request.user)
+    return private(answer(request, SOLD, Ticket(ticket, int(LIFE.total_seconds()))))
+
+
+ROUTES: Final = (browse, read, read_everything, sell)

@@ -1,8 +1,9 @@
 """What notifier hears: what people want to know, and whom to forget."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
+from uuid import UUID
 
 import msgspec
 
@@ -18,10 +19,14 @@ from notifier.domain import is_too_old, notification_of
 from notifier.tables import NewNotification, add_notifications
 
 NAME: Final = "notifier"
+Tell: TypeAlias = Callable[[Collection[UUID]], None]
 
 
-async def notify(connection: Connection, events: Sequence[Event], *, clock: Clock) -> None:
-    """Into the inboxes of those who are not erased; what is too old to be kept stays out, also when heard again."""
+async def notify(connection: Connection, events: Sequence[Event], *, clock: Clock, changed: set[UUID]) -> None:
+    """Into the inboxes of those who are not erased; what is too old to be kept stays out, also when heard again.
+
+    Whose inboxes these are is added to `changed`.
+    """
     now = clock()
     told = [
         _notification(event, *found)
@@ -30,6 +35,7 @@ async def notify(connection: Connection, events: Sequence[Event], *, clock: Cloc
     ]
     if told:
         await add_notifications(connection, now, told)
+        changed.update(each.user_id for each in told)
 
 
 async def forget_people(connection: Connection, events: Sequence[Event]) -> None:
@@ -48,11 +54,21 @@ def _notification(event: Event, kind: Any, data: dict[str, Any]) -> NewNotificat
     )
 
 
-def hears(clock: Clock, wake_eraser: Callable[[], None]) -> tuple[Hears, ...]:
-    """Who hears what."""
-    into_inboxes = partial(notify, clock=clock)
+def hears(clock: Clock, tell: Tell, wake_eraser: Callable[[], None]) -> tuple[Hears, ...]:
+    """Who hears what; `tell` is told whose inboxes changed, after the commit."""
     return (
         Hears(FEEDS["AUTH"], forget_people, (UserErased,), on_heard=wake_eraser),
-        Hears(FEEDS["TODOS"], into_inboxes, (TodoToggled, TodoDueSoon, TodoOverdue)),
-        Hears(FEEDS["ACTIVITY"], into_inboxes, (ReportReady,)),
+        _notifies("TODOS", (TodoToggled, TodoDueSoon, TodoOverdue), clock, tell),
+        _notifies("ACTIVITY", (ReportReady,), clock, tell),
     )
+
+
+def _notifies(feed: str, types: tuple[type[msgspec.Struct], ...], clock: Clock, tell: Tell) -> Hears:
+    # A set a feed: what the other one has not committed yet must not be told.
+    changed: set[UUID] = set()
+
+    def on_heard() -> None:
+        tell(set(changed))
+        changed.clear()
+
+    return Hears(FEEDS[feed], partial(notify, clock=clock, changed=changed), types, on_heard=on_heard)

@@ -36,5 +36,15 @@ def is_too_old(happened_at: datetime, now: datetime) -> bool:
     return happened_at < now - KEPT
 
 
+def missing(seen: int, up_to: int) -> tuple[int, int] | None:
+    """The numbers that a client will not get, first and last, where it goes on after `up_to`; None where it lacks none.
+
+    `seen` is the last that it has; a client that saw more than there is has another history.
+    """
+    if seen == up_to:
+        return None
+    return (seen + 1, up_to) if seen < up_to else (up_to + 1, seen)
+
+
 def _facts(event: msgspec.Struct, *names: str) -> dict[str, Any]:
     return {name: getattr(event, name) for name in names}

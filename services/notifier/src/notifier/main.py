@@ -25,10 +25,14 @@ from events.relay import Relay
 from events.retention import Retention
 from events.settings import read
 from events.telemetry import configure_logging
+from notifier import sockets
 from notifier.api import ROUTES, Notifications
 from notifier.consumers import NAME, hears
+from notifier.crier import Crier
+from notifier.live import Live
 from notifier.settings import Settings
 from notifier.tables import SQL, drop_notifications, erase_inbox, erase_notifications
+from notifier.tickets import Tickets, drop_tickets
 
 
 def main() -> None:
@@ -42,10 +46,15 @@ async def _main(parts: Roles, settings: Settings) -> None:
     clock = clock_for(settings.app_env, settings.clock_file)
     async with await open_pool(settings.database_url, application=NAME) as pool, Jwks(settings.jwks_url) as keys:
         tombstones = Tombstones(pool)
-        tasks = worker_tasks(settings, pool, health, clock) if parts.worker else []
+        dial = dialer(settings.database_url, application=NAME)
+        crier, live = Crier(dial), Live(pool, dial, clock, lambda person: person.id in tombstones)
+        health.add(live.check)
+        tasks = worker_tasks(settings, pool, health, clock, crier) if parts.worker else []
         app = create_app(
             title="Notifications",
-            routes=(*ROUTES, export_route("/notifications/export", pool, SQL.export)) if parts.api else (),
+            routes=(*ROUTES, *sockets.ROUTES, export_route("/notifications/export", pool, SQL.export))
+            if parts.api
+            else (),
             health=health,
             guard=Guard(
                 keys.find,
@@ -54,20 +63,26 @@ async def _main(parts: Roles, settings: Settings) -> None:
                 clock=clock,
                 refuse=lambda person: person.id in tombstones,
             ),
-            parts={"notifications": Notifications(pool, clock)},
+            parts={
+                "notifications": Notifications(pool, clock, crier),
+                "tickets": Tickets(pool, clock, frozenset(settings.origins)),
+                "live": live,
+            },
             cors_origins=settings.origins,
         )
-        server = partial(serve, app, listen(settings.host, settings.port))
-        await run(server=server, tasks=[tombstones.run, *tasks], health=health)
+        server = partial(serve, app, listen(settings.host, settings.port), on_leaving=live.leave)
+        await run(server=server, tasks=[tombstones.run, crier.run, live.run, *tasks], health=health)
 
 
-def worker_tasks(settings: Settings, pool: asyncpg.Pool, health: Health, clock: Clock) -> list[Task]:
+def worker_tasks(settings: Settings, pool: asyncpg.Pool, health: Health, clock: Clock, crier: Crier) -> list[Task]:
     """What hears and says: the tasks of the worker role, their checks added to `health`."""
     dial = dialer(settings.database_url, application=NAME)
     broker = Broker(settings.nats_url, name=NAME)
     relay = Relay(FEEDS["NOTIFIER"], dial, broker)
     eraser = Eraser(pool, broker, feeds_of(NAME), [erase_notifications, erase_inbox])
-    consumer = Consumer(NAME, hears(clock, eraser.wake), dial, broker, Codec(TYPES))
-    retention = Retention({"notifications": partial(drop_notifications, pool, clock)})
+    consumer = Consumer(NAME, hears(clock, crier.tell, eraser.wake), dial, broker, Codec(TYPES))
+    retention = Retention(
+        {"notifications": partial(drop_notifications, pool, clock), "tickets": partial(drop_tickets, pool, clock)}
+    )
     health.add(relay.check, *consumer.checks(), eraser.check)
     return [broker.run, relay.run, consumer.run, eraser.run, retention.run]

@@ -1,6 +1,6 @@
 """The queries of `sql/`, one typed function each."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -94,12 +94,19 @@ async def erase_inbox(pool: asyncpg.Pool, person_id: UUID, _: int) -> int:
     return int(await pool.fetchval(SQL.erase_inbox, person_id))
 
 
+async def news(pool: asyncpg.Pool, user_id: UUID, after: int, limit: int) -> tuple[int, list[Notified]]:
+    """An inbox's last number, and its notifications after a number, oldest first."""
+    rows = await pool.fetch(SQL.news, user_id, after, limit)
+    found = [Notified(**{name: row[name] for name in Notified.__struct_fields__}) for row in rows if row["id"]]
+    return (rows[0]["last_number"] if rows else 0), found
+
+
+async def last_numbers(pool: asyncpg.Pool, people: Sequence[UUID]) -> dict[UUID, int]:
+    """Where some inboxes stand; who has none is left out."""
+    return {row["user_id"]: row["last_number"] for row in await pool.fetch(SQL.last_numbers, people)}
+
+
 async def heard_up_to(pool: asyncpg.Pool, consumer: str, feed: str) -> int:
     """The number of the last event of a feed that is in these tables."""
     seq: int = await pool.fetchval(EVENTS_SQL.checkpoint_read, consumer, feed)
     return seq
-
-
-def people_of(notifications: Collection[NewNotification]) -> set[UUID]:
-    """Whose inboxes these are for."""
-    return {each.user_id for each in notifications}

@@ -1,2 +1,7 @@
--- Drops an erased person's inbox; how many.
-with gone as (delete from inbox where user_id = $1 returning 1) select count(*)::int from gone
+-- Drops an erased person's inbox and tickets; how many.
+with gone as (
+    delete from inbox where user_id = $1 returning 1
+), over as (
+    delete from ticket where user_id = $1 returning 1
+)
+select ((select count(*) from gone) + (select count(*) from over))::int

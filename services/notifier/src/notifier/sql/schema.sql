@@ -17,6 +17,16 @@ CREATE TABLE public.notification (
     read_at timestamp with time zone
 );
 
+CREATE TABLE public.ticket (
+    hash bytea NOT NULL,
+    user_id uuid NOT NULL,
+    session_id uuid NOT NULL,
+    locale text,
+    token_expires_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT ticket_locale_check CHECK ((locale = ANY (ARRAY['ko'::text, 'en'::text])))
+);
+
 ALTER TABLE ONLY public.inbox
     ADD CONSTRAINT inbox_pkey PRIMARY KEY (user_id);
 
@@ -26,10 +36,19 @@ ALTER TABLE ONLY public.notification
 ALTER TABLE ONLY public.notification
     ADD CONSTRAINT notification_pkey PRIMARY KEY (user_id, number);
 
+ALTER TABLE ONLY public.ticket
+    ADD CONSTRAINT ticket_pkey PRIMARY KEY (hash);
+
 CREATE INDEX notification_heard_at ON public.notification USING btree (heard_at);
 
 CREATE INDEX notification_unread ON public.notification USING btree (user_id, number) WHERE (read_at IS NULL);
 
+CREATE INDEX ticket_expires_at ON public.ticket USING btree (expires_at);
+
+CREATE INDEX ticket_person ON public.ticket USING btree (user_id);
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.inbox TO notifier;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.notification TO notifier;
+
+GRANT SELECT,INSERT,DELETE ON TABLE public.ticket TO notifier;
