@@ -20,7 +20,8 @@ async def test_a_completed_to_do_is_in_the_inbox_and_in_every_open_connection(wo
         ):
             assert json.loads(await socket.recv())["type"] == "hello"
             lines = stream.aiter_lines()
-            assert [await anext(lines) for _ in range(3)][0] == "event: hello"
+            hello, *_ = [await anext(lines) for _ in range(3)]
+            assert hello == "event: hello"
             created = await me.create("우유 사기")
             toggled = await me.http.patch(f"{created.headers['location']}/toggle")
             by_socket = json.loads(await socket.recv())["notification"]
