@@ -35,7 +35,7 @@ from events.ids import uuid7
 from events.postgres import dialer, open_pool
 from local.fixtures import Database, until
 from local.nats import Nats
-from notifier import sockets
+from notifier import choosing, sockets
 from notifier.api import ROUTES, Notifications
 from notifier.consumers import NAME, hears
 from notifier.crier import Crier
@@ -168,13 +168,14 @@ class World:
         crier = Crier(dial)
         app = create_app(
             title="Notifications",
-            routes=(*ROUTES, *sockets.ROUTES),
+            routes=(*ROUTES, *sockets.ROUTES, *choosing.ROUTES),
             health=Health(),
             guard=self.people.guard,
             parts={
                 "notifications": Notifications(self.pool, self.watch, crier),
                 "tickets": Tickets(self.pool, self.watch, frozenset({"https://app.example"})),
                 "live": live,
+                "pool": self.pool,
             },
         )
         async with running(live.run, crier.run), serving(app, on_leaving=live.leave) as http:

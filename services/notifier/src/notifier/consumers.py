@@ -1,6 +1,7 @@
 """What notifier hears: what people want to know, and whom to forget."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any, Final, TypeAlias
 from uuid import UUID
@@ -15,8 +16,8 @@ from events.clock import Clock
 from events.erasure import forget, living
 from events.hearing import Event, Hears
 from events.postgres import Connection
-from notifier.domain import is_too_old, notification_of
-from notifier.tables import NewNotification, add_notifications
+from notifier.domain import Kind, Preferences, is_too_old, notification_of
+from notifier.tables import NewNotification, add_notifications, preferences
 
 NAME: Final = "notifier"
 Tell: TypeAlias = Callable[[Collection[UUID]], None]
@@ -28,10 +29,12 @@ async def notify(connection: Connection, events: Sequence[Event], *, clock: Cloc
     Whose inboxes these are is added to `changed`.
     """
     now = clock()
+    chosen = await preferences(connection, {event.envelope.subject for event in events})
     told = [
-        _notification(event, *found)
+        _notification(event, kind, data, silent=prefers.silences(kind, now))
         for event in await living(connection, events)
-        if event.data and not is_too_old(event.envelope.time, now) and (found := notification_of(event.data))
+        for kind, data in notifications_of(event, now)
+        if (prefers := chosen.get(event.envelope.subject, Preferences())).wants(kind, "inbox")
     ]
     if told:
         await add_notifications(connection, now, told)
@@ -43,7 +46,13 @@ async def forget_people(connection: Connection, events: Sequence[Event]) -> None
     await forget(connection, events)
 
 
-def _notification(event: Event, kind: Any, data: dict[str, Any]) -> NewNotification:
+def notifications_of(event: Event, now: datetime) -> Iterator[tuple[Kind, dict[str, Any]]]:
+    """Kind and data of the notification that an event leads to, if it leads to one now."""
+    if event.data and not is_too_old(event.envelope.time, now) and (found := notification_of(event.data)):
+        yield found
+
+
+def _notification(event: Event, kind: Kind, data: dict[str, Any], *, silent: bool) -> NewNotification:
     envelope = event.envelope
     return NewNotification(
         id=envelope.id,
@@ -51,6 +60,7 @@ def _notification(event: Event, kind: Any, data: dict[str, Any]) -> NewNotificat
         kind=kind,
         data=msgspec.json.encode(data).decode(),
         at=envelope.time,
+        silent=silent,
     )
 
 

@@ -1,5 +1,6 @@
 """What people are notified of: which events, as which kind, with which facts, for how long. Pure."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, TypeAlias
 
@@ -9,6 +10,9 @@ from events.catalog.activity import Period, ReportReady
 from events.catalog.todos import TodoDueSoon, TodoOverdue, TodoToggled
 
 Kind: TypeAlias = Literal["completion", "due_soon", "overdue", "weekly_report", "monthly_report"]
+
+Channel: TypeAlias = Literal["inbox", "live", "push", "sms"]
+Choices: TypeAlias = Mapping[tuple[Kind, Channel], bool]
 
 KEPT: Final = timedelta(days=90)
 """How long a notification stays in its inbox; an event older than that makes none any more."""
@@ -29,6 +33,25 @@ def notification_of(event: msgspec.Struct) -> tuple[Kind, dict[str, Any]] | None
             facts = _facts(event, "period", "timezone", "figures", "previous")
             return _REPORTS[event.period], facts | {"from": event.start, "to": event.end}
     return None
+
+
+class Preferences(msgspec.Struct, frozen=True):
+    """What a person chose: by kind and channel, and until when they are not to be disturbed."""
+
+    choices: Choices = {}
+    do_not_disturb_until: datetime | None = None
+
+    def wants(self, kind: Kind, channel: Channel) -> bool:
+        """Whether notifications of a kind go this way: all but SMS, unless the person chose otherwise."""
+        return self.choices.get((kind, channel), channel != "sms")
+
+    def rests(self, now: datetime) -> bool:
+        """Whether the person is not to be disturbed."""
+        return self.do_not_disturb_until is not None and now < self.do_not_disturb_until
+
+    def silences(self, kind: Kind, now: datetime) -> bool:
+        """Whether a notification comes without a sound: it keeps its place, for the inbox has no holes."""
+        return self.rests(now) or not self.wants(kind, "live")
 
 
 def is_too_old(happened_at: datetime, now: datetime) -> bool:

@@ -25,7 +25,7 @@ from events.relay import Relay
 from events.retention import Retention
 from events.settings import read
 from events.telemetry import configure_logging
-from notifier import sockets
+from notifier import choosing, sockets
 from notifier.api import ROUTES, Notifications
 from notifier.consumers import NAME, hears
 from notifier.crier import Crier
@@ -52,7 +52,7 @@ async def _main(parts: Roles, settings: Settings) -> None:
         tasks = worker_tasks(settings, pool, health, clock, crier) if parts.worker else []
         app = create_app(
             title="Notifications",
-            routes=(*ROUTES, *sockets.ROUTES, export_route("/notifications/export", pool, SQL.export))
+            routes=(*ROUTES, *sockets.ROUTES, *choosing.ROUTES, export_route("/notifications/export", pool, SQL.export))
             if parts.api
             else (),
             health=health,
@@ -67,6 +67,7 @@ async def _main(parts: Roles, settings: Settings) -> None:
                 "notifications": Notifications(pool, clock, crier),
                 "tickets": Tickets(pool, clock, frozenset(settings.origins)),
                 "live": live,
+                "pool": pool,
             },
             cors_origins=settings.origins,
         )

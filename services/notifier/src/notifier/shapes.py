@@ -32,6 +32,7 @@ class Notification(Struct, frozen=True, kw_only=True):
     title: Annotated[str, Meta(examples=["Completed"])]
     body: Annotated[str, Meta(examples=["“Buy milk” is done. Well done!"])]
     data: Data
+    silent: Annotated[bool, Meta(description="To be shown without a sound, as the person chose")]
     at: datetime
     read_at: datetime | None
 
@@ -102,6 +103,7 @@ def told(row: Notified, locale: Locale) -> Notification:
         title=words.title,
         body=words.body,
         data=msgspec.Raw(row.data.encode()),
+        silent=row.silent,
         at=row.at,
         read_at=row.read_at,
     )

@@ -1,8 +1,8 @@
 """The queries of `sql/`, one typed function each."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, cast
 from uuid import UUID
 
 import asyncpg
@@ -11,7 +11,7 @@ import msgspec
 from events.clock import Clock
 from events.postgres import Connection
 from events.sql import load
-from notifier.domain import KEPT, Kind
+from notifier.domain import KEPT, Choices, Kind, Preferences
 
 SQL = load("notifier")
 EVENTS_SQL = load("events")
@@ -26,6 +26,7 @@ class NewNotification(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     data: str
     at: datetime
+    silent: bool = False
 
 
 class Notified(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +36,7 @@ class Notified(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     kind: Kind
     data: str
+    silent: bool
     at: datetime
     read_at: datetime | None
 
@@ -92,6 +94,26 @@ async def erase_notifications(pool: asyncpg.Pool, person_id: UUID, limit: int) -
 async def erase_inbox(pool: asyncpg.Pool, person_id: UUID, _: int) -> int:
     """Drop what else is kept of an erased person; how much."""
     return int(await pool.fetchval(SQL.erase_inbox, person_id))
+
+
+async def preferences(connection: Connection | asyncpg.Pool, people: Collection[UUID]) -> dict[UUID, Preferences]:
+    """What people chose; who never chose is left out."""
+    return {row["user_id"]: _chosen(row) for row in await connection.fetch(SQL.preferences, list(people))}
+
+
+async def choose(pool: asyncpg.Pool, user_id: UUID, chosen: Preferences, *, until: bool) -> Preferences:
+    """Add to what a person chose, the end of their rest only where `until`; what they have chosen then."""
+    choices = {f"{kind}.{channel}": wanted for (kind, channel), wanted in chosen.choices.items()}
+    [row] = await pool.fetch(
+        SQL.choose, user_id, msgspec.json.encode(choices).decode(), chosen.do_not_disturb_until, until
+    )
+    return _chosen(row)
+
+
+def _chosen(row: asyncpg.Record) -> Preferences:
+    choices = msgspec.json.decode(row["choices"], type=dict[str, bool])
+    pairs = {tuple(name.split(".")): wanted for name, wanted in choices.items()}
+    return Preferences(cast("Choices", pairs), row["do_not_disturb_until"])
 
 
 async def news(pool: asyncpg.Pool, user_id: UUID, after: int, limit: int) -> tuple[int, list[Notified]]:

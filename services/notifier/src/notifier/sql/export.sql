@@ -2,8 +2,11 @@
 select json_build_object(
     'notifications', (
         select coalesce(json_agg(n order by n.number), '[]') from (
-            select number, id, kind, data, at, read_at from notification where user_id = $1
+            select number, id, kind, data, silent, at, read_at from notification where user_id = $1
         ) n
+    ),
+    'preferences', (
+        select row_to_json(p) from (select choices, do_not_disturb_until from preference where user_id = $1) p
     ),
     'events', (
         select coalesce(json_agg(e order by e.seq), '[]') from (

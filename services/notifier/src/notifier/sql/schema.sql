@@ -14,7 +14,14 @@ CREATE TABLE public.notification (
     data json NOT NULL,
     at timestamp with time zone NOT NULL,
     heard_at timestamp with time zone NOT NULL,
-    read_at timestamp with time zone
+    read_at timestamp with time zone,
+    silent boolean DEFAULT false NOT NULL
+);
+
+CREATE TABLE public.preference (
+    user_id uuid NOT NULL,
+    choices jsonb DEFAULT '{}'::jsonb NOT NULL,
+    do_not_disturb_until timestamp with time zone
 );
 
 CREATE TABLE public.ticket (
@@ -36,6 +43,9 @@ ALTER TABLE ONLY public.notification
 ALTER TABLE ONLY public.notification
     ADD CONSTRAINT notification_pkey PRIMARY KEY (user_id, number);
 
+ALTER TABLE ONLY public.preference
+    ADD CONSTRAINT preference_pkey PRIMARY KEY (user_id);
+
 ALTER TABLE ONLY public.ticket
     ADD CONSTRAINT ticket_pkey PRIMARY KEY (hash);
 
@@ -50,5 +60,7 @@ CREATE INDEX ticket_person ON public.ticket USING btree (user_id);
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.inbox TO notifier;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.notification TO notifier;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.preference TO notifier;
 
 GRANT SELECT,INSERT,DELETE ON TABLE public.ticket TO notifier;
