@@ -33,14 +33,17 @@ from events.erasure import Tombstones
 from events.health import Health
 from events.ids import uuid7
 from events.postgres import dialer, open_pool
+from events.work import WorkTable
 from local.fixtures import Database, until
 from local.nats import Nats
-from notifier import choosing, sockets
+from notifier import choosing, devices, sockets
 from notifier.api import ROUTES, Notifications
 from notifier.consumers import NAME, hears
 from notifier.crier import Crier
+from notifier.deliveries import Deliveries
 from notifier.live import Live
-from notifier.tables import NewNotification, add_notifications, erase_inbox, erase_notifications
+from notifier.providers import Provider
+from notifier.tables import NewNotification, add_notifications, erase_deliveries, erase_inbox, erase_notifications
 from notifier.tickets import Tickets
 
 CODEC = Codec(TYPES)
@@ -127,6 +130,8 @@ class World:
     people: People
     watch: Watch
     tombstones: Tombstones
+    web_push: str = "http://push.test"
+    providers: dict[str, Provider] = field(default_factory=dict)
     seqs: dict[str, int] = field(default_factory=dict)
     http: httpx.AsyncClient = field(init=False)
     live: Live = field(init=False)
@@ -155,9 +160,18 @@ class World:
         """The worker: hears while the block runs."""
         crier = Crier(dialer(self.database.url, application=NAME))
         dial, broker = dialer(self.database.url, application=NAME), Broker(self.nats.url(NAME), name=NAME)
-        eraser = Eraser(self.pool, broker, feeds_of(NAME), [erase_notifications, erase_inbox])
-        consumer = Consumer(NAME, hears(self.watch, crier.tell, eraser.wake), dial, broker, CODEC)
-        async with running(broker.run, consumer.run, eraser.run, crier.run):
+        eraser = Eraser(self.pool, broker, feeds_of(NAME), [erase_notifications, erase_deliveries, erase_inbox])
+        table = WorkTable("delivery", self.pool, clock=self.watch)
+        deliveries = Deliveries(
+            pool=self.pool,
+            table=table,
+            codec=CODEC,
+            providers=self.providers,
+            clock=self.watch,
+            on_settled=lambda: None,
+        )
+        consumer = Consumer(NAME, hears(self.watch, crier.tell, table.wake, eraser.wake), dial, broker, CODEC)
+        async with running(broker.run, consumer.run, eraser.run, crier.run, deliveries.run):
             yield consumer
 
     @asynccontextmanager
@@ -168,7 +182,7 @@ class World:
         crier = Crier(dial)
         app = create_app(
             title="Notifications",
-            routes=(*ROUTES, *sockets.ROUTES, *choosing.ROUTES),
+            routes=(*ROUTES, *sockets.ROUTES, *choosing.ROUTES, *devices.ROUTES),
             health=Health(),
             guard=self.people.guard,
             parts={
@@ -176,6 +190,7 @@ class World:
                 "tickets": Tickets(self.pool, self.watch, frozenset({"https://app.example"})),
                 "live": live,
                 "pool": self.pool,
+                "devices": devices.Devices(self.pool, self.watch, ("http://*.localhost", self.web_push), "the key"),
             },
         )
         async with running(live.run, crier.run), serving(app, on_leaving=live.leave) as http:

@@ -11,8 +11,9 @@ from local.secret import Secrets
 _SECRETS = {
     "auth": ("KEY_WRAPPING_KEYS", "REFRESH_KEYS", "OTP_PEPPERS", "DEVICE_KEYS", "MAILER_PUBLIC_KEYS"),
     "mailer": ("MAILER_PRIVATE_KEYS", "SMTP_PASSWORD"),
+    "notifier": ("FCM_ACCOUNT", "VAPID_PRIVATE_KEY"),
 }
-_SOUNDS_SECRET = re.compile("KEY|PEPPER|PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIAL|PRIVATE")
+_SOUNDS_SECRET = re.compile("KEY|PEPPER|PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIAL|PRIVATE|ACCOUNT")
 
 # Where each service exports what it holds about a person; auth puts the parts together.
 _EXPORTS = {

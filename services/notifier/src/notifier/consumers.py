@@ -17,7 +17,7 @@ from events.erasure import forget, living
 from events.hearing import Event, Hears
 from events.postgres import Connection
 from notifier.domain import Kind, Preferences, is_too_old, notification_of
-from notifier.tables import NewNotification, add_notifications, preferences
+from notifier.tables import NewDelivery, NewNotification, add_notifications, preferences, queue_deliveries
 
 NAME: Final = "notifier"
 Tell: TypeAlias = Callable[[Collection[UUID]], None]
@@ -30,15 +30,19 @@ async def notify(connection: Connection, events: Sequence[Event], *, clock: Cloc
     """
     now = clock()
     chosen = await preferences(connection, {event.envelope.subject for event in events})
-    told = [
-        _notification(event, kind, data, silent=prefers.silences(kind, now))
-        for event in await living(connection, events)
-        for kind, data in notifications_of(event, now)
-        if (prefers := chosen.get(event.envelope.subject, Preferences())).wants(kind, "inbox")
-    ]
+    told, pushes = [], []
+    for event in await living(connection, events):
+        for kind, data in notifications_of(event, now):
+            prefers = chosen.get(event.envelope.subject, Preferences())
+            if prefers.wants(kind, "inbox"):
+                told.append(_notification(event, kind, data, silent=prefers.silences(kind, now)))
+            if prefers.wants(kind, "push"):
+                pushes.append(_delivery(event, kind, data))
     if told:
         await add_notifications(connection, now, told)
         changed.update(each.user_id for each in told)
+    if pushes:
+        await queue_deliveries(connection, now, pushes)
 
 
 async def forget_people(connection: Connection, events: Sequence[Event]) -> None:
@@ -64,21 +68,37 @@ def _notification(event: Event, kind: Kind, data: dict[str, Any], *, silent: boo
     )
 
 
-def hears(clock: Clock, tell: Tell, wake_eraser: Callable[[], None]) -> tuple[Hears, ...]:
-    """Who hears what; `tell` is told whose inboxes changed, after the commit."""
-    return (
-        Hears(FEEDS["AUTH"], forget_people, (UserErased,), on_heard=wake_eraser),
-        _notifies("TODOS", (TodoToggled, TodoDueSoon, TodoOverdue), clock, tell),
-        _notifies("ACTIVITY", (ReportReady,), clock, tell),
+def _delivery(event: Event, kind: Kind, data: dict[str, Any]) -> NewDelivery:
+    envelope = event.envelope
+    return NewDelivery(
+        id=envelope.id,
+        user_id=envelope.subject,
+        kind=kind,
+        data=msgspec.json.encode(data).decode(),
+        at=envelope.time,
+        correlation_id=envelope.correlation_id,
+        traceparent=envelope.traceparent,
     )
 
 
-def _notifies(feed: str, types: tuple[type[msgspec.Struct], ...], clock: Clock, tell: Tell) -> Hears:
+def hears(clock: Clock, tell: Tell, wake: Callable[[], None], wake_eraser: Callable[[], None]) -> tuple[Hears, ...]:
+    """Who hears what; `tell` is told whose inboxes changed, after the commit, `wake` calls the workers."""
+    return (
+        Hears(FEEDS["AUTH"], forget_people, (UserErased,), on_heard=wake_eraser),
+        _notifies("TODOS", (TodoToggled, TodoDueSoon, TodoOverdue), clock, tell, wake),
+        _notifies("ACTIVITY", (ReportReady,), clock, tell, wake),
+    )
+
+
+def _notifies(
+    feed: str, types: tuple[type[msgspec.Struct], ...], clock: Clock, tell: Tell, wake: Callable[[], None]
+) -> Hears:
     # A set a feed: what the other one has not committed yet must not be told.
     changed: set[UUID] = set()
 
     def on_heard() -> None:
         tell(set(changed))
         changed.clear()
+        wake()
 
     return Hears(FEEDS[feed], partial(notify, clock=clock, changed=changed), types, on_heard=on_heard)

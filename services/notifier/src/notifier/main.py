@@ -1,9 +1,11 @@
 """Puts the service together and runs it."""
 
 import sys
+from collections.abc import Mapping
 from functools import partial
 
 import asyncpg
+import httpx
 
 from api.app import create_app
 from api.exports import export_route
@@ -25,14 +27,26 @@ from events.relay import Relay
 from events.retention import Retention
 from events.settings import read
 from events.telemetry import configure_logging
-from notifier import choosing, sockets
+from events.work import WorkTable
+from notifier import choosing, devices, sockets
 from notifier.api import ROUTES, Notifications
 from notifier.consumers import NAME, hears
 from notifier.crier import Crier
+from notifier.deliveries import Deliveries
+from notifier.fcm import Fcm
 from notifier.live import Live
+from notifier.providers import TIMEOUT, Provider
 from notifier.settings import Settings
-from notifier.tables import SQL, drop_notifications, erase_inbox, erase_notifications
+from notifier.tables import (
+    SQL,
+    drop_deliveries,
+    drop_notifications,
+    erase_deliveries,
+    erase_inbox,
+    erase_notifications,
+)
 from notifier.tickets import Tickets, drop_tickets
+from notifier.webpush import WebPush
 
 
 def main() -> None:
@@ -44,15 +58,27 @@ async def _main(parts: Roles, settings: Settings) -> None:
     configure_logging(NAME, settings.log_level)
     health = Health()
     clock = clock_for(settings.app_env, settings.clock_file)
-    async with await open_pool(settings.database_url, application=NAME) as pool, Jwks(settings.jwks_url) as keys:
+    async with (
+        await open_pool(settings.database_url, application=NAME) as pool,
+        Jwks(settings.jwks_url) as keys,
+        httpx.AsyncClient(timeout=TIMEOUT) as client,
+    ):
         tombstones = Tombstones(pool)
         dial = dialer(settings.database_url, application=NAME)
         crier, live = Crier(dial), Live(pool, dial, clock, lambda person: person.id in tombstones)
         health.add(live.check)
-        tasks = worker_tasks(settings, pool, health, clock, crier) if parts.worker else []
+        web = web_push_of(settings, client, clock)
+        providers = providers_of(settings, client, web)
+        tasks = worker_tasks(settings, pool, health, clock, crier=crier, providers=providers) if parts.worker else []
         app = create_app(
             title="Notifications",
-            routes=(*ROUTES, *sockets.ROUTES, *choosing.ROUTES, export_route("/notifications/export", pool, SQL.export))
+            routes=(
+                *ROUTES,
+                *sockets.ROUTES,
+                *choosing.ROUTES,
+                *devices.ROUTES,
+                export_route("/notifications/export", pool, SQL.export),
+            )
             if parts.api
             else (),
             health=health,
@@ -67,6 +93,7 @@ async def _main(parts: Roles, settings: Settings) -> None:
                 "notifications": Notifications(pool, clock, crier),
                 "tickets": Tickets(pool, clock, frozenset(settings.origins)),
                 "live": live,
+                "devices": devices.Devices(pool, clock, settings.services, web.public_key if web else None),
                 "pool": pool,
             },
             cors_origins=settings.origins,
@@ -75,15 +102,45 @@ async def _main(parts: Roles, settings: Settings) -> None:
         await run(server=server, tasks=[tombstones.run, crier.run, live.run, *tasks], health=health)
 
 
-def worker_tasks(settings: Settings, pool: asyncpg.Pool, health: Health, clock: Clock, crier: Crier) -> list[Task]:
+def worker_tasks(
+    settings: Settings,
+    pool: asyncpg.Pool,
+    health: Health,
+    clock: Clock,
+    *,
+    crier: Crier,
+    providers: Mapping[str, Provider],
+) -> list[Task]:
     """What hears and says: the tasks of the worker role, their checks added to `health`."""
     dial = dialer(settings.database_url, application=NAME)
     broker = Broker(settings.nats_url, name=NAME)
     relay = Relay(FEEDS["NOTIFIER"], dial, broker)
-    eraser = Eraser(pool, broker, feeds_of(NAME), [erase_notifications, erase_inbox])
-    consumer = Consumer(NAME, hears(clock, crier.tell, eraser.wake), dial, broker, Codec(TYPES))
+    table = WorkTable("delivery", pool, clock=clock)
+    eraser = Eraser(pool, broker, feeds_of(NAME), [erase_notifications, erase_deliveries, erase_inbox])
+    consumer = Consumer(NAME, hears(clock, crier.tell, table.wake, eraser.wake), dial, broker, Codec(TYPES))
     retention = Retention(
-        {"notifications": partial(drop_notifications, pool, clock), "tickets": partial(drop_tickets, pool, clock)}
+        {
+            "notifications": partial(drop_notifications, pool, clock),
+            "tickets": partial(drop_tickets, pool, clock),
+            "deliveries": partial(drop_deliveries, pool, clock),
+        }
     )
-    health.add(relay.check, *consumer.checks(), eraser.check)
-    return [broker.run, relay.run, consumer.run, eraser.run, retention.run]
+    deliveries = Deliveries(
+        pool=pool, table=table, codec=Codec(TYPES), providers=providers, clock=clock, on_settled=relay.wake
+    )
+    health.add(relay.check, table.check, *consumer.checks(), eraser.check)
+    return [broker.run, relay.run, consumer.run, eraser.run, retention.run, deliveries.run]
+
+
+def web_push_of(settings: Settings, client: httpx.AsyncClient, clock: Clock) -> WebPush | None:
+    """Web Push, where it is configured."""
+    key = settings.vapid_private_key
+    return WebPush(client, key, settings.vapid_contact, clock) if key else None
+
+
+def providers_of(settings: Settings, client: httpx.AsyncClient, web: WebPush | None) -> dict[str, Provider]:
+    """The providers that are configured, as devices name them."""
+    providers: dict[str, Provider] = {"web": web} if web else {}
+    if settings.fcm_account:
+        providers["fcm"] = Fcm(client, settings.fcm_url, settings.fcm_account)
+    return providers

@@ -29,6 +29,18 @@ class NewNotification(msgspec.Struct, frozen=True, kw_only=True):
     silent: bool = False
 
 
+class NewDelivery(msgspec.Struct, frozen=True, kw_only=True):
+    """What an event tells a person wherever they are; `id` is the event's, `data` is JSON."""
+
+    id: UUID
+    user_id: UUID
+    kind: Kind
+    data: str
+    at: datetime
+    correlation_id: str
+    traceparent: str
+
+
 class Notified(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `notification`; `data` is JSON."""
 
@@ -54,6 +66,22 @@ async def add_notifications(
     """Put notifications into their inboxes in this order, each under the next number; one already there stays."""
     columns = ([getattr(each, name) for each in notifications] for name in NewNotification.__struct_fields__)
     await connection.execute(SQL.add_notifications, heard_at, *columns)
+
+
+async def queue_deliveries(connection: Connection, heard_at: datetime, pushes: Sequence[NewDelivery]) -> None:
+    """Queue a delivery for each device of each person; what is queued already stays as it is."""
+    columns = ([getattr(each, name) for each in pushes] for name in NewDelivery.__struct_fields__)
+    await connection.execute(SQL.queue_deliveries, heard_at, *columns)
+
+
+async def drop_deliveries(pool: asyncpg.Pool, clock: Clock, limit: int) -> int:
+    """Drop up to so many deliveries that were settled 30 days ago; how many."""
+    return int(await pool.fetchval(SQL.drop_deliveries, clock(), limit))
+
+
+async def erase_deliveries(pool: asyncpg.Pool, person_id: UUID, limit: int) -> int:
+    """Drop up to so many deliveries of an erased person, and their devices; how many."""
+    return int(await pool.fetchval(SQL.erase_deliveries, person_id, limit))
 
 
 async def list_notifications(

@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 
 Channel = Literal["push", "sms"]
-DeliveryFailure = Literal["refused", "unregistered", "expired", "unknown", "gave_up"]
+DeliveryFailure = Literal["refused", "unregistered", "expired", "unknown"]
 
 
 class NotificationDelivered(msgspec.Struct, frozen=True, kw_only=True):
