@@ -44,6 +44,7 @@ async def leaver(world: System, canary: str) -> AsyncIterator[Person]:
         await someone.sign_in()
         await someone.http.patch("/users/me", json={"name": f"{canary} Kim"})
         await someone.did("profile_changed")
+        await someone.http.post("/notifications/devices", json={"service": "fcm", "token": f"{canary}-token"})
         for nr in range(3):
             created = await someone.create(f"{canary} {nr}", **{"idempotency-key": f"key-{nr}"})
         await someone.http.patch(f"{created.headers['location']}/toggle")
@@ -122,7 +123,7 @@ async def test_after_an_erasure_nothing_of_the_person_is_found_and_nobody_else_m
         assert {"auth public.account", "todos public.todo", "todos events.log", "todos events.idempotency"} <= before
         assert {"auth public.session", "auth events.log", "mailer public.contact", "stream AUTH"} <= before
         assert {"activity public.archive_todos", "activity public.archive_auth", "activity public.entry"} <= before
-        assert {"stream TODOS", "store"} <= before
+        assert {"stream TODOS", "store", "notifier public.notification", "notifier public.device"} <= before
         await leave(leaver)
         await erased(world, leaver.id)
         await until(lambda: nothing(world, canary), within=10)
@@ -174,6 +175,8 @@ async def test_an_export_holds_everything_and_without_a_service_there_is_none(
     assert [todo["title"] for todo in services["todos"]["todos"]] == [f"{canary} {nr}" for nr in range(3)]
     assert "todo_toggled" in {entry["action"] for entry in services["activity"]["entries"]}
     assert services["mailer"]["contact"]["user_id"] == leaver.id
+    assert [each["kind"] for each in services["notifier"]["notifications"]] == ["completion"]
+    assert [each["address"] for each in services["notifier"]["devices"]] == [f"{canary}-token"]
     with world.without("activity"):
         missing = await leaver.http.get("/users/me/export")
         assert (missing.status_code, missing.json()["code"]) == (503, "export.incomplete")
