@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping
 from functools import partial
+from typing import Final
 
 import asyncpg
 import httpx
@@ -48,6 +49,8 @@ from notifier.tables import (
 from notifier.tickets import Tickets, drop_tickets
 from notifier.webpush import WebPush
 
+FACES: Final = (*ROUTES, *sockets.ROUTES, *choosing.ROUTES, *devices.ROUTES)
+
 
 def main() -> None:
     """Run `python -m notifier [api|worker]`."""
@@ -72,15 +75,7 @@ async def _main(parts: Roles, settings: Settings) -> None:
         tasks = worker_tasks(settings, pool, health, clock, crier=crier, providers=providers) if parts.worker else []
         app = create_app(
             title="Notifications",
-            routes=(
-                *ROUTES,
-                *sockets.ROUTES,
-                *choosing.ROUTES,
-                *devices.ROUTES,
-                export_route("/notifications/export", pool, SQL.export),
-            )
-            if parts.api
-            else (),
+            routes=(*FACES, export_route("/notifications/export", pool, SQL.export)) if parts.api else (),
             health=health,
             guard=Guard(
                 keys.find,
