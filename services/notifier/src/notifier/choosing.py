@@ -38,10 +38,20 @@ class Channels(Struct, frozen=True):
     sms: bool
 
 
+class Kinds(Struct, frozen=True, kw_only=True):
+    """Every kind of notification."""
+
+    completion: Channels
+    due_soon: Channels
+    overdue: Channels
+    weekly_report: Channels
+    monthly_report: Channels
+
+
 class Chosen(Struct, frozen=True):
     """What a person is told, and on which ways."""
 
-    kinds: Annotated[dict[Kind, Channels], Meta(examples=[{"completion": Channels(True, True, True, False)}])]  # noqa: FBT003
+    kinds: Kinds
     do_not_disturb_until: Until | None
 
 
@@ -54,10 +64,20 @@ class SomeChannels(Struct, frozen=True, forbid_unknown_fields=True):
     sms: bool | UnsetType = UNSET
 
 
+class SomeKinds(Struct, frozen=True, forbid_unknown_fields=True):
+    """The kinds to change; the others stay."""
+
+    completion: SomeChannels | UnsetType = UNSET
+    due_soon: SomeChannels | UnsetType = UNSET
+    overdue: SomeChannels | UnsetType = UNSET
+    weekly_report: SomeChannels | UnsetType = UNSET
+    monthly_report: SomeChannels | UnsetType = UNSET
+
+
 class Change(Struct, frozen=True, forbid_unknown_fields=True):
     """What to change; what is absent stays."""
 
-    kinds: Annotated[dict[Kind, SomeChannels], Meta(examples=[{"completion": {"push": False}}])] | UnsetType = UNSET
+    kinds: SomeKinds | UnsetType = UNSET
     do_not_disturb_until: Until | UnsetType | None = UNSET
 
 
@@ -73,10 +93,9 @@ async def change(
     request: Request, pool: NamedDependency[asyncpg.Pool], data: JSONBody[Change]
 ) -> Answer[Envelope[Chosen]]:
     """Change what you are told, and on which ways. Holds for what happens from now on."""
-    kinds = data.kinds or {}
     choices: dict[tuple[Kind, Channel], bool] = {
-        (kind, cast("Channel", channel)): wanted
-        for kind, some in kinds.items()
+        (cast("Kind", kind), cast("Channel", channel)): wanted
+        for kind, some in said(data.kinds or SomeKinds()).items()
         for channel, wanted in said(some).items()
     }
     until = data.do_not_disturb_until
@@ -86,11 +105,8 @@ async def change(
 
 
 def _shown(chosen: Preferences) -> Chosen:
-    kinds: dict[Kind, Channels] = {
-        kind: Channels(*(chosen.wants(kind, channel) for channel in ("inbox", "live", "push", "sms")))
-        for kind in get_args(Kind)
-    }
-    return Chosen(kinds, chosen.do_not_disturb_until)
+    kinds = {kind: Channels(*(chosen.wants(kind, channel) for channel in get_args(Channel))) for kind in get_args(Kind)}
+    return Chosen(Kinds(**kinds), chosen.do_not_disturb_until)
 
 
 ROUTES: Final = (show, change)
