@@ -49,7 +49,9 @@ class Keys(Struct, frozen=True):
 class WebDevice(Struct, frozen=True, tag_field="service", tag="web", forbid_unknown_fields=True):
     """A browser's Web Push subscription."""
 
-    endpoint: Annotated[str, Meta(max_length=2048, examples=["https://fcm.googleapis.com/fcm/send/x"])]
+    endpoint: Annotated[
+        str, Meta(max_length=2048, pattern=r"^[!-~]+$", examples=["https://fcm.googleapis.com/fcm/send/x"])
+    ]
     keys: Keys
 
 
@@ -104,10 +106,10 @@ async def register(request: Request, devices: Parts, data: JSONBody[FcmDevice | 
         case FcmDevice(token):
             row = (token, None, None)
     async with devices.pool.acquire() as connection, connection.transaction():
-        await connection.execute(SQL.forget_address, request.user.id, row[0])
         await connection.execute(
             SQL.add_device, device.id, request.user.id, device.service, *row, device.locale, device.created_at
         )
+        await connection.execute(SQL.trim_devices, request.user.id)
     return answer(request, ADDED, device, status=201, location=f"/notifications/devices/{device.id}")
 
 

@@ -75,8 +75,8 @@ def not_now(response: httpx.Response) -> Deferred:
     """A refusal for the moment, with the time that `Retry-After` names (RFC 9110, section 10.2.3)."""
     text = response.headers.get("retry-after", "")
     after: float | None = None
-    if text.isdigit():
-        after = float(text)
+    if text.isascii() and text.isdigit():
+        after = float(text[:9])
     else:
         with suppress(ValueError):
             after = max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
