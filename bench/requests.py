@@ -78,3 +78,9 @@ def post(url: str, path: str, body: bytes, token: str) -> bytes:
         f"content-type: application/json\r\ncontent-length: {len(body)}"
     )
     return head.encode() + _END + body
+
+
+def get(url: str, target: str, token: str) -> bytes:
+    """A GET by a signed-in person, as bytes; `target` is a path with its query."""
+    head = f"GET {target} HTTP/1.1\r\nhost: {urlsplit(url).netloc}\r\nauthorization: Bearer {token}"
+    return head.encode() + _END

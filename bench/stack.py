@@ -38,7 +38,7 @@ class Stack:
         layout = supervisor.layout
         self._postgres = supervisor.postgres
         self.todos = layout.service_url("todos")
-        self.echo = f"http://127.0.0.1:{layout.port_base + _ECHO}"
+        self.echo = ""
         self.data = self._postgres.data
         self.appends_url = self._postgres.url(_ALONE, "todos")
         wrapping = read_keys(supervisor.secrets.keys["KEY_WRAPPING_KEYS"], size=32)
@@ -49,13 +49,37 @@ class Stack:
         """An access token for ten minutes, signed with the stack's own key."""
         return self._tokens.sign(user_id, uuid7(), (), None, system_clock())
 
+    def add_database(self, name: str) -> None:
+        """A further database of the to-do service, migrated."""
+        self._postgres.create_database(name, service="todos")
+        asyncio.run(migrate_database("todos", self._postgres.url(name, "todos_owner")))
+
+    @contextmanager
+    def beside(self, module: str, database: str, place: int) -> Iterator[str]:
+        """`python -m MODULE api` on a database of the to-do service while the body runs, on port base + `place`.
+
+        Gives its URL.
+        """
+        layout = self._supervisor.layout
+        port = layout.port_base + place
+        urls = {"DATABASE_URL": self._postgres.url(database, "todos"), "NATS_URL": self._supervisor.nats.url("todos")}
+        environment = service_environment("todos", layout, self._supervisor.secrets, urls) | {"PORT": str(port)}
+        log = layout.logs / f"{module}-{database}.log"
+        program = parts.Program([sys.executable, "-m", module, "api"], log=log, env=environment)
+        program.start()
+        try:
+            wait_until(lambda: parts.status(port, "/healthz/live") == 200, within=30, otherwise=lambda: f"no {module}")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            program.stop()
+
     async def connect(self, service: str) -> asyncpg.Connection:
         """A connection to a service's database as its owner."""
         return await asyncpg.connect(self._postgres.url(service, f"{service}_owner"))
 
-    async def connect_alone(self) -> asyncpg.Connection:
-        """A connection to the database of `appends_url` as its owner."""
-        return await asyncpg.connect(self._postgres.url(_ALONE, "todos_owner"))
+    async def connect_alone(self, database: str = _ALONE) -> asyncpg.Connection:
+        """A connection to the database of `appends_url`, or to a further one, as its owner."""
+        return await asyncpg.connect(self._postgres.url(database, "todos_owner"))
 
 
 async def _keyring(url: str, wrapping: Keys) -> Keyring:
@@ -68,31 +92,19 @@ async def _keyring(url: str, wrapping: Keys) -> Keyring:
 
 @contextmanager
 def running() -> Iterator[Stack]:
-    """Start a stack and the echo; stop them and remove their data. Raises `StartError`."""
+    """Start a stack; stop it and remove its data. Raises `StartError`."""
     os.environ.setdefault("LOG_LEVEL", "WARNING")
     os.environ.setdefault("TODOS_PER_PERSON", "100000000")
     (REPOSITORY / "var").mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="bench-", dir=REPOSITORY / "var"))
     supervisor = Supervisor(Layout(ports.free_port(), folder))
-    echo = _echo(supervisor)
     try:
         supervisor.start()
-        supervisor.postgres.create_database(_ALONE, service="todos")
-        asyncio.run(migrate_database("todos", supervisor.postgres.url(_ALONE, "todos_owner")))
-        echo.start()
-        port = supervisor.layout.port_base + _ECHO
-        wait_until(lambda: parts.status(port, "/healthz/ready") == 200, within=30, otherwise=lambda: "no echo")
-        yield Stack(supervisor)
+        stack = Stack(supervisor)
+        stack.add_database(_ALONE)
+        with stack.beside("bench.echo", _ALONE, _ECHO) as stack.echo:
+            yield stack
     finally:
-        echo.stop()
         supervisor.stop()
         shutil.rmtree((folder / "data").resolve(), ignore_errors=True)
         shutil.rmtree(folder)
-
-
-def _echo(supervisor: Supervisor) -> parts.Program:
-    layout = supervisor.layout
-    urls = {"DATABASE_URL": supervisor.postgres.url(_ALONE, "todos"), "NATS_URL": supervisor.nats.url("todos")}
-    environment = service_environment("todos", layout, supervisor.secrets, urls)
-    environment["PORT"] = str(layout.port_base + _ECHO)
-    return parts.Program([sys.executable, "-m", "bench.echo"], log=layout.logs / "echo.log", env=environment)

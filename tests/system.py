@@ -9,18 +9,23 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from email.message import EmailMessage
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import httpx
+import msgspec
 import nats
 import psutil
 import pytest
+from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 
+from events.catalog.activity import ReportReady
 from local import ports
 from local.fixtures import until
 from local.layout import Layout, layout
@@ -96,6 +101,15 @@ class System:
             yield client.jetstream(timeout=2)
         finally:
             await client.close()
+
+    async def messages(self, stream: str) -> list[Msg]:
+        """What a stream holds."""
+        async with self.jetstream() as js:
+            state = (await js.stream_info(stream)).state
+            if not state.messages:
+                return []
+            subscription = await js.subscribe("ev.>", stream=stream, ordered_consumer=True)
+            return [await subscription.next_msg(timeout=5) for _ in range(state.messages)]
 
     async def readiness(self, service: str) -> dict[str, Any]:
         """What a service says of its parts."""
@@ -177,6 +191,14 @@ class Person:
         assert answer.status_code == 200, answer.text
         return [entry["action"] for entry in reversed(answer.json()["data"])]
 
+    async def weeks(self) -> list[ReportReady]:
+        """What the stream ACTIVITY says of the person's weeks, oldest first."""
+        said = [
+            message for message in await self.system.messages("ACTIVITY") if message.headers["ce-subject"] == self.id
+        ]
+        told = [msgspec.json.decode(message.data, type=ReportReady) for message in said]
+        return [report for report in told if report.period == "week"]
+
     async def did(self, *actions: str, within: float = 10) -> None:
         """Wait until the person's activity is exactly this since signing in."""
 
@@ -208,6 +230,13 @@ def system(**environment: str) -> Iterator[System]:
             data = where.folder / "data"
             shutil.rmtree(data.resolve(), ignore_errors=True)
             shutil.rmtree(where.folder, ignore_errors=True)
+
+
+def after_the_week() -> float:
+    """Seconds until a minute past nine on Monday in Seoul: by then this week is closed for whoever chose no zone."""
+    now = datetime.now(ZoneInfo("Asia/Seoul"))
+    monday = now.replace(hour=9, minute=1) + timedelta(days=7 - now.weekday())
+    return (monday - now).total_seconds()
 
 
 def free_layout() -> Layout:

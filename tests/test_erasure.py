@@ -3,13 +3,12 @@
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from events.catalog.feeds import FEEDS
 from local.fixtures import until
-from system import Person, System, code_of
+from system import Person, System, after_the_week, code_of
 
 SERVICES = ("auth", "todos", "mailer", "activity", "notifier")
 STREAMS = ("AUTH", "TODOS", "MAILER", "ACTIVITY", "NOTIFIER", "OTP")
@@ -92,20 +91,11 @@ async def tables_with(world: System, text: str) -> set[str]:
 
 
 async def spoken(world: System, stream: str) -> str:
-    return "\n".join(f"{message.headers} {message.data}" for message in await messages(world, stream))
+    return "\n".join(f"{message.headers} {message.data}" for message in await world.messages(stream))
 
 
 def stored(world: System) -> Sequence[Path]:
     return list((world.stack.layout.folder / "data" / "nats").glob("**/*.blk"))
-
-
-async def messages(world: System, stream: str) -> list[Any]:
-    async with world.jetstream() as js:
-        state = (await js.stream_info(stream)).state
-        if not state.messages:
-            return []
-        subscription = await js.subscribe("ev.>", stream=stream, ordered_consumer=True)
-        return [await subscription.next_msg(timeout=5) for _ in range(state.messages)]
 
 
 async def log_of(world: System, feed: str) -> list[tuple[int, str]]:
@@ -136,6 +126,21 @@ async def test_after_an_erasure_nothing_of_the_person_is_found_and_nobody_else_m
 
 async def nothing(world: System, text: str) -> bool:
     return await found(world, text) == set()
+
+
+async def test_of_the_report_of_an_erased_person_only_its_number_is_left(world: System, leaver: Person) -> None:
+    with world.later(after_the_week()):
+        await until(leaver.weeks, within=40)
+    kept = {message.headers["ce-id"] for message in await world.messages("ACTIVITY")}
+    await leave(leaver)
+    await erased(world, leaver.id)
+    rows = await world.rows("activity", "select id, type, data from events.log where subject = $1", leaver.id)
+    assert rows
+    assert {(row["type"], row["data"]) for row in rows} == {("core.Erased.v1", "{}")}
+    left = {message.headers["ce-id"] for message in await world.messages("ACTIVITY")}
+    assert kept - left == {str(row["id"]) for row in rows}
+    for table in ("person", "open_period"):
+        assert await world.value("activity", f"select count(*) from {table} where user_id = $1", leaver.id) == 0
 
 
 async def test_a_token_that_is_still_valid_is_refused_everywhere(world: System, leaver: Person) -> None:
@@ -174,6 +179,7 @@ async def test_an_export_holds_everything_and_without_a_service_there_is_none(
     assert services["auth"]["account"]["email"] == leaver.email
     assert [todo["title"] for todo in services["todos"]["todos"]] == [f"{canary} {nr}" for nr in range(3)]
     assert "todo_toggled" in {entry["action"] for entry in services["activity"]["entries"]}
+    assert [period["period"] for period in services["activity"]["open_periods"]] == ["week", "month"]
     assert services["mailer"]["contact"]["user_id"] == leaver.id
     assert [each["kind"] for each in services["notifier"]["notifications"]] == ["completion"]
     assert [each["address"] for each in services["notifier"]["devices"]] == [f"{canary}-token"]
@@ -200,9 +206,9 @@ async def test_a_stream_that_is_lost_after_an_erasure_comes_back_under_the_same_
             return (await js.stream_info("TODOS")).state.last_seq == log[-1][0]
 
     await until(filled, within=20)
-    there = [(int(message.headers["ce-seq"]), message.headers["ce-id"]) for message in await messages(world, "TODOS")]
+    there = [(int(message.headers["ce-seq"]), message.headers["ce-id"]) for message in await world.messages("TODOS")]
     assert there == log
-    mine = [message for message in await messages(world, "TODOS") if message.headers["ce-subject"] == leaver.id]
+    mine = [message for message in await world.messages("TODOS") if message.headers["ce-subject"] == leaver.id]
     assert {(message.headers["ce-type"], message.data) for message in mine} == {("core.Erased.v1", b"{}")}
     assert len(mine) == 4
     assert await nothing(world, canary)

@@ -72,9 +72,9 @@ async def test_the_stream_is_the_log_event_by_event(world: System) -> None:
         await me.did(*["todo_created"] * 20)
     async with world.jetstream() as js:
         for service, feed in (("auth", "OTP"), ("auth", "AUTH"), ("todos", "TODOS"), ("mailer", "MAILER")):
-            rows = await world.rows(service, "select seq, id from events.log where feed = $1 order by seq", feed)
+            rows = await world.rows(service, "select seq, id, type from events.log where feed = $1 order by seq", feed)
             assert [row["seq"] for row in rows] == list(range(1, len(rows) + 1))
-            for row in rows:
+            for row in (row for row in rows if row["type"] != "core.Erased.v1"):  # other tests erase people
                 assert (await js.get_msg(feed, row["seq"])).headers["ce-id"] == str(row["id"])
 
 

@@ -20,21 +20,22 @@ def document(title: str, path: str, *, operation: str, thing: dict[str, Any]) ->
     }
 
 
-A = document("a", "/a", operation="a_get", thing={"type": "string"})
-B = document("b", "/b", operation="b_get", thing={"type": "integer"})
+A = document("a", "/a", operation="a_get", thing={"title": "Thing", "type": "string"})
+B = document("b", "/b", operation="b_get", thing={"title": "Thing", "type": "integer"})
 
 
 def test_what_bears_one_name_and_differs_is_named_after_its_service_with_all_that_refers_to_it() -> None:
     both = merged({"a": A, "b": B})
     schemas = both["components"]["schemas"]
-    assert set(schemas) == {"Same", "a.Thing", "b.Thing", "a.Box", "b.Box"}
-    assert schemas["b.Box"] == {"items": {"$ref": "#/components/schemas/b.Thing"}}
+    assert set(schemas) == {"Same", "a_Thing", "b_Thing", "a_Box", "b_Box"}
+    assert schemas["b_Box"] == {"items": {"$ref": "#/components/schemas/b_Thing"}}
+    assert schemas["b_Thing"]["title"] == "b_Thing"
     content = both["paths"]["/b"]["get"]["responses"]["200"]["content"]
-    assert content["application/json"]["schema"] == {"$ref": "#/components/schemas/b.Box"}
+    assert content["application/json"]["schema"] == {"$ref": "#/components/schemas/b_Box"}
 
 
 def test_what_is_the_same_in_both_is_there_once() -> None:
-    same = document("c", "/c", operation="c_get", thing={"type": "string"})
+    same = document("c", "/c", operation="c_get", thing={"title": "Thing", "type": "string"})
     assert set(merged({"a": A, "c": same})["components"]["schemas"]) == {"Thing", "Box", "Same"}
 
 

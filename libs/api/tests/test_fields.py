@@ -55,6 +55,20 @@ def test_every_error_has_words_in_both_languages() -> None:
             assert "{" not in error.to(locale)["message"]
 
 
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"title": 1}, "must be string"),
+        ({"title": "x", "prices": {"a": "1"}}, "must be number"),
+        ([], "must be object"),
+    ],
+)
+def test_a_wrong_type_is_named_as_json_names_it(body: object, message: str) -> None:
+    with pytest.raises(Problem) as refusal:
+        decode(json.dumps(body).encode(), Form)
+    assert [error.to("en")["message"] for error in refusal.value.errors] == [message]
+
+
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["title", "a\0b", "\\u0000"]),
     lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.sampled_from(list("ab")), inner),

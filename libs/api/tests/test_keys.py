@@ -56,6 +56,13 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keys, "_PAUSE", 0.0)
 
 
+async def test_keys_are_not_asked_for_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    auth = Auth()
+    async with auth.present(), Jwks(auth.url) as jwks:
+        assert await jwks.find("one")
+
+
 async def test_a_key_is_fetched_once_for_all_who_wait() -> None:
     auth = Auth()
     async with auth.present(), Jwks(auth.url) as jwks:

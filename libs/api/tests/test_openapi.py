@@ -103,6 +103,16 @@ def test_a_write_names_every_status_and_code_that_it_can_answer(document: dict[s
     }
 
 
+def test_what_a_problem_narrows_has_its_type_so_that_generated_clients_keep_it(document: dict[str, Any]) -> None:
+    for response in document["components"]["responses"].values():
+        narrowed = response["content"]["application/problem+json"]["schema"]["allOf"][1]["properties"]
+        assert {name: set(schema) for name, schema in narrowed.items()} == {
+            "status": {"type", "enum"},
+            "code": {"type", "enum"},
+        }
+        assert (narrowed["status"]["type"], narrowed["code"]["type"]) == ("integer", "string")
+
+
 def test_a_read_refuses_less_and_a_guard_for_a_role_shows(document: dict[str, Any]) -> None:
     found = operation(document, "get", "/things")
     assert set(found["responses"]) == {"200", "400", "401", "403", "422", "503"}

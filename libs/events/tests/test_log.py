@@ -13,7 +13,7 @@ import events.log
 from events.command import Key
 from events.errors import BadCommand, KeyReused, OutcomeUnknown, Overloaded, Unavailable, VersionConflict
 from events.ids import uuid7
-from events.log import Log, append_last
+from events.log import Log, append_all_last, append_last
 from events.migrate import migrate
 from events.postgres import dialer
 from local.fixtures import Database, until
@@ -58,6 +58,17 @@ async def test_a_stale_command_is_refused_alone(todos: Database) -> None:
         )
         assert isinstance(outcomes[1], VersionConflict)
         assert [seq for seq, _ in await log_ids(todos)] == [1, 2, 3]
+
+
+async def test_of_many_that_are_appended_at_the_end_of_a_transaction_a_stale_one_is_refused_alone(
+    todos: Database,
+) -> None:
+    todo = uuid7()
+    async with connection(todos.url) as conn:
+        assert await append_all_last(conn, "TODOS", [create(todo), create()]) == [True, True]
+        assert await append_all_last(conn, "TODOS", [create(), create(todo), create()]) == [True, False, True]
+        assert await append_all_last(conn, "TODOS", []) == []
+    assert [seq for seq, _ in await log_ids(todos)] == [1, 2, 3, 4]
 
 
 async def test_of_two_commands_on_one_version_one_wins(todos: Database) -> None:

@@ -1,5 +1,6 @@
 """What must not outlive its purpose: dropped in batches, each minute, also after the database was away."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -9,6 +10,7 @@ from feeding import PERSON, connection, running
 from prometheus_client import REGISTRY
 
 import events.retention
+from events.errors import Unavailable
 from events.retention import Retention, drop_answers
 from local.fixtures import Database, until
 
@@ -62,4 +64,23 @@ async def test_a_database_that_was_away_is_tried_again(todos: Database, monkeypa
         return 0
 
     async with running(Retention({"nothing": away}).run):
+        await until(lambda: tries >= 2)
+
+
+async def test_a_drop_that_appends_may_find_the_log_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events.retention, "EVERY", 0.05)
+    tries = 0
+
+    async def away() -> None:
+        raise Unavailable("the database does not answer")
+
+    async def purge(_: int) -> int:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(away())
+        return 0
+
+    async with running(Retention({"purged": purge}).run):
         await until(lambda: tries >= 2)

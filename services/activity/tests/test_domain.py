@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from activity.api import details_schema
 from activity.domain import KnownTodo, entry_of, known_after, todo_entry, without_seal
 from events.catalog.auth import OtpVerified, ProfileChanged, RolesChanged, UserRegistered, UserSignedIn, UserSignedOut
 from events.catalog.mailer import MailFailed, MailSent
@@ -46,6 +47,7 @@ def test_every_event_of_a_to_do_is_shown_with_all_four_details(
 ) -> None:
     known = known_after(KnownTodo(A, "우유 사기", 2), event)
     assert todo_entry(known, event) == (action, TODO | more)
+    assert set(TODO | more) <= set(details_schema()["properties"])
 
 
 def test_an_edit_changes_what_is_known() -> None:
@@ -76,6 +78,7 @@ def test_what_a_person_did_is_shown_without_what_is_sealed(
     event: msgspec.Struct, action: str, details: dict[str, object]
 ) -> None:
     assert entry_of(event) == (action, details)
+    assert set(details) <= set(details_schema()["properties"])
 
 
 @pytest.mark.parametrize(

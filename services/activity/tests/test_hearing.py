@@ -14,10 +14,12 @@ import pytest
 from nats.js import JetStreamContext
 
 from activity.consumers import hears
+from activity.reports import Reports
 from activity.tables import erase_archive, erase_entries, erase_known_todos
 from events import streams
 from events.broker import Broker
-from events.catalog.auth import OtpRequested, UserErased, UserSignedIn
+from events.catalog.activity import ReportReady
+from events.catalog.auth import OtpRequested, UserErased, UserRegistered, UserSignedIn
 from events.catalog.feeds import FEEDS, HEARS
 from events.catalog.todos import TodoCreated, TodoEdited, TodoPurged
 from events.catalog.types import TYPES
@@ -33,6 +35,7 @@ from local.nats import Nats
 
 CODEC = Codec(TYPES)
 HAPPENED = datetime(2026, 11, 23, 9, tzinfo=UTC)
+NEXT_MONDAY = datetime(2026, 11, 30, 0, tzinfo=UTC)  # nine o'clock in Seoul
 
 
 class World:
@@ -74,6 +77,23 @@ class World:
             yield consumer
             for task in tasks:
                 task.cancel()
+
+    @asynccontextmanager
+    async def reports(self) -> AsyncIterator[Reports]:
+        """Who closes periods, on the Monday after."""
+        broker = Broker(self.nats.url("activity"), name="reports")
+        connecting = asyncio.create_task(broker.run())
+        yield Reports(self.pool, broker, lambda: NEXT_MONDAY, heard_as="activity", on_appended=lambda: None)
+        connecting.cancel()
+
+    async def registered(self) -> UUID:
+        """Somebody whom activity knows."""
+        person = uuid4()
+        told = UserRegistered(user_id=person, sealed_contact="s", locale=None, timezone=None)
+        await self.say("AUTH", told, subject=person)
+        async with self.activity():
+            await self.archived(1)
+        return person
 
     async def archived(self, count: int) -> Sequence[asyncpg.Record]:
         async def enough() -> Sequence[asyncpg.Record]:
@@ -185,6 +205,60 @@ async def test_a_known_event_that_does_not_decode_stops_its_feed_and_says_which_
         rows = await world.archived(2)
     assert "message 2 of TODOS (todos.TodoToggled.v1)" in detail
     assert [(row["feed"], row["seq"]) for row in rows] == [("TODOS", 1), ("AUTH", 1)]
+
+
+async def test_a_report_waits_until_everything_that_was_published_by_then_is_heard(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an outage activity's own tables lack the end of the week until they have caught up."""
+    monkeypatch.setattr("activity.reports.SETTLES", 0)
+    me = await world.registered()
+    await world.say("TODOS", new_todo(), new_todo(), subject=me)
+    async with world.reports() as reports:
+        closing = asyncio.create_task(reports.close_due())
+        await asyncio.wait([closing], timeout=0.3)
+        assert not closing.done()
+        async with world.activity():
+            await closing
+    [said] = await world.pool.fetch("select * from events.log")
+    assert (said["subject"], said["actor"], said["time"]) == (me, "clock", NEXT_MONDAY)
+    assert msgspec.json.decode(said["data"], type=ReportReady).figures.created == 2
+
+
+async def test_a_report_waits_until_others_can_have_published_what_an_outage_held_up(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activity.reports.SETTLES", 1.5)
+    me = await world.registered()
+    async with world.activity(), world.reports() as reports:
+        closing = asyncio.create_task(reports.close_due())
+        await asyncio.wait([closing], timeout=0.3)
+        await world.say("TODOS", new_todo(), subject=me)
+        await closing
+    [said] = await world.pool.fetch("select * from events.log")
+    assert msgspec.json.decode(said["data"], type=ReportReady).figures.created == 1
+
+
+async def test_a_batch_of_reports_that_outlasts_a_time_limit_is_tried_again_smaller(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("SETTLES", 0), ("EVERY", 0.01)):
+        monkeypatch.setattr(f"activity.reports.{name}", value)
+    tried = []
+
+    async def close(_now: datetime, limit: int) -> int:
+        tried.append(limit)
+        if limit > 50:
+            raise TimeoutError
+        return limit if len(tried) < 5 else 0
+
+    await world.registered()
+    async with world.reports() as reports:
+        monkeypatch.setattr(reports, "close", close)
+        closing = asyncio.create_task(reports.run())
+        await until(lambda: len(tried) >= 5)
+        closing.cancel()
+    assert tried[:5] == [200, 100, 50, 100, 50]
 
 
 async def test_the_runtime_role_can_only_add_to_the_archive(world: World) -> None:

@@ -97,6 +97,15 @@ async def test_all_other_sessions_end_in_one_command_and_nobody_elses(auth: Serv
     assert again.json()["data"] == {"revoked": 0}
 
 
+async def test_sessions_that_ran_out_are_not_ended_once_more(auth: Service) -> None:
+    await auth.sign_in()
+    auth.clock.move(days=31)
+    here = (await auth.sign_in())["access_token"]
+    assert len((await auth.call("GET", "/users/me/sessions", here)).json()["data"]) == 1
+    assert (await auth.call("DELETE", "/users/me/sessions", here)).json()["data"] == {"revoked": 0}
+    assert await auth.events("UserSignedOut") == []
+
+
 async def test_a_session_that_ends_itself_hears_the_first_answer_again_by_its_key(auth: Service) -> None:
     """What refuses the repeat is what its first try did."""
     here = await auth.sign_in()

@@ -1,9 +1,13 @@
 """Many commands in one request, each with a result of its own."""
 
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+import asyncpg
+import pytest
 from todoing import Service
+
+from todos.tables import TodoRow, get_todo
 
 
 async def send(todos: Service, *commands: dict[str, Any], key: str | None = None) -> list[dict[str, Any]]:
@@ -48,6 +52,20 @@ async def test_a_batch_that_is_sent_again_goes_on_where_it_was_cut_off(todos: Se
     assert len(await todos.log()) == 4
 
 
+async def test_a_batch_names_its_last_event_and_says_whether_all_of_it_was_done_before(todos: Service) -> None:
+    todo = await todos.create()
+    headers = todos.as_(todos.me, idempotency_key="k")
+    commands = [{"op": "toggle", "id": todo["id"]}, {"op": "create", "todo": {"title": "a"}}]
+    first, again = [
+        await todos.http.post("/todos/batch", json={"commands": commands}, headers=headers) for _ in range(2)
+    ]
+    assert first.headers["x-event-position"] == again.headers["x-event-position"] == "TODOS:3"
+    assert ("idempotency-replayed" in first.headers, again.headers["idempotency-replayed"]) == (False, "true")
+    gone = {"commands": [{"op": "toggle", "id": str(uuid4())}]}
+    refused = await todos.http.post("/todos/batch", json=gone, headers=todos.as_(todos.me))
+    assert "x-event-position" not in refused.headers
+
+
 async def test_a_hundred_are_taken_and_no_more(todos: Service) -> None:
     commands = [{"op": "create", "todo": {"title": f"{n}", "description": "x" * 10_000}} for n in range(100)]
     assert {result["status"] for result in await send(todos, *commands)} == {201}
@@ -64,3 +82,19 @@ async def test_what_is_malformed_is_refused_as_a_whole(todos: Service) -> None:
         assert answer.status_code == 422, answer.text
         assert "commands" in answer.json()["errors"][0]["field"]
     assert await todos.log() == []
+
+
+async def test_a_database_that_goes_away_costs_the_commands_that_need_it_alone(
+    todos: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    todo, lost = await todos.create(), await todos.create()
+
+    async def away(pool: asyncpg.Pool, todo_id: UUID, user_id: UUID) -> TodoRow | None:
+        if str(todo_id) == lost["id"]:
+            raise ConnectionRefusedError
+        return await get_todo(pool, todo_id, user_id)
+
+    monkeypatch.setattr("todos.writing.get_todo", away)
+    results = await send(todos, *({"op": "toggle", "id": each["id"]} for each in (todo, lost)))
+    assert [result["status"] for result in results] == [200, 503]
+    assert results[1]["body"]["code"] == "unavailable"

@@ -45,6 +45,7 @@ async def test_an_edit_of_nothing_is_no_event(todos: Service) -> None:
         ({"priority": 0}, "priority"),
         ({"due_zone": "Mars/Olympus"}, "due_zone"),
         ({"due_zone": "../../etc/passwd"}, "due_zone"),
+        ({"due_zone": "localtime"}, "due_zone"),
         ({"recurrence": "FREQ=DAILY"}, "due_at"),
         ({**SEOUL, "recurrence": "FREQ=NEVER"}, "recurrence"),
         ({"due_zone": "Asia/Seoul", "due_at": "0001-01-01T00:00:00Z", "recurrence": "FREQ=DAILY"}, "due_at"),
@@ -181,6 +182,14 @@ async def test_the_history_tells_who_changed_what_in_words_and_data(todos: Servi
     assert ([entry["version"] for entry in rest["data"]], rest["next_cursor"]) == ([4, 3, 2, 1], None)
 
 
+async def test_the_history_tells_of_fields_that_a_to_do_has(todos: Service) -> None:
+    todo = await todos.create(recurrence="FREQ=DAILY", **SEOUL)
+    await todos.done(todo, "edit", {"recurrence": None, "due_at": None})
+    entry = (await todos.get(f"/todos/{todo['id']}/history")).json()["data"][0]
+    assert {change["field"] for change in entry["changes"]} == {"recurrence", "due_at"}
+    assert {change["field"] for change in entry["changes"]} <= todo.keys()
+
+
 async def test_the_history_of_anothers_is_not_found(todos: Service) -> None:
     todo = await todos.create(by=uuid4())
     for path in ("/history", "?at=2030-01-01T00:00:00Z"):
@@ -214,9 +223,35 @@ async def test_reopening_takes_the_next_one_back_and_completing_brings_it_again(
         await todos.done(todo, act)
         assert (await todos.get(f"/todos/{next_id}")).status_code == 200
     await todos.done({"id": next_id}, "edit", {"title": "mine now"})
-    await todos.done(todo, "toggle")
-    assert (await todos.get(f"/todos/{next_id}")).status_code == 200
+    for _ in ("reopened", "completed"):
+        await todos.done(todo, "toggle")
+        assert (await todos.get(f"/todos/{next_id}")).status_code == 200
     assert await todos.pool.fetchval("select count(*) from todo") == 2
+
+
+@pytest.mark.parametrize("what", ["moved", "late", "purged", "ended"])
+async def test_completed_once_more_it_goes_on_by_what_it_is_then(todos: Service, what: str) -> None:
+    todo = await todos.create(title="약", recurrence="FREQ=DAILY", **SEOUL)
+    first = (await todos.done(todo, "toggle"))["next_id"]
+    await todos.done(todo, "toggle")
+    if what == "moved":
+        changes = {"title": "산책", "recurrence": "FREQ=WEEKLY", "due_at": "2030-12-25T09:00:00+09:00"}
+        await todos.done(todo, "edit", changes)
+    elif what == "late":
+        todos.watch.set(datetime.fromisoformat("2026-12-24T12:00:00+09:00"))
+    elif what == "purged":
+        todos.watch.ahead = timedelta(days=31)
+        await todos.alarms.purge(100)
+    else:
+        await todos.done(todo, "edit", {"recurrence": None})
+    again = (await todos.done(todo, "toggle"))["next_id"]
+    assert (await todos.get(f"/todos/{first}")).status_code == 404
+    if what == "ended":
+        return
+    following = (await todos.get(f"/todos/{again}")).json()["data"]
+    assert datetime.fromisoformat(following["due_at"]) > todos.watch()
+    if what == "moved":
+        assert (following["title"], following["due_at"]) == ("산책", "2031-01-01T00:00:00Z")
 
 
 async def test_a_recurrence_that_has_ended_makes_nothing(todos: Service) -> None:
@@ -242,6 +277,20 @@ async def test_who_has_as_many_as_they_may_keep_is_told_so_and_can_make_room(dat
         await todos.done(kept[0], "delete")
         first, again = [await todos.http.post("/todos", json={"title": "a"}, headers=headers) for _ in range(2)]
         assert (first.status_code, again.content) == (201, first.content)
+
+
+@pytest.mark.parametrize("act", ["restore", "undo"])
+async def test_what_is_brought_back_counts_as_kept_again(database: DatabaseFactory, act: str) -> None:
+    async with running(database("todos").url, quota=2) as todos:
+        gone, _ = await todos.create(), await todos.create()
+        await todos.done(gone, "delete")
+        other = await todos.create()
+        full = await todos.do(gone, act)
+        assert (full.status_code, full.json()["code"]) == (409, "todo.quota_reached")
+        await todos.done(other, "delete")
+        first, again = [await todos.do(gone, act, idempotency_key="k") for _ in range(2)]
+        assert (first.status_code, again.content) == (200, first.content)
+        assert await todos.titles() == ["우유 사기"] * 2
 
 
 async def test_a_title_may_hold_what_a_format_would_trip_over(todos: Service) -> None:

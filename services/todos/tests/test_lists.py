@@ -45,8 +45,28 @@ async def test_overdue_is_what_is_open_and_past_its_deadline(todos: Service) -> 
     await todos.create(title="whenever")
     for sort in ("created", "due", "priority"):
         assert await todos.titles(f"overdue=true&sort={sort}") == ["late"]
+        assert await todos.titles(f"overdue=true&completed=false&sort={sort}") == ["late"]
+        assert await todos.titles(f"overdue=true&completed=true&sort={sort}") == []
     await todos.done(late, "edit", {"due_at": "2100-01-01T00:00:00Z"})
     assert await todos.titles("overdue=true") == []
+
+
+async def test_filters_narrow_what_is_deleted_too(todos: Service) -> None:
+    for title, priority, due in (("a", 1, DAYS[1]), ("b", 2, DAYS[2]), ("c", 2, None)):
+        await todos.done(await todos.create(title=title, priority=priority, due_at=due), "delete")
+    done = await todos.done(await todos.create(title="done", due_at=DAYS[3]), "toggle")
+    await todos.done(done, "delete")
+    for query, found in (
+        ("", ["done", "c", "b", "a"]),
+        ("priority=2", ["c", "b"]),
+        ("completed=true", ["done"]),
+        (f"due_after={DAYS[2]}", ["done", "b"]),
+        (f"due_before={DAYS[2]}", ["a"]),
+        ("q=do", ["done"]),
+    ):
+        assert await todos.titles(f"deleted=true&{query}") == found, query
+        answer = await todos.get(f"/todos?deleted=true&limit=1&count=true&{query}")
+        assert answer.json()["total"] == len(found), query
 
 
 @pytest.mark.parametrize(

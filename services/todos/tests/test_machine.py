@@ -6,6 +6,7 @@ from copy import deepcopy
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -125,6 +126,7 @@ class Machine(RuleBasedStateMachine):
             assert data is None or answer.json()["data"] == data
 
 
+@pytest.mark.timeout(900)
 async def test_random_commands_lead_where_a_plain_model_says(database: DatabaseFactory, full: bool) -> None:
     async with running(database("todos").url) as todos:
         Machine.todos, Machine.run = todos, staticmethod(runner())

@@ -22,9 +22,9 @@ QUERIES: dict[str, tuple[str, list[Any]]] = {
     "search": (SQL.list_by_created, [BOTH, LATE, FIRST[Created].id, 21, None, None, "%c4ca42%"]),
     "due": (SQL.list_by_due, [BOTH, FIRST[Due].due_at, FIRST[Due].id, 21, None, None, None, None]),
     "priority": (SQL.list_by_priority, [BOTH, [1, 2, 3, 4, 5], 0, LATE, FIRST[Ranked].id, 21, None, None, None]),
-    "deleted": (SQL.list_deleted, [LATE, FIRST[Created].id, 21]),
+    "deleted": (SQL.list_deleted, [BOTH, LATE, FIRST[Created].id, 21, None, None, None, None]),
     "count": (SQL.count_todos, [BOTH, None, None, None, None]),
-    "count of deleted": (SQL.count_deleted, []),
+    "count of deleted": (SQL.count_deleted, [BOTH, None, None, None, None]),
     "quota": (SQL.count_kept, [10_000]),
 }
 
@@ -37,6 +37,7 @@ def scans(plan: Any) -> set[str]:
     return found.union(*(scans(child) for child in plan.get("Plans", [])))
 
 
+@pytest.mark.timeout(600)
 async def test_every_list_is_read_by_an_index_that_begins_with_its_person(
     database: DatabaseFactory, full: bool
 ) -> None:

@@ -48,5 +48,5 @@ async def test_who_was_away_too_long_is_told_to_start_anew(todos: Service) -> No
 
 
 async def test_a_position_that_nobody_was_told_is_refused(todos: Service) -> None:
-    for since, status in (("1", 400), ("-1", 400), ("x", 422), ("0", 200)):
+    for since, status in (("1", 400), ("-1", 400), ("x", 422), ("9" * 20, 422), ("0", 200)):
         assert (await todos.get(f"/todos/changes?since={since}")).status_code == status

@@ -136,15 +136,13 @@ def _renamed(service: str, document: Document, clashing: set[str]) -> dict[str, 
     text = msgspec.json.encode(document).decode()
     for reference in clashing:
         kind, name = reference.rsplit("/", 2)[1:]
-        text = text.replace(f'"{reference}"', f'"#/components/{kind}/{service}.{name}"')
+        text = text.replace(f'"{reference}"', f'"#/components/{kind}/{service}_{name}"')
     renamed: dict[str, Any] = msgspec.json.decode(text)
-    renamed["components"] = {
-        kind: {
-            f"{service}.{name}" if f"#/components/{kind}/{name}" in clashing else name: part
-            for name, part in parts.items()
-        }
-        for kind, parts in renamed["components"].items()
-    }
+    for kind, parts in renamed["components"].items():
+        for name in [name for name in parts if f"#/components/{kind}/{name}" in clashing]:
+            part = parts.pop(name)
+            # A title, too: generators of clients name types after it.
+            parts[f"{service}_{name}"] = part | ({"title": f"{service}_{name}"} if "title" in part else {})
     return renamed
 
 

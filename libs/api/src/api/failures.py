@@ -125,4 +125,6 @@ def _of_parameters(failure: ValidationException) -> Problem:
     found = cast("list[dict[str, str]]", failure.extra or [])
     if any(each.get("key") == "data" for each in found):
         return Problem(MALFORMED, what=_NO_BODY)
-    return Problem(INVALID, errors=[field_error(each.get("key", "query"), each["message"]) for each in found])
+    # A parameter is absent rather than null.
+    refused = [(each.get("key", "query"), each["message"].replace(" | null", "")) for each in found]
+    return Problem(INVALID, errors=[field_error(name, message) for name, message in refused])

@@ -33,6 +33,8 @@ _RULES: Final[tuple[tuple[re.Pattern[str], str, Text], ...]] = tuple(
         (r"Expected `(?P<wanted>[^`]+)`, got", "wrong_type", "must be {wanted}", "{wanted} 형식이어야 합니다"),
     )
 )
+# As JSON calls it, and a client knows it.
+_JSON_NAMES: Final = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
 _FORMAT: Final = Text("has the wrong format", "형식이 올바르지 않습니다")
 _NUL: Final = Text("must not contain U+0000", "U+0000 문자를 포함할 수 없습니다")
 _TOO_DEEP: Final = Text("the JSON is nested too deeply", "JSON의 중첩이 너무 깊습니다")
@@ -64,8 +66,13 @@ def field_error(path: str, reason: str) -> FieldError:
     field = re.sub(r"\.{2,}", ".", re.sub(r"\[(\d+|\.\.\.)\]", r".\1", ".".join(filter(None, parts)))).strip(".")
     for pattern, code, text in _RULES:
         if match := pattern.search(reason):
-            return FieldError(field or "body", code, text, match.groupdict())
+            words = {name: re.sub(r"\w+", _in_json, value) for name, value in match.groupdict().items()}
+            return FieldError(field or "body", code, text, words)
     return FieldError(field or "body", "format", _FORMAT)
+
+
+def _in_json(word: re.Match[str]) -> str:
+    return _JSON_NAMES.get(word[0], word[0])
 
 
 def nul_error(field: str) -> FieldError:

@@ -23,7 +23,7 @@ class Jwks:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._client = httpx.AsyncClient(timeout=_TIMEOUT)
+        self._client = httpx.AsyncClient(timeout=_TIMEOUT, trust_env=False)  # auth is next door: no proxy
         self._keys: dict[str, Ed25519PublicKey] = {}
         self._fetched = self._tried = -_FRESH
         self._reachable = False

@@ -145,7 +145,8 @@ def _response(status: int, kinds: list[Kind]) -> dict[str, Any]:
         headers["Retry-After"] = header("Retry-After")
     if status == 401:
         headers["WWW-Authenticate"] = header("WWW-Authenticate")
-    own = {"properties": {"status": {"const": status}, "code": {"enum": codes}}}
+    # With their types, and no `const`: generators of clients merge these with the problem's own, or drop the response.
+    own = {"properties": {"status": {"type": "integer", "enum": [status]}, "code": {"type": "string", "enum": codes}}}
     content = {
         "schema": {"allOf": [{"$ref": "#/components/schemas/Problem"}, own]},
         "examples": {kind.code: {"summary": kind.title.en, "value": _example(kind)} for kind in kinds},

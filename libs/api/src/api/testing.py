@@ -64,7 +64,7 @@ async def serving(
     port = listener.getsockname()[1]
     server = asyncio.create_task(serve(app, listener, drain=drain, on_leaving=on_leaving))
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10, trust_env=False) as client:
             yield client
     finally:
         server.cancel()

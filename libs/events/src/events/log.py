@@ -285,3 +285,9 @@ async def append_last(connection: Connection, feed: str, command: Command) -> Ap
     if error := _REFUSALS.get(row["outcome"]):
         raise error[0](error[1])
     return Appended(row["position"], row["answer"] if row["outcome"] == "replayed" else None)
+
+
+async def append_all_last(connection: Connection, feed: str, commands: Sequence[Command]) -> list[bool]:
+    """The same for many commands, no two on one aggregate: which were appended. A stale one is refused alone."""
+    rows = await connection.fetch(SQL.append, *arguments(feed, commands)) if commands else []
+    return [row["outcome"] not in _REFUSALS for row in rows]

@@ -8,6 +8,7 @@ import asyncpg
 import structlog
 from prometheus_client import Counter
 
+from events.errors import NotNow
 from events.postgres import AWAY
 from events.sql import load
 
@@ -36,8 +37,9 @@ class Retention:
         while True:
             try:
                 await self.drop()
-            except AWAY as error:
-                log.warning("not everything was dropped; it will be tried again", error=type(error).__name__)
+            except* (*AWAY, NotNow) as errors:  # a drop may append, and many at once
+                error = type(errors.exceptions[0]).__name__
+                log.warning("not everything was dropped; it will be tried again", error=error)
             await asyncio.sleep(EVERY)
 
     async def drop(self) -> None:

@@ -7,10 +7,28 @@ from typing import Any, Final, cast, get_args
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET
 
 from activity.domain import ACTIONS, entry_of, known_after, todo_entry, without_seal
-from activity.tables import Heard, NewEntry, add_archive, add_entries, forget_todos, know_todos, known_todos
-from events.catalog.auth import UserErased
+from activity.periods import PERIODS, closes_at, opened, zone_of
+from activity.tables import (
+    Heard,
+    Moved,
+    NewEntry,
+    Person,
+    add_archive,
+    add_entries,
+    choose_zones,
+    forget_todos,
+    keep_people,
+    know_todos,
+    known_todos,
+    move_periods,
+    open_periods,
+    periods_of,
+)
+from events.catalog.activity import Period
+from events.catalog.auth import ProfileChanged, UserErased, UserRegistered
 from events.catalog.feeds import FEEDS, HEARS
 from events.catalog.todos import Event as TodoEvent
 from events.catalog.todos import TodoPurged
@@ -34,11 +52,37 @@ async def keep(connection: Connection, events: Sequence[Event], *, clock: Clock)
     said = [event for event in events if event.envelope.type == _SAYS_ERASED]
     await forget(connection, said)
     shown = await living(connection, events)
+    if feed == "AUTH":
+        await _know_people(connection, shown)
     entries = await _todo_entries(connection, shown) if feed == "TODOS" else list(_entries(shown))
     if entries:
         await add_entries(connection, feed, entries)
     kept = {event.envelope.seq for event in (*shown, *said)}
     await add_archive(connection, feed, clock(), [_archived(event, kept) for event in events])
+
+
+async def _know_people(connection: Connection, events: Sequence[Event]) -> None:
+    """Who registered, with a first week and month to close, and which zones were chosen since: the last word counts."""
+    people: list[Person] = []
+    zones: dict[UUID, str | None] = {}
+    for event in events:
+        data = _SHOWN.decode(event.envelope.type, event.raw)
+        if isinstance(data, UserRegistered):
+            people.append(Person(data.user_id, data.timezone, event.envelope.time))
+        elif isinstance(data, ProfileChanged) and data.timezone is not UNSET:
+            zones[data.user_id] = data.timezone
+    if people:
+        await keep_people(connection, people)
+        await open_periods(connection, [_first(person, period) for person in people for period in PERIODS])
+    if zones:
+        kept = await choose_zones(connection, zones)
+        held = await periods_of(connection, kept)
+        await move_periods(connection, [Moved(id_, open_, closes_at(open_, zone_of(kept[id_]))) for id_, open_ in held])
+
+
+def _first(person: Person, period: Period) -> Moved:
+    first = opened(period, person.registered_at, person.zone)
+    return Moved(person.user_id, first, closes_at(first, person.zone))
 
 
 async def _todo_entries(connection: Connection, events: Sequence[Event]) -> list[NewEntry]:

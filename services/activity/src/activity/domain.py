@@ -63,6 +63,9 @@ TODO_ACTIONS: Final[Mapping[type[TodoEvent], Action]] = {
 }
 """The same for to-dos: their entries always tell id, title, priority and whether completed."""
 
+DOINGS: Final[tuple[Action, ...]] = ("todo_created", "todo_toggled", "todo_edited", "todo_deleted", "todo_restored")
+"""What people do themselves; who did none of it was not active. The rest is the clock's."""
+
 
 class KnownTodo(msgspec.Struct, frozen=True):
     """What an entry tells of a to-do."""
@@ -111,31 +114,6 @@ def entry_of(event: msgspec.Struct) -> tuple[Action, Mapping[str, Any]] | None:
         changed = sorted(said(event).keys() - {"user_id"})
         return action, {"fields": changed}
     return action, {name: fields[name] for name in names}
-
-
-_EXAMPLE = {
-    "todo_id": "01a20814-539f-7708-909d-2061a066dbb9",
-    "title": "Buy milk",
-    "priority": 3,
-    "completed": False,
-}
-
-
-def details_schema() -> dict[str, Any]:
-    """What `details` may hold, as a JSON Schema: every field that some action shows, as its event has it."""
-    events = tuple(ACTIONS)
-    schemas, parts = msgspec.json.schema_components(events)
-    shown: dict[str, list[Any]] = {}
-    for event, schema in zip(events, schemas, strict=True):
-        own = parts[schema["$ref"].rpartition("/")[2]]["properties"]
-        for name in ACTIONS[event][1]:
-            if own[name] not in shown.setdefault(name, []):
-                shown[name].append(own[name])
-    return {
-        "type": "object",
-        "properties": {name: found[0] if len(found) == 1 else {"anyOf": found} for name, found in shown.items()},
-        "examples": [_EXAMPLE],
-    }
 
 
 def without_seal(raw: bytes) -> bytes:

@@ -5,15 +5,16 @@ from functools import partial
 
 from activity.api import ROUTES, Activity
 from activity.consumers import NAME, hears
+from activity.reports import FEED, Reports
 from activity.settings import Settings
-from activity.tables import SQL, erase_archive, erase_entries, erase_known_todos
+from activity.tables import SQL, erase_archive, erase_entries, erase_known_todos, erase_person
 from api.app import create_app
 from api.exports import export_route
 from api.guard import Guard
 from api.keys import Jwks
 from api.server import listen, serve
 from events.broker import Broker
-from events.catalog.feeds import feeds_of
+from events.catalog.feeds import FEEDS, feeds_of
 from events.catalog.types import TYPES
 from events.clock import clock_for
 from events.codec import Codec
@@ -24,6 +25,7 @@ from events.health import Health
 from events.postgres import dialer, open_pool
 from events.probe import Probe
 from events.process import Roles, roles, run, start
+from events.relay import Relay
 from events.settings import read
 from events.telemetry import configure_logging
 
@@ -41,9 +43,14 @@ async def _main(parts: Roles, settings: Settings) -> None:
     broker = Broker(settings.nats_url, name=NAME)
     async with await open_pool(settings.database_url, application=NAME) as pool, Jwks(settings.jwks_url) as keys:
         probe, tombstones = Probe(pool), Tombstones(pool)
-        eraser = Eraser(pool, broker, feeds_of(NAME), [erase_entries, erase_known_todos, erase_archive])
+        steps = [erase_person, erase_entries, erase_known_todos, erase_archive]
+        eraser = Eraser(pool, broker, feeds_of(NAME), steps)
         consumer = Consumer(NAME, hears(clock, eraser.wake), dial, broker, Codec(TYPES))
-        health.add(probe.check, *([*consumer.checks(), eraser.check] if parts.worker else []))
+        relay = Relay(FEEDS[FEED], dial, broker)
+        reports = Reports(pool, broker, clock, heard_as=NAME, on_appended=relay.wake)
+        checks = [*consumer.checks(), eraser.check, relay.check, reports.check]
+        health.add(probe.check, *(checks if parts.worker else []))
+        work = [broker.run, consumer.run, eraser.run, relay.run, reports.run]
         app = create_app(
             title="Activity",
             routes=(*ROUTES, export_route("/activity/export", pool, SQL.export)) if parts.api else (),
@@ -60,6 +67,6 @@ async def _main(parts: Roles, settings: Settings) -> None:
         )
         await run(
             server=partial(serve, app, listen(settings.host, settings.port)),
-            tasks=[probe.run, tombstones.run, *([broker.run, consumer.run, eraser.run] if parts.worker else [])],
+            tasks=[probe.run, tombstones.run, *(work if parts.worker else [])],
             health=health,
         )

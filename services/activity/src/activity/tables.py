@@ -1,14 +1,16 @@
 """The queries of `sql/`, one typed function each."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import msgspec
 
-from activity.domain import KnownTodo
+from activity.domain import DOINGS, KnownTodo
+from activity.periods import Open, Span, Tally, zone_of
 from events.envelope import Envelope
 from events.postgres import Connection
 from events.sql import load
@@ -40,6 +42,34 @@ class EntryRow(msgspec.Struct, frozen=True):
     action: str
     details: msgspec.Raw
     at: datetime
+
+
+class Person(msgspec.Struct, frozen=True):
+    """Whose periods are closed; `timezone` as chosen, None for the default."""
+
+    user_id: UUID
+    timezone: str | None
+    registered_at: datetime
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Where their days begin."""
+        return zone_of(self.timezone)
+
+
+class Due(msgspec.Struct, frozen=True):
+    """A person's open period that is to be closed."""
+
+    person: Person
+    open: Open
+
+
+class Moved(msgspec.Struct, frozen=True):
+    """A person's open period, and when it is due."""
+
+    user_id: UUID
+    open: Open
+    due_at: datetime
 
 
 class Place(msgspec.Struct, frozen=True, array_like=True):
@@ -123,6 +153,57 @@ async def erase_archive(pool: asyncpg.Pool, person_id: UUID, limit: int) -> int:
     return int(await pool.fetchval(SQL.erase_archive, person_id, limit))
 
 
+async def keep_people(connection: Connection, people: Sequence[Person]) -> None:
+    """Keep who registered; those who are there stay as they are."""
+    names = Person.__struct_fields__
+    await connection.execute(SQL.keep_people, *([getattr(each, name) for each in people] for name in names))
+
+
+async def choose_zones(connection: Connection, zones: Mapping[UUID, str | None]) -> dict[UUID, str | None]:
+    """Keep the zones that people chose; returns what is kept of those who are known."""
+    rows = await connection.fetch(SQL.choose_zones, list(zones), list(zones.values()))
+    return {row["user_id"]: row["timezone"] for row in rows}
+
+
+async def open_periods(connection: Connection, opened: Sequence[Moved]) -> None:
+    """Open people's first periods; those who have some keep them."""
+    await connection.execute(SQL.open_periods, *_columns_of(opened))
+
+
+async def periods_of(connection: Connection, people: Collection[UUID]) -> list[tuple[UUID, Open]]:
+    """The open periods of people, held until the transaction ends."""
+    return [(row["user_id"], _open(row)) for row in await connection.fetch(SQL.periods_of, list(people))]
+
+
+async def move_periods(connection: Connection, moved: Sequence[Moved]) -> None:
+    """Put these in the places of the periods that their people have open."""
+    await connection.execute(SQL.move_periods, *_columns_of(moved))
+
+
+async def is_due(pool: asyncpg.Pool, now: datetime) -> bool:
+    """Whether a period is to be closed."""
+    return bool(await pool.fetchval(SQL.is_due, now))
+
+
+async def due_periods(connection: Connection, now: datetime, limit: int) -> list[Due]:
+    """Up to so many periods to close, held until the transaction ends; without those that somebody else holds."""
+    rows = await connection.fetch(SQL.due_periods, now, limit)
+    return [Due(Person(row["user_id"], row["timezone"], row["registered_at"]), _open(row)) for row in rows]
+
+
+async def tally(connection: Connection, spans: Sequence[tuple[Person, Span]]) -> list[Tally]:
+    """What people did in spans of time, by the days and hours of their zones."""
+    people, zones = [person.user_id for person, _ in spans], [person.zone.key for person, _ in spans]
+    bounds = ([getattr(span, name) for _, span in spans] for name in ("since", "until", "last_day"))
+    rows = await connection.fetch(SQL.tally, people, zones, *bounds, list(DOINGS))
+    return [Tally(**{**row, "busiest_hours": tuple(row["busiest_hours"])}) for row in rows]
+
+
+async def erase_person(pool: asyncpg.Pool, person_id: UUID, _: int) -> int:
+    """Drop an erased person's zone and open periods; how many."""
+    return int(await pool.fetchval(SQL.erase_person, person_id))
+
+
 async def heard_up_to(pool: asyncpg.Pool, consumer: str, feed: str) -> int:
     """The number of the last event of a feed that is in these tables."""
     seq: int = await pool.fetchval(EVENTS_SQL.checkpoint_read, consumer, feed)
@@ -131,3 +212,12 @@ async def heard_up_to(pool: asyncpg.Pool, consumer: str, feed: str) -> int:
 
 def _column(envelopes: Sequence[Envelope], name: str) -> list[Any]:
     return [getattr(envelope, name) for envelope in envelopes]
+
+
+def _open(row: asyncpg.Record) -> Open:
+    return Open(row["period"], row["first_day"], row["since"])
+
+
+def _columns_of(moved: Sequence[Moved]) -> list[list[Any]]:
+    columns = [[getattr(each.open, name) for each in moved] for name in ("period", "first_day", "since")]
+    return [[each.user_id for each in moved], *columns, [each.due_at for each in moved]]

@@ -151,7 +151,7 @@ async def revoke_others(request: Request, accounts: Parts) -> Answer[Envelope[Re
     """End all your sessions but this one. Takes no body."""
 
     async def decide(own: Account, context: Context) -> Decided:
-        others = await other_sessions(accounts.pool, own.id, request.user.sid)
+        others = await other_sessions(accounts.pool, own.id, request.user.sid, context.time)
         changes = [ended(session, "revoked", context.time) for session in others]
         return answer(request, OTHERS_REVOKED, Revoked(len(changes))), changes
 

@@ -1,6 +1,7 @@
 """Signing in over HTTP: a code is asked for, answered, and exchanged for tokens. `domain.py` says what is decided."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any, Final, Literal, TypeAlias
 from uuid import UUID
 
@@ -23,7 +24,7 @@ from auth.keyring import LIFETIME, MAX_AGE
 from auth.limits import REFUSALS, Asker, address_of
 from auth.signin import Auth
 from auth.tables import Account
-from auth.tokens import Configuration, KeySet
+from auth.tokens import Configuration, KeySet, RefreshToken
 from events.clock import Clock
 from events.errors import OutcomeUnknown
 
@@ -99,8 +100,8 @@ class Tokens(Struct, frozen=True, kw_only=True):
     """`expires_in` is the access token's, in seconds. A refresh token is good once."""
 
     access_token: str
-    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - a kind, not a secret
-    expires_in: int = int(LIFETIME.total_seconds())
+    token_type: Literal["Bearer"]
+    expires_in: int
     refresh_token: str
 
 
@@ -143,7 +144,7 @@ _UNKEYED: Final[Any] = {OutcomeUnknown: _ask_again}
 async def request_otp(request: Request, data: JSONBody[AskForCode], door: Parts) -> Answer[Envelope[CodeSent]]:
     """Ask for a sign-in code by e-mail. Known and unknown addresses get the same answer."""
     context, email = context_of(request, door.now()), _address(data.email)
-    device = await _known_device(door, email, data.device_token)
+    device = await known_device(door.auth, email, data.device_token, door.now())
     async with door.auth.limiter.code(email, device, network_of(request, door.auth), context.time):
         asked = await door.auth.ask(email, context)
     sent = CodeSent(
@@ -159,7 +160,7 @@ async def request_otp(request: Request, data: JSONBody[AskForCode], door: Parts)
 async def verify_otp(request: Request, data: JSONBody[AnswerCode], door: Parts) -> Answer[Envelope[SignedIn]]:
     """Answer a challenge with its code; the first right answer opens a session."""
     context, email = context_of(request, door.now()), _address(data.email)
-    known = await _known_device(door, email, data.device_token)
+    known = await known_device(door.auth, email, data.device_token, door.now())
     asker = Asker(email=email, network=network_of(request, door.auth), is_known=known is not None)
     device = device_of(request.headers.get("user-agent"))
     opened = await door.auth.answer(data.challenge_id, data.otp_code, asker, context, device=device)
@@ -167,8 +168,7 @@ async def verify_otp(request: Request, data: JSONBody[AnswerCode], door: Parts) 
         raise Problem(OTP_INVALID, headers=_BEARER)
     owner, token = opened.account, opened.refresh_token
     tokens = SignedIn(
-        access_token=_access_token(door, owner, token.session_id),
-        refresh_token=token.text,
+        **_tokens(door, owner, token),
         user=Identity(owner.id, owner.email),
         device_token=door.auth.devices.issue(owner.email),
     )
@@ -182,8 +182,7 @@ async def refresh(request: Request, data: JSONBody[Exchange], door: Parts) -> An
     if exchanged is None:
         raise Problem(REFRESH_INVALID, headers=_BEARER)
     owner, token = exchanged
-    access_token = _access_token(door, owner, token.session_id)
-    return private(answer(request, REFRESHED, Tokens(access_token=access_token, refresh_token=token.text)))
+    return private(answer(request, REFRESHED, Tokens(**_tokens(door, owner, token))))
 
 
 @post("/users/logout", status_code=200, guards=[signed_in], exception_handlers=_UNKEYED)
@@ -231,16 +230,22 @@ def network_of(request: Request, auth: Auth) -> str:
     return auth.limiter.network_of(client[0] if client else "", forwarded_for)
 
 
-async def _known_device(door: Door, email: str, device_token: str | None) -> str | None:
+async def known_device(auth: Auth, email: str, device_token: str | None, now: datetime) -> str | None:
     """The token of a device that the address knows; without one raises `Problem` (429) while the address is locked."""
-    if door.auth.devices.knows(email, device_token):
+    if auth.devices.knows(email, device_token):
         return device_token
-    await door.auth.limiter.refuse_locked(email, door.now())
+    await auth.limiter.refuse_locked(email, now)
     return None
 
 
-def _access_token(door: Door, owner: Account, session_id: UUID) -> str:
-    return door.auth.access.sign(owner.id, session_id, owner.roles, owner.locale, door.now())
+def _tokens(door: Door, owner: Account, token: RefreshToken) -> dict[str, Any]:
+    """The fields of `Tokens`. None has a default: what is always there is described so."""
+    return {
+        "access_token": door.auth.access.sign(owner.id, token.session_id, owner.roles, owner.locale, door.now()),
+        "token_type": "Bearer",
+        "expires_in": int(LIFETIME.total_seconds()),
+        "refresh_token": token.text,
+    }
 
 
 def _published(document: Any) -> Answer[Any]:

@@ -76,7 +76,9 @@ class Exports:
         if not self._urls:
             log.error("there is no export: EXPORT_URLS names no service")
             raise Problem(INCOMPLETE, retry_after=60)
-        async with self._turn, httpx.AsyncClient(timeout=TIMEOUT, headers={"authorization": authorization}) as client:
+        headers = {"authorization": authorization}
+        # A person's token goes to our own services alone, not through what HTTP_PROXY names.
+        async with self._turn, httpx.AsyncClient(timeout=TIMEOUT, headers=headers, trust_env=False) as client:
             own = Raw((await export_of(self._pool, person_id)).encode())
             parts = await asyncio.gather(*(_part(client, name, url) for name, url in self._urls.items()))
         return {"auth": own, **dict(zip(self._urls, parts, strict=True))}

@@ -17,11 +17,12 @@ from api.messages import Message
 from api.problems import Problem
 from api.requests import Request, context_of
 from auth.account import own_account
-from auth.api import OTP_INVALID, Code, network_of
+from auth.api import OTP_INVALID, Code, Line, known_device, network_of
 from auth.erasure import INCOMPLETE, Exports, erase
 from auth.limits import REFUSALS, Asker
 from auth.signin import Auth
 from events.clock import Clock
+from events.deciding import decided_again
 from events.erasure import Tombstones
 
 ERASED: Final = Message(
@@ -35,10 +36,11 @@ EXPORTED: Final = Message(
 
 
 class Leave(Struct, frozen=True, kw_only=True):
-    """The code of a challenge that was asked for by the account's own address just now."""
+    """The code of a challenge that the account's own address asked for just now; `device_token` as at a sign-in."""
 
     challenge_id: UUID
     otp_code: Code
+    device_token: Line | None = None
 
 
 class Export(Struct, frozen=True, kw_only=True):
@@ -66,9 +68,14 @@ async def leave(request: Request, data: JSONBody[Leave], leaving: Parts) -> Answ
     """Delete your account with a fresh code, and have everything about you erased. All sessions end."""
     context = context_of(request, leaving.now())
     account = await own_account(request, leaving.auth.pool)
-    asker = Asker(email=account.email, network=network_of(request, leaving.auth), is_known=False)
+    known = await known_device(leaving.auth, account.email, data.device_token, context.time)
+    asker = Asker(email=account.email, network=network_of(request, leaving.auth), is_known=known is not None)
     attempt = await leaving.auth.prove(data.challenge_id, data.otp_code, asker, context)
-    position = await erase(leaving.auth, account, attempt, context)
+
+    async def left() -> int | None:
+        return await erase(leaving.auth, await own_account(request, leaving.auth.pool), attempt, context)
+
+    position = await decided_again(left)
     if position is None:
         raise Problem(OTP_INVALID, headers={"www-authenticate": "Bearer"})
     leaving.tombstones.add(account.id)

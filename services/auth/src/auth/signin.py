@@ -24,7 +24,7 @@ from events.clock import Clock
 from events.codec import Codec
 from events.command import Change, Context, new_command
 from events.deciding import decided_again
-from events.errors import OutcomeUnknown, VersionConflict
+from events.errors import BadCommand, OutcomeUnknown, VersionConflict
 from events.ids import uuid7
 from events.keys import Keys
 from events.log import Log
@@ -159,7 +159,8 @@ class Auth:
     async def _challenge(self, guess: Guess | None) -> Challenge | None:
         if guess is None:
             return None
-        return Challenge(expires_at=guess.expires_at, used=await tables.is_used(self.pool, guess.id))
+        used = await tables.is_used(self.pool, guess.id)
+        return None if used is None else Challenge(expires_at=guess.expires_at, used=used)
 
     async def _reserve(self, user_id: UUID, email: str) -> Account:
         """Fix the id of an address, so that two first sign-ins at once cannot make two people."""
@@ -196,7 +197,11 @@ class Auth:
             _new(token.session_id, user_id, begun, "session", session),
         )
         context = replace(context, actor=str(user_id))
-        appended = await self.log.append(new_command(CODEC, context, *(change for change in changes if change.events)))
+        try:
+            command = new_command(CODEC, context, *(change for change in changes if change.events))
+            appended = await self.log.append(command)
+        except BadCommand:  # a session needs its account
+            raise VersionConflict("the person left meanwhile") from None
         return Opened(account, token, appended.position)
 
     async def _child(self, presented: RefreshToken, context: Context, clock: Clock) -> RefreshToken | None:

@@ -168,9 +168,10 @@ async def count_guess(
     return Guess(**row) if row else None
 
 
-async def is_used(pool: asyncpg.Pool, challenge_id: UUID) -> bool:
-    """Whether a challenge was answered with its right code."""
-    return bool(await pool.fetchval(SQL.is_used, challenge_id))
+async def is_used(pool: asyncpg.Pool, challenge_id: UUID) -> bool | None:
+    """Whether a challenge was answered with its right code; None once it went with its person."""
+    used: bool | None = await pool.fetchval(SQL.is_used, challenge_id)
+    return used
 
 
 async def locked_until(pool: asyncpg.Pool, streak_key: bytes, now: datetime) -> datetime | None:
@@ -215,9 +216,9 @@ async def list_sessions(
     return [OpenSession(**row) for row in rows]
 
 
-async def other_sessions(pool: asyncpg.Pool, user_id: UUID, session_id: UUID) -> list[Session]:
-    """A person's sessions that have not ended, but for one."""
-    return [Session(**row) for row in await pool.fetch(SQL.other_sessions, user_id, session_id)]
+async def other_sessions(pool: asyncpg.Pool, user_id: UUID, session_id: UUID, now: datetime) -> list[Session]:
+    """A person's open sessions, but for one."""
+    return [Session(**row) for row in await pool.fetch(SQL.other_sessions, user_id, session_id, now)]
 
 
 async def rotate(

@@ -6,7 +6,8 @@ from uuid import UUID
 
 from litestar import delete, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.params import FromPath, JSONBody
+from msgspec import Raw
 
 from api.answers import Answer, Envelope, Page, answer, page
 from api.guard import signed_in
@@ -15,15 +16,24 @@ from api.messages import Message, Text
 from api.pages import Cursor, Limit, from_cursor, to_cursor
 from api.problems import INVALID, MALFORMED, NOT_FOUND, FieldError, Kind, Problem
 from api.requests import Request
-from todos.batch import results
+from todos.batch import answers, headers_of
 from todos.history import Entry, entry_of, past_of
 from todos.history import at as state_at
 from todos.shapes import (
+    At,
     Batch,
     Changes,
+    Completed,
+    Count,
+    Deleted,
+    DueAfter,
+    DueBefore,
     NewTodo,
+    Order,
+    Overdue,
     Result,
     Search,
+    Since,
     Sort,
     Sync,
     Todo,
@@ -108,26 +118,26 @@ async def browse(
     *,
     limit: Limit = 20,
     cursor: Cursor = None,
-    sort: FromQuery[Sort] = "created",
-    completed: FromQuery[bool | None] = None,
+    sort: Order = "created",
+    completed: Completed = None,
     priority: Urgency = None,
-    due_after: FromQuery[datetime | None] = None,
-    due_before: FromQuery[datetime | None] = None,
-    overdue: FromQuery[bool] = False,
-    deleted: FromQuery[bool] = False,
+    due_after: DueAfter = None,
+    due_before: DueBefore = None,
+    overdue: Overdue = False,
+    deleted: Deleted = False,
     q: Search = None,
-    count: FromQuery[bool] = False,
+    count: Count = False,
 ) -> Answer[Page[Todo]]:
     """List your to-dos: newest, soonest due or most urgent first; `count` adds how many there are in all."""
     after = from_cursor(cursor, _PLACES[sort]) if cursor else _PLACES[sort]()
+    due = (in_utc("due_after", due_after), in_utc("due_before", due_before), todos.now() if overdue else None)
+    filters = _filters(completed, priority, due, q)
     if deleted:
         if not isinstance(after, Created):
             raise Problem(INVALID, errors=[_ONLY_CREATED])
-        rows = await list_deleted(todos.pool, request.user.id, after, limit + 1)
-        total = await count_deleted(todos.pool, request.user.id) if count else None
+        rows = await list_deleted(todos.pool, request.user.id, filters, after, limit + 1)
+        total = await count_deleted(todos.pool, request.user.id, filters) if count else None
     else:
-        due = (in_utc("due_after", due_after), in_utc("due_before", due_before), todos.now() if overdue else None)
-        filters = _filters(completed, priority, due, q)
         rows = await list_todos(todos.pool, request.user.id, filters, after, limit + 1)
         total = await count_todos(todos.pool, request.user.id, filters) if count else None
     more = to_cursor(_place(sort, rows[limit - 1])) if len(rows) > limit else None
@@ -135,7 +145,7 @@ async def browse(
 
 
 @get("/todos/changes", guards=[signed_in], problems=[TOO_OLD])
-async def changes(request: Request, todos: Parts, since: FromQuery[int | None] = None) -> Answer[Envelope[Changes]]:
+async def changes(request: Request, todos: Parts, since: Since = None) -> Answer[Envelope[Changes]]:
     """Get what changed after a position; without one, the position to list everything at and to ask from later."""
     last, next_at = await position(todos.pool, since or 0)
     if since is None:
@@ -156,13 +166,14 @@ async def batch(request: Request, data: JSONBody[Batch], todos: Parts) -> Answer
     """Do up to a hundred things at once; each has a result of its own."""
     intent = await intent_of(request)
     with running(request, intent):
-        return answer(request, DONE, await results(Write(todos, request, intent), data.commands))
+        parts = await answers(Write(todos, request, intent), data.commands)
+    done = answer(request, DONE, [Result(part.status, Raw(part.body)) for part in parts])
+    done.headers |= headers_of(parts)
+    return done
 
 
 @get("/todos/{todo_id:uuid}", guards=[signed_in])
-async def show(
-    request: Request, todos: Parts, todo_id: FromPath[UUID], at: FromQuery[datetime | None] = None
-) -> Answer[Envelope[Todo]]:
+async def show(request: Request, todos: Parts, todo_id: FromPath[UUID], at: At = None) -> Answer[Envelope[Todo]]:
     """Get one of your to-dos, now or as it was at a moment."""
     row: TodoRow | None = await own(todos, request.user.id, todo_id)
     if moment := in_utc("at", at):
@@ -204,13 +215,13 @@ async def remove(request: Request, todos: Parts, todo_id: FromPath[UUID]) -> Ans
     return await _written(request, todos, todo_id, DELETED, simply("delete"))
 
 
-@post("/todos/{todo_id:uuid}/restore", guards=[signed_in], status_code=200)
+@post("/todos/{todo_id:uuid}/restore", guards=[signed_in], status_code=200, problems=[FULL])
 async def restore(request: Request, todos: Parts, todo_id: FromPath[UUID]) -> Answer[Envelope[Todo]]:
     """Bring a deleted to-do back. Takes no body."""
     return await _written(request, todos, todo_id, RESTORED, simply("restore"))
 
 
-@post("/todos/{todo_id:uuid}/undo", guards=[signed_in], status_code=200)
+@post("/todos/{todo_id:uuid}/undo", guards=[signed_in], status_code=200, problems=[FULL])
 async def undo(request: Request, todos: Parts, todo_id: FromPath[UUID]) -> Answer[Envelope[Todo]]:
     """Undo the last change; undone once more, it is made again. Takes no body."""
     return await _written(request, todos, todo_id, UNDONE, undone)
@@ -235,7 +246,8 @@ def _filters(
     due_from, due_before, now = due
     moments = [moment for moment in (due_before, now) if moment is not None]
     return Filters(
-        completed=completed if now is None else False,
+        completed=completed,
+        only_open=now is not None,
         priority=priority,
         due_from=due_from,
         due_before=min(moments) if moments else None,

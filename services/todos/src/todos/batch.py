@@ -5,7 +5,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from msgspec import Raw
 from msgspec.structs import replace
 
 from api.answers import Answer
@@ -15,7 +14,8 @@ from api.idempotency import Intent, kept
 from api.messages import Message
 from api.problems import Problem
 from events.errors import EventsError
-from todos.shapes import CreateOne, DeleteOne, EditOne, Item, RestoreOne, Result, ToggleOne, fields_of_new
+from events.postgres import AWAY
+from todos.shapes import CreateOne, DeleteOne, EditOne, Item, RestoreOne, ToggleOne, fields_of_new
 from todos.writing import (
     DELETED,
     EDITED,
@@ -33,18 +33,18 @@ from todos.writing import (
 )
 
 
-async def results(write: Write, items: Sequence[Item]) -> list[Result]:
-    """The results in the order of the items. Under one Idempotency-Key each item has its own, so a retry goes on."""
+async def answers(write: Write, items: Sequence[Item]) -> list[Answer[Any]]:
+    """The answers in the order of the items. Under one Idempotency-Key each item has its own, so a retry goes on."""
     parts = [replace(write, intent=_part(write.intent, number)) for number in range(len(items))]
     await kept(write.todos.pool, parts[0].intent, write.todos.log.feed)  # refuses a key that came with another body
     lanes: dict[object, list[int]] = defaultdict(list)
     for number, item in enumerate(items):
         lanes[number if isinstance(item, CreateOne) else item.id].append(number)
-    done: dict[int, Result] = {}
+    done: dict[int, Answer[Any]] = {}
 
     async def in_order(numbers: Sequence[int]) -> None:
         for number in numbers:
-            done[number] = await _result(parts[number], items[number])
+            done[number] = await _answer(parts[number], items[number])
 
     async with asyncio.TaskGroup() as group:
         for numbers in lanes.values():
@@ -52,13 +52,24 @@ async def results(write: Write, items: Sequence[Item]) -> list[Result]:
     return [done[number] for number in range(len(items))]
 
 
-async def _result(write: Write, item: Item) -> Result:
+def headers_of(parts: Sequence[Answer[Any]]) -> dict[str, str]:
+    """A write's headers, for all of them: the last position, and whether each is a first answer again."""
+    positions = [part.headers["x-event-position"] for part in parts if "x-event-position" in part.headers]
+    last = {"x-event-position": max(positions, key=_number)} if positions else {}
+    again = all("idempotency-replayed" in part.headers for part in parts)
+    return last | ({"idempotency-replayed": "true"} if again else {})
+
+
+def _number(position: str) -> int:
+    return int(position.rpartition(":")[2])
+
+
+async def _answer(write: Write, item: Item) -> Answer[Any]:
     """What an item leads to; its problem harms no other."""
     try:
-        answer = await _done(write, item)
-    except (Problem, EventsError) as refusal:
-        answer = to_answer(write.request, refusal)
-    return Result(answer.status, Raw(answer.body))
+        return await _done(write, item)
+    except (Problem, EventsError, *AWAY) as refusal:
+        return to_answer(write.request, refusal)
 
 
 async def _done(write: Write, item: Item) -> Answer[Any]:

@@ -133,7 +133,7 @@ def is_untouched(past: Sequence[Past]) -> bool:
 def entry_of(step: Past, locale: Locale) -> Entry:
     """A change as its owner reads it."""
     action, changes = _action(step.event), list(_changes(step))
-    what = ", ".join(_FIELDS[change.field].to(locale) for change in changes if change.field in _FIELDS)
+    what = ", ".join(_FIELDS[change.field].to(locale) for change in changes if change.field != "completed")
     row = step.after or step.before
     return Entry(
         version=row.version if row else 0,
@@ -159,7 +159,8 @@ def _action(event: Event) -> Action:
 def _changes(step: Past) -> Iterator[FieldChange]:
     if isinstance(step.event, TodoEdited):
         for field, new in edits(step.event).items():
-            yield FieldChange(field, _shown(getattr(step.before, field)), _shown(new))
+            if field in _FIELDS:  # what a to-do shows of itself
+                yield FieldChange(field, _shown(getattr(step.before, field)), _shown(new))
     elif isinstance(step.event, TodoToggled):
         yield FieldChange("completed", not step.event.completed, step.event.completed)
 

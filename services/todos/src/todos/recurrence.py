@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from dateutil.rrule import rrulestr
 from msgspec import Struct
@@ -31,13 +31,18 @@ class Occurrence(Struct, frozen=True):
     due_at: datetime
 
 
+@cache
+def _zones() -> frozenset[str]:
+    # Not what is there on some machines alone, and differs between them.
+    return frozenset(available_timezones() - {"localtime", "Factory"})
+
+
 @lru_cache(1024)
 def zone_of(name: str) -> ZoneInfo:
     """An IANA time zone; raises `LookupError` for what is none."""
-    try:
-        return ZoneInfo(name)
-    except (ValueError, OSError) as error:  # a malformed name, a folder
-        raise LookupError(name) from error
+    if name not in _zones():
+        raise LookupError(name)
+    return ZoneInfo(name)
 
 
 def wall_time(moment: datetime, zone: str) -> datetime:

@@ -36,7 +36,24 @@ Rule = Annotated[
     ),
 ]
 Sort: TypeAlias = Literal["created", "due", "priority"]
+Order = Annotated[
+    Sort, QueryParameter(description="Newest, soonest due (those without a deadline last) or most urgent first")
+]
+Completed = Annotated[bool | None, QueryParameter(description="Only the completed ones, or only the open ones")]
 Urgency = Annotated[int | None, QueryParameter(ge=1, le=5, description="Only of this priority")]
+DueAfter = Annotated[datetime | None, QueryParameter(description="Only those due at this moment or later")]
+DueBefore = Annotated[datetime | None, QueryParameter(description="Only those due before this moment")]
+Overdue = Annotated[bool, QueryParameter(description="Only open ones whose deadline has passed")]
+Deleted = Annotated[
+    bool,
+    QueryParameter(description="Only those that were deleted and can be restored, the last deleted first"),
+]
+Count = Annotated[bool, QueryParameter(description="Also answer `total`, how many there are on all pages")]
+Since = Annotated[
+    int | None,
+    QueryParameter(le=2**63 - 1, description="The `position` that was told; none for the present one"),
+]
+At = Annotated[datetime | None, QueryParameter(description="The to-do as it was at this moment; none for now")]
 Search = Annotated[str | None, QueryParameter(max_length=100, description="Part of title or description, any case")]
 
 _NO_ZONE: Final = FieldError("due_zone", "format", Text("must be an IANA time zone", "IANA 시간대여야 합니다"))

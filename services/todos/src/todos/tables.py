@@ -36,6 +36,7 @@ class Filters(Struct, frozen=True, kw_only=True):
     """What a list is narrowed to; None lets everything through. `pattern` is for ILIKE."""
 
     completed: bool | None = None
+    only_open: bool = False
     priority: int | None = None
     due_from: datetime | None = None
     due_before: datetime | None = None
@@ -44,7 +45,8 @@ class Filters(Struct, frozen=True, kw_only=True):
     @property
     def states(self) -> list[bool]:
         """Which of open and completed."""
-        return [False, True] if self.completed is None else [self.completed]
+        asked = [False, True] if self.completed is None else [self.completed]
+        return [state for state in asked if not (state and self.only_open)]
 
 
 class Created(Struct, frozen=True, array_like=True):
@@ -139,14 +141,21 @@ async def count_todos(pool: asyncpg.Pool, user_id: UUID, filters: Filters) -> in
     return int(await pool.fetchval(SQL.count_todos, user_id, filters.states, filters.priority, *due))
 
 
-async def list_deleted(pool: asyncpg.Pool, user_id: UUID, after: Created, limit: int) -> list[TodoRow]:
+async def list_deleted(
+    pool: asyncpg.Pool, user_id: UUID, filters: Filters, after: Created, limit: int
+) -> list[TodoRow]:
     """A page of a person's deleted to-dos."""
-    return _rows(await pool.fetch(SQL.list_deleted, user_id, after.at, after.id, limit))
+    due = (filters.due_from, filters.due_before, filters.pattern)
+    rows = await pool.fetch(
+        SQL.list_deleted, user_id, filters.states, after.at, after.id, limit, *due, filters.priority
+    )
+    return _rows(rows)
 
 
-async def count_deleted(pool: asyncpg.Pool, user_id: UUID) -> int:
-    """How many of a person's to-dos can be restored."""
-    return int(await pool.fetchval(SQL.count_deleted, user_id))
+async def count_deleted(pool: asyncpg.Pool, user_id: UUID, filters: Filters) -> int:
+    """How many a list of deleted to-dos shows on all its pages."""
+    due = (filters.due_from, filters.due_before, filters.pattern)
+    return int(await pool.fetchval(SQL.count_deleted, user_id, filters.states, filters.priority, *due))
 
 
 async def count_kept(pool: asyncpg.Pool, user_id: UUID, most: int) -> int:

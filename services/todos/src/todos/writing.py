@@ -45,6 +45,16 @@ FULL: Final = Kind(
         "보관할 수 있는 할 일 수에 도달했습니다. 일부를 삭제한 뒤 다시 시도하세요.",
     ),
 )
+_PASSED_ON: Final = (
+    "title",
+    "description",
+    "priority",
+    "due_at",
+    "due_zone",
+    "remind_minutes_before",
+    "recurrence",
+    "wall_time",
+)
 _REMEMBERED: Final = 10_000
 _FOR: Final = 60.0
 
@@ -130,6 +140,8 @@ async def change(write: Write, todo_id: UUID, message: Message, plan: Plan) -> A
             raise Problem(NOT_FOUND) from None
         require_match(write.if_match, row.version)
         after = decided[0][1]
+        if row.deleted and not after.deleted:  # kept again
+            await write.todos.quota.take(write.user_id)
         changed = answer(write.request, message, shown(after), version=after.version)
         return await _append(write, [change for change, _ in decided], context, changed)
 
@@ -164,35 +176,33 @@ def edited(changes: TodoChanges) -> Plan:
 
 async def toggled(todos: Todos, row: TodoRow, now: datetime) -> Sequence[Step]:
     """Toggle it. One that recurs goes on as another when it is completed; reopened, it takes that back if untouched."""
-    if row.next_id is not None:
-        return [(Toggle(), row), *await _successor(todos, row)]
-    if row.completed or row.deleted or not (row.recurrence and row.wall_time and row.due_zone):
+    successor = await get_todo(todos.pool, row.next_id, row.user_id) if row.next_id else None
+    if row.completed or row.deleted:
+        return [(Toggle(), row), *await _taken_back(todos, successor)]
+    following = _following(row, now)
+    if following is None or (successor and not successor.deleted):
         return [(Toggle(), row)]
-    following = recurrence.following(row.recurrence, row.wall_time, row.due_zone, now)
-    if following is None:
-        return [(Toggle(), row)]
-    names = ("title", "description", "priority", "remind_minutes_before", "due_zone")
-    successor = TodoCreated(
-        todo_id=uuid7(),
-        completed=False,
-        due_at=following.due_at,
-        recurrence=following.rule,
-        wall_time=following.wall_time,
-        continues=row.id,
-        **{name: getattr(row, name) for name in names},
-    )
-    return [(Toggle(successor.todo_id), row), (Create(successor), None)]
+    if successor and all(getattr(successor, name) == getattr(following, name) for name in _PASSED_ON):
+        return [(Toggle(), row), ("restore", successor)]
+    return [(Toggle(following.todo_id), row), (Create(following), None)]
 
 
-async def _successor(todos: Todos, row: TodoRow) -> Sequence[Step]:
-    assert row.next_id is not None  # noqa: S101 - the caller looked
-    successor = await get_todo(todos.pool, row.next_id, row.user_id)
-    if successor is None:
+def _following(row: TodoRow, now: datetime) -> TodoCreated | None:
+    """What it would go on as, completed now; None where it does not recur or no more."""
+    if not (row.recurrence and row.wall_time and row.due_zone):
+        return None
+    found = recurrence.following(row.recurrence, row.wall_time, row.due_zone, now)
+    if found is None:
+        return None
+    when = {"due_at": found.due_at, "recurrence": found.rule, "wall_time": found.wall_time}
+    fields = {name: getattr(row, name) for name in _PASSED_ON} | when
+    return TodoCreated(todo_id=uuid7(), completed=False, continues=row.id, **fields)
+
+
+async def _taken_back(todos: Todos, successor: TodoRow | None) -> Sequence[Step]:
+    if successor is None or successor.deleted or not is_untouched(await past_of(todos.pool, successor.id)):
         return []
-    if not row.completed:
-        return [("restore", successor)] if successor.deleted else []
-    untouched = not successor.deleted and is_untouched(await past_of(todos.pool, successor.id))
-    return [("delete", successor)] if untouched else []
+    return [("delete", successor)]
 
 
 async def undone(todos: Todos, row: TodoRow, now: datetime) -> Sequence[Step]:

@@ -30,7 +30,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 class ReportReady(msgspec.Struct, frozen=True, kw_only=True):
     """A person's week or month, `start` to just before `end`, is closed; `previous` is the period before it.
 
-    `start` and `end` are midnights in `timezone`, on the wire `from` and `to`.
+    `start` and `end` are midnights in `timezone`, on the wire `from` and `to`; after a change of zone, `start` is where
+    the period before ended: no moment counts twice, or not at all.
     """
 
     user_id: UUID

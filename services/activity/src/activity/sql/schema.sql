@@ -34,6 +34,17 @@ CREATE FUNCTION public.erase_entries(p_user uuid, p_limit integer) RETURNS integ
     select count(*)::int from gone
 $$;
 
+CREATE FUNCTION public.known_zone(p_name text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+    perform now() at time zone p_name;
+    return p_name;
+exception when invalid_parameter_value then
+    return null;
+end
+$$;
+
 SET default_tablespace = '';
 
 SET default_table_access_method = heap;
@@ -177,6 +188,23 @@ CREATE TABLE public.known_todo (
 )
 WITH (fillfactor='80');
 
+CREATE TABLE public.open_period (
+    user_id uuid NOT NULL,
+    period text NOT NULL,
+    first_day date NOT NULL,
+    since timestamp with time zone NOT NULL,
+    due_at timestamp with time zone NOT NULL,
+    CONSTRAINT open_period_period_check CHECK ((period = ANY (ARRAY['week'::text, 'month'::text])))
+)
+WITH (fillfactor='70');
+
+CREATE TABLE public.person (
+    user_id uuid NOT NULL,
+    timezone text,
+    registered_at timestamp with time zone NOT NULL
+)
+WITH (fillfactor='80');
+
 ALTER TABLE ONLY public.archive ATTACH PARTITION public.archive_auth FOR VALUES IN ('AUTH');
 
 ALTER TABLE ONLY public.archive ATTACH PARTITION public.archive_mailer FOR VALUES IN ('MAILER');
@@ -211,6 +239,12 @@ ALTER TABLE ONLY public.entry
 ALTER TABLE ONLY public.known_todo
     ADD CONSTRAINT known_todo_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.open_period
+    ADD CONSTRAINT open_period_pkey PRIMARY KEY (user_id, period);
+
+ALTER TABLE ONLY public.person
+    ADD CONSTRAINT person_pkey PRIMARY KEY (user_id);
+
 CREATE INDEX archive_number ON ONLY public.archive USING btree (number);
 
 CREATE INDEX archive_auth_number_idx ON public.archive_auth USING btree (number);
@@ -238,6 +272,8 @@ CREATE INDEX archive_todos_subject_idx ON public.archive_todos USING btree (subj
 CREATE INDEX entry_newest ON public.entry USING btree (user_id, at DESC, id DESC);
 
 CREATE INDEX known_todo_person ON public.known_todo USING btree (user_id);
+
+CREATE INDEX open_period_due ON public.open_period USING btree (due_at);
 
 ALTER INDEX public.archive_number ATTACH PARTITION public.archive_auth_number_idx;
 
@@ -269,6 +305,9 @@ ALTER INDEX public.archive_pkey ATTACH PARTITION public.archive_todos_pkey;
 
 ALTER INDEX public.archive_subject ATTACH PARTITION public.archive_todos_subject_idx;
 
+ALTER TABLE ONLY public.open_period
+    ADD CONSTRAINT open_period_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.person(user_id) ON DELETE CASCADE;
+
 REVOKE ALL ON FUNCTION public.erase_archive(p_subject uuid, p_limit integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.erase_archive(p_subject uuid, p_limit integer) TO activity;
 
@@ -282,3 +321,7 @@ GRANT SELECT,UPDATE ON TABLE public.archive_counter TO activity;
 GRANT SELECT,INSERT ON TABLE public.entry TO activity;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.known_todo TO activity;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.open_period TO activity;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.person TO activity;

@@ -1,0 +1,120 @@
+"""People's weeks and months over real PostgreSQL, heard and closed at any time. What several test files share."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from uuid import UUID, uuid4
+
+import asyncpg
+import msgspec
+
+from activity.consumers import keep
+from activity.reports import Reports
+from events.broker import Broker
+from events.catalog.activity import ReportReady
+from events.catalog.auth import ProfileChanged, UserErased, UserRegistered
+from events.catalog.feeds import FEEDS
+from events.catalog.todos import TodoCreated, TodoOverdue, TodoToggled
+from events.catalog.types import TYPES
+from events.clock import system_clock
+from events.codec import Codec
+from events.envelope import Envelope
+from events.hearing import Event
+from events.ids import uuid7
+from events.postgres import open_pool
+
+CODEC = Codec(TYPES)
+
+
+def at(text: str) -> datetime:
+    """A moment in UTC: `2026-11-30T00:00`."""
+    return datetime.fromisoformat(f"{text}:00+00:00")
+
+
+class Diary:
+    """Activity's database, the handler that fills it, and who closes periods."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self.pool = pool
+        self.reports = self.another()
+        self._seqs = dict.fromkeys(("AUTH", "TODOS"), 0)
+
+    def another(self) -> Reports:
+        nowhere = Broker("nats://127.0.0.1:1", name="activity")
+        return Reports(self.pool, nowhere, system_clock, heard_as="activity", on_appended=lambda: None)
+
+    async def hear(self, subject: UUID, when: str, *events: msgspec.Struct) -> None:
+        """Hear events of one feed as one batch."""
+        feed = "AUTH" if isinstance(events[0], UserRegistered | ProfileChanged | UserErased) else "TODOS"
+        heard = [self._event(feed, subject, at(when), data) for data in events]
+        async with self.pool.acquire() as connection, connection.transaction():
+            await keep(connection, heard, clock=system_clock)
+
+    def _event(self, feed: str, subject: UUID, when: datetime, data: msgspec.Struct) -> Event:
+        self._seqs[feed] += 1
+        envelope = Envelope(
+            id=uuid7(),
+            type=CODEC.name_of(data),
+            source=f"/{FEEDS[feed].service}",
+            subject=subject,
+            time=when,
+            seq=self._seqs[feed],
+            aggregate=uuid4(),
+            version=1,
+            correlation_id="r-1",
+            causation_id="r-1",
+            actor=str(subject),
+        )
+        return Event(feed, envelope, None, CODEC.encode(data).encode())
+
+    async def register(self, when: str, zone: str | None = None) -> UUID:
+        person = uuid4()
+        told = UserRegistered(user_id=person, sealed_contact="s", locale=None, timezone=zone)
+        await self.hear(person, when, told)
+        return person
+
+    async def move(self, person: UUID, when: str, zone: str | None) -> None:
+        await self.hear(person, when, ProfileChanged(user_id=person, timezone=zone))
+
+    async def create(self, person: UUID, *when: str) -> list[UUID]:
+        """A to-do for each moment."""
+        ids = [uuid4() for _ in when]
+        for id_, moment in zip(ids, when, strict=True):
+            await self.hear(person, moment, new_todo(id_))
+        return ids
+
+    async def toggle(self, person: UUID, when: str, todo: UUID, *, done: bool = True) -> None:
+        await self.hear(person, when, TodoToggled(todo_id=todo, title="a", priority=3, completed=done))
+
+    async def miss(self, person: UUID, when: str) -> None:
+        told = TodoOverdue(todo_id=uuid4(), title="a", priority=3, due_at=at(when), due_zone=None)
+        await self.hear(person, when, told)
+
+    async def close(self, when: str) -> Sequence[ReportReady]:
+        """Close what is due at a moment; what was said about it, weeks first."""
+        before = await self.said()
+        while await self.reports.close(at(when), 3):
+            pass
+        return sorted((await self.said())[len(before) :], key=lambda each: each.period, reverse=True)
+
+    async def said(self) -> list[ReportReady]:
+        rows = await self.pool.fetch("select data from events.log where type like 'activity.%' order by seq")
+        return [msgspec.json.decode(row["data"], type=ReportReady) for row in rows]
+
+
+def new_todo(id_: UUID) -> TodoCreated:
+    return TodoCreated(
+        todo_id=id_,
+        title="우유 사기",
+        description=None,
+        priority=3,
+        completed=False,
+        due_at=None,
+        remind_minutes_before=None,
+    )
+
+
+@asynccontextmanager
+async def keeping(url: str) -> AsyncIterator[Diary]:
+    async with await open_pool(url, application="activity") as pool:
+        yield Diary(pool)

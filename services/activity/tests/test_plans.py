@@ -1,0 +1,66 @@
+"""What is due, and what was done, is found by an index, however many people and entries there are."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from activity.domain import DOINGS
+from activity.tables import SQL
+from local.fixtures import DatabaseFactory
+from local.layout import REPOSITORY
+
+FILL = (REPOSITORY / "bench" / "sql" / "fill_activity.sql").read_text()
+
+
+@pytest.fixture(params=["force_custom_plan", "force_generic_plan"])
+async def owner(database: DatabaseFactory, request: pytest.FixtureRequest) -> AsyncIterator[asyncpg.Connection]:
+    """A planner that knows the parameters, and one that does not: a kept statement gets either."""
+    connection = await asyncpg.connect(
+        database("activity").owner_url, server_settings={"plan_cache_mode": request.param}
+    )
+    try:
+        await connection.execute("set statement_timeout = 0; set transaction_timeout = 0")
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def fill(connection: asyncpg.Connection, entries: int, people: int) -> None:
+    await connection.execute(FILL, entries, people, timeout=300)
+    await connection.execute("vacuum analyze", timeout=120)
+
+
+async def scans(connection: asyncpg.Connection, query: str, *values: object) -> set[str]:
+    """Which indexes a query's plan reads, and which tables without one."""
+    text = await connection.fetchval(f"explain (format json) {query}", *values)
+    return set(_scans(json.loads(text)[0]["Plan"]))
+
+
+def _scans(plan: Any) -> set[str]:
+    found = {plan["Index Name"]} if "Index Name" in plan else set()
+    if plan["Node Type"] == "Seq Scan":
+        found |= {f"all of {plan['Relation Name']}"}
+    return found.union(*(_scans(child) for child in plan.get("Plans", [])))
+
+
+async def test_what_is_due_is_found_by_an_index(owner: asyncpg.Connection, full: bool) -> None:
+    await fill(owner, 1_000, 30_000 if full else 10_000)
+    now = datetime.now(UTC)
+    assert await scans(owner, SQL.is_due, now) == {"open_period_due"}
+    assert await scans(owner, SQL.due_periods, now, 200) <= {"open_period_due", "person_pkey"}
+
+
+@pytest.mark.parametrize("people", [200, 10_000])
+async def test_the_figures_of_a_batch_are_counted_through_the_index_by_person_and_time(
+    owner: asyncpg.Connection, people: int, full: bool
+) -> None:
+    """Also where a batch is everybody, and their histories are long."""
+    await fill(owner, 300_000 if full else 40_000, people)
+    now = datetime.now(UTC)
+    batch = [row["user_id"] for row in await owner.fetch("select user_id from person limit 200")]
+    spans = [[value] * len(batch) for value in ("Asia/Seoul", now - timedelta(7), now, now.date())]
+    assert await scans(owner, SQL.tally, batch, *spans, list(DOINGS)) == {"entry_newest"}
