@@ -208,7 +208,7 @@ async def test_hearing_everything_again_pushes_nothing(world: World, played: Pla
     await world.say("TODOS", completed(), to=me)
     async with world.hearing():
         await settled(world)
-    await register(world, me, fcm("a later device"))
+    await register(world, me, fcm("a-later-device"))
     await world.pool.execute("update events.checkpoint set seq = 0, event_id = null")
     async with world.hearing():
         await world.heard()
