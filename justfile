@@ -2,8 +2,8 @@
 
 bin := env("VENV", justfile_directory() / ".venv") / "bin"
 python := bin / "python"
-sources := "libs/events/src libs/api/src services/auth/src services/todos/src services/mailer/src services/activity/src deploy/local/src"
-packages := "libs/events libs/api services/auth services/todos services/mailer services/activity deploy/local"
+sources := "libs/events/src libs/api/src services/auth/src services/todos/src services/mailer/src services/activity/src services/notifier/src deploy/local/src"
+packages := "libs/events libs/api services/auth services/todos services/mailer services/activity services/notifier deploy/local"
 
 # Two files of tests at a time: most of a test is waiting, and two cores are what the suite is measured on
 side_by_side := "--numprocesses 2 --dist loadfile"
@@ -90,7 +90,7 @@ format:
 # Resolve requirements.lock anew: one universal resolution with hashes, naming no index
 lock:
     "{{ python }}" -m uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --annotation-style line \
-        $(for p in events api auth todos mailer activity local; do printf -- '--no-emit-package todo-%s ' $p; done) \
+        $(for p in events api auth todos mailer activity notifier local; do printf -- '--no-emit-package todo-%s ' $p; done) \
         --group dev $(printf '%s/pyproject.toml ' {{ packages }}) -o requirements.lock
 
 # Write each schema.sql anew: what all migrations together make

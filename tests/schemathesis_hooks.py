@@ -186,7 +186,16 @@ def delete_before(case: Case) -> None:
     GATEWAY.delete(case.formatted_path.removesuffix("/restore"), headers=token)
 
 
+def fill_device(case: Case) -> None:
+    """A token of its own, as every device has; a subscription at a push service."""
+    if case.body["service"] == "web":
+        case.body["endpoint"] = f"https://updates.push.services.mozilla.com/{secrets.token_hex(8)}"
+    else:
+        case.body["token"] = secrets.token_hex(8)
+
+
 FILL: dict[str, Callable[[Case], None]] = {
+    "notifications_register": fill_device,
     "todos_add": fill_deadline,
     "todos_edit": fill_deadline,
     "todos_batch": fill_deadline,

@@ -10,12 +10,22 @@ from events.catalog.feeds import FEEDS
 from local.fixtures import until
 from system import Person, System, after_the_week, code_of
 
-SERVICES = ("auth", "todos", "mailer", "activity")
-STREAMS = ("AUTH", "TODOS", "MAILER", "ACTIVITY", "OTP")
+SERVICES = ("auth", "todos", "mailer", "activity", "notifier")
+STREAMS = ("AUTH", "TODOS", "MAILER", "ACTIVITY", "NOTIFIER", "OTP")
 TABLES = """
 select schemaname, tablename from pg_tables where schemaname not in ('pg_catalog', 'information_schema')
 """
-READS = ("/users/me", "/users/me/export", "/todos/", "/todos/export", "/activity/", "/activity/export", "/mail/export")
+READS = (
+    "/users/me",
+    "/users/me/export",
+    "/todos/",
+    "/todos/export",
+    "/activity/",
+    "/activity/export",
+    "/mail/export",
+    "/notifications/",
+    "/notifications/export",
+)
 
 
 @pytest.fixture
@@ -33,6 +43,7 @@ async def leaver(world: System, canary: str) -> AsyncIterator[Person]:
         await someone.sign_in()
         await someone.http.patch("/users/me", json={"name": f"{canary} Kim"})
         await someone.did("profile_changed")
+        await someone.http.post("/notifications/devices", json={"service": "fcm", "token": f"{canary}-token"})
         for nr in range(3):
             created = await someone.create(f"{canary} {nr}", **{"idempotency-key": f"key-{nr}"})
         await someone.http.patch(f"{created.headers['location']}/toggle")
@@ -103,6 +114,7 @@ async def test_after_an_erasure_nothing_of_the_person_is_found_and_nobody_else_m
         assert {"auth public.session", "auth events.log", "mailer public.contact", "stream AUTH"} <= before
         assert {"activity public.archive_todos", "activity public.archive_auth", "activity public.entry"} <= before
         assert {"stream TODOS", "store", "mailer public.letter"} <= before
+        assert {"notifier public.notification", "notifier public.device"} <= before
         await leave(leaver)
         await erased(world, leaver.id)
         await until(lambda: nothing(world, canary), within=10)
@@ -172,6 +184,8 @@ async def test_an_export_holds_everything_and_without_a_service_there_is_none(
     assert services["mailer"]["contact"]["user_id"] == leaver.id
     assert {"welcome", "completion"} <= {letter["kind"] for letter in services["mailer"]["letters"]}
     assert services["mailer"]["preferences"] is None
+    assert [each["kind"] for each in services["notifier"]["notifications"]] == ["completion"]
+    assert [each["address"] for each in services["notifier"]["devices"]] == [f"{canary}-token"]
     with world.without("activity"):
         missing = await leaver.http.get("/users/me/export")
         assert (missing.status_code, missing.json()["code"]) == (503, "export.incomplete")

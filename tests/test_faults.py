@@ -13,7 +13,7 @@ import system
 from local.fixtures import until
 from system import Person, System
 
-SERVICES = ("auth", "todos", "mailer", "activity")
+SERVICES = ("auth", "todos", "mailer", "activity", "notifier")
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ PACKAGES = {
     "todos": "services/todos",
     "mailer": "services/mailer",
     "activity": "services/activity",
+    "notifier": "services/notifier",
     "local": "deploy/local",
 }
 SOURCES = sorted(path for place in PACKAGES.values() for path in (REPOSITORY / place / "src").rglob("*.py"))

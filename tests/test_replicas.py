@@ -16,7 +16,7 @@ from local.fixtures import until
 from local.ports import free_port
 from system import Person, System
 
-SERVICES = ("auth", "todos", "mailer", "activity")
+SERVICES = ("auth", "todos", "mailer", "activity", "notifier")
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import system
 from local.fixtures import until
 from system import Person, System, code_of, with_codes
 
-SERVICES = ("auth", "todos", "mailer", "activity")
+SERVICES = ("auth", "todos", "mailer", "activity", "notifier")
 TABLES = """
 select schemaname, tablename from pg_tables where schemaname not in ('pg_catalog', 'information_schema')
 """

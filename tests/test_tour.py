@@ -27,7 +27,7 @@ VARIES = [
     (r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", "ID"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z", "TIME"),
     (r"\b(OTP|AUTH|TODOS):\d+", r"\1:N"),
-    (r'"(otp_code|access_token|refresh_token|device_token|next_cursor)":"[^"]*"', r'"\1":"..."'),
+    (r'"(otp_code|access_token|refresh_token|device_token|next_cursor|ticket)":"[^"]*"', r'"\1":"..."'),
     (r'"position":\d+', '"position":N'),
     (r"(cursor=)[\w-]+", r"\1..."),
     (r'"curl/[\d.]+"', '"curl"'),

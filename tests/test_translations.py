@@ -62,7 +62,8 @@ def test_every_text_says_something_of_its_own_in_korean_and_in_english(texts: di
 
 
 def test_every_service_that_people_read_has_texts_in_both_languages(texts: dict[str, Any]) -> None:
-    assert {where.split(".")[0] for where in texts} == {"api", "auth", "todos", "activity", "mailer"}
+    services = {where.split(".")[0] for where in texts}
+    assert services == {"api", "auth", "todos", "activity", "mailer", "notifier"}
 
 
 def test_every_letter_is_written_in_both_languages() -> None:

@@ -20,6 +20,8 @@ HOLDERS = {
     "UNSUBSCRIBE_KEYS": "mailer",
     "DKIM_KEY_FILE": "mailer",
     "SMTP_PASSWORD": "mailer",
+    "FCM_ACCOUNT": "notifier",
+    "VAPID_PRIVATE_KEY": "notifier",
 }
 NOBODYS = ("AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "PGPASSWORD", "GOOGLE_APPLICATION_CREDENTIALS")
 

@@ -11,11 +11,17 @@ from local.secret import Secrets
 _SECRETS = {
     "auth": ("KEY_WRAPPING_KEYS", "REFRESH_KEYS", "OTP_PEPPERS", "DEVICE_KEYS", "MAILER_PUBLIC_KEYS"),
     "mailer": ("MAILER_PRIVATE_KEYS", "UNSUBSCRIBE_KEYS", "DKIM_KEY_FILE", "SMTP_PASSWORD"),
+    "notifier": ("FCM_ACCOUNT", "VAPID_PRIVATE_KEY"),
 }
-_SOUNDS_SECRET = re.compile("KEY|PEPPER|PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIAL|PRIVATE")
+_SOUNDS_SECRET = re.compile("KEY|PEPPER|PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIAL|PRIVATE|ACCOUNT")
 
 # Where each service exports what it holds about a person; auth puts the parts together.
-_EXPORTS = {"todos": "/todos/export", "activity": "/activity/export", "mailer": "/mail/export"}
+_EXPORTS = {
+    "todos": "/todos/export",
+    "activity": "/activity/export",
+    "mailer": "/mail/export",
+    "notifier": "/notifications/export",
+}
 
 
 def service_environment(

@@ -8,7 +8,7 @@ from pathlib import Path
 from local.child import StartError
 
 # A service's port is PORT_BASE + this.
-SERVICES: dict[str, int] = {"auth": 4, "todos": 5, "mailer": 6, "activity": 7}
+SERVICES: dict[str, int] = {"auth": 4, "todos": 5, "mailer": 6, "activity": 7, "notifier": 8}
 REPOSITORY = Path(__file__).resolve().parents[4]
 
 

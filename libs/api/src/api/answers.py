@@ -109,13 +109,16 @@ def page(
 
     A `total` greater than `COUNTED` is answered as `COUNTED` with `total_capped`: "at least so many".
     """
-    headers = {}
-    if next_cursor is not None:
-        kept = [(name, value) for name, value in parse_qsl(request.url.query) if name != "cursor"]
-        query = urlencode([*kept, ("cursor", next_cursor)])
-        headers["link"] = f'<{quote(request.scope["path"])}?{query}>; rel="next"'
     listed = Page(message.key, message.to(request.locale), data, next_cursor)
     if total is not None:
         listed = msgspec.structs.replace(listed, total=min(total, COUNTED), total_capped=total > COUNTED)
-    body = _encoder.encode(listed)
-    return Answer(body, headers=headers)
+    return Answer(_encoder.encode(listed), headers=next_link(request, next_cursor))
+
+
+def next_link(request: Request, next_cursor: str | None) -> dict[str, str]:
+    """The `Link` header of a page that is not the last, empty for the last."""
+    if next_cursor is None:
+        return {}
+    kept = [(name, value) for name, value in parse_qsl(request.url.query) if name != "cursor"]
+    query = urlencode([*kept, ("cursor", next_cursor)])
+    return {"link": f'<{quote(request.scope["path"])}?{query}>; rel="next"'}

@@ -41,6 +41,7 @@ _ACCEPTED: Final = [
     "X-Request-Id",
     "X-Min-Position",
     "X-Correlation-Id",
+    "Last-Event-ID",
     "Traceparent",
 ]
 

@@ -115,7 +115,7 @@ class Guard:
 
 def _person_of(claims: _Claims) -> Person:
     locale = cast("Locale", claims.locale) if claims.locale in LOCALES else None
-    return Person(claims.sub, claims.sid, claims.roles, locale)
+    return Person(claims.sub, claims.sid, claims.roles, locale, claims.exp)
 
 
 async def signed_in(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:

@@ -1,6 +1,7 @@
 """A request as the house sees it: who asks, in which language, with what."""
 
 from datetime import datetime
+from math import inf
 from typing import Any, Final, cast
 from uuid import UUID
 
@@ -17,12 +18,16 @@ ANONYMOUS: Final = "anonymous"
 
 
 class Person(msgspec.Struct, frozen=True):
-    """Who is signed in, as the access token says; `locale` is None where they never chose one."""
+    """Who is signed in, as the access token says; `locale` is None where they never chose one.
+
+    `expires` is when the token ends, in seconds since the epoch: what outlives a request must end then.
+    """
 
     id: UUID
     sid: UUID
     roles: frozenset[str] = frozenset()
     locale: Locale | None = None
+    expires: float = inf
 
 
 class Trace(msgspec.Struct, frozen=True):

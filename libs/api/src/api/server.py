@@ -2,12 +2,14 @@
 
 import asyncio
 import socket
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
 
+MESSAGE_LIMIT = 16 * 1024
+"""The longest message of a WebSocket's client, in bytes; a longer one closes it (1009)."""
 IDLE = 1.5
 """Longer than the gateway keeps an idle connection: it closes those itself, so no request meets a closed one."""
 
@@ -36,8 +38,12 @@ def listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-async def serve(app: Any, listener: socket.socket, *, drain: float = 5.0) -> None:
+async def serve(
+    app: Any, listener: socket.socket, *, drain: float = 5.0, on_leaving: Callable[[], None] = lambda: None
+) -> None:
     """Serve until cancelled; then stop accepting, let requests in flight end for `drain` seconds, and return.
+
+    `on_leaving` is called first: what goes on without end (a WebSocket) must be told to end.
 
     Connections that are kept open stay so for `IDLE` seconds at most, each closed with its next answer.
     """
@@ -45,6 +51,8 @@ async def serve(app: Any, listener: socket.socket, *, drain: float = 5.0) -> Non
         app,
         http="httptools",
         ws="websockets-sansio",
+        ws_max_size=MESSAGE_LIMIT,
+        ws_per_message_deflate=False,  # short messages gain little, and each socket would keep a window
         loop="none",
         lifespan="off",
         interface="asgi3",
@@ -59,6 +67,7 @@ async def serve(app: Any, listener: socket.socket, *, drain: float = 5.0) -> Non
     try:
         await asyncio.shield(running)
     except asyncio.CancelledError:
+        on_leaving()
         await _empty(server)
         server.should_exit = True
         await running

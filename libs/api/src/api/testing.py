@@ -56,11 +56,13 @@ class People:
 
 
 @asynccontextmanager
-async def serving(app: Any, *, drain: float = 5.0, port: int = 0) -> AsyncIterator[httpx.AsyncClient]:
+async def serving(
+    app: Any, *, drain: float = 5.0, port: int = 0, on_leaving: Callable[[], None] = lambda: None
+) -> AsyncIterator[httpx.AsyncClient]:
     """The application behind its real server on a port of loopback (0: a free one); a client with relative paths."""
     listener = listen("127.0.0.1", port)
     port = listener.getsockname()[1]
-    server = asyncio.create_task(serve(app, listener, drain=drain))
+    server = asyncio.create_task(serve(app, listener, drain=drain, on_leaving=on_leaving))
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10, trust_env=False) as client:
             yield client

@@ -26,6 +26,7 @@ FEEDS: dict[str, Feed] = {
         Feed(name="TODOS", service="todos", subjects=("ev.todos.>",)),
         Feed(name="MAILER", service="mailer", subjects=("ev.mailer.>",)),
         Feed(name="ACTIVITY", service="activity", subjects=("ev.activity.>",)),
+        Feed(name="NOTIFIER", service="notifier", subjects=("ev.notifier.>",)),
     )
 }
 
@@ -33,7 +34,8 @@ HEARS: dict[str, tuple[str, ...]] = {
     "auth": (),
     "todos": ("AUTH",),
     "mailer": ("OTP", "AUTH", "TODOS", "ACTIVITY"),
-    "activity": ("OTP", "AUTH", "TODOS", "MAILER"),
+    "activity": ("OTP", "AUTH", "TODOS", "MAILER", "NOTIFIER"),
+    "notifier": ("AUTH", "TODOS", "ACTIVITY"),
 }
 """The feeds that each service hears: what its NATS user may read, what its published contract receives."""
 

@@ -2,6 +2,12 @@
 
 import msgspec
 
-from events.catalog import activity, auth, mailer, todos
+from events.catalog import activity, auth, mailer, notifier, todos
 
-TYPES: dict[str, type[msgspec.Struct]] = {**auth.TYPES, **todos.TYPES, **mailer.TYPES, **activity.TYPES}
+TYPES: dict[str, type[msgspec.Struct]] = {
+    **auth.TYPES,
+    **todos.TYPES,
+    **mailer.TYPES,
+    **activity.TYPES,
+    **notifier.TYPES,
+}

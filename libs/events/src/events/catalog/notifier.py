@@ -1,0 +1,33 @@
+"""What notifier says, in feed NOTIFIER."""
+
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+Channel = Literal["push", "sms"]
+DeliveryFailure = Literal["refused", "unregistered", "expired", "unknown"]
+
+
+class NotificationDelivered(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider took a notification. `cause` is the event that it tells of; `waited_ms` counts from its time."""
+
+    delivery_id: UUID
+    channel: Channel
+    cause: UUID
+    waited_ms: int
+
+
+class NotificationFailed(msgspec.Struct, frozen=True, kw_only=True):
+    """A notification will not go this way, or nobody knows whether it went (`unknown`)."""
+
+    delivery_id: UUID
+    channel: Channel
+    cause: UUID
+    reason: DeliveryFailure
+
+
+TYPES: dict[str, type[msgspec.Struct]] = {
+    "notifier.NotificationDelivered.v1": NotificationDelivered,
+    "notifier.NotificationFailed.v1": NotificationFailed,
+}

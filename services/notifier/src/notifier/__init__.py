@@ -1,0 +1,1 @@
+"""Hears what people want to know, and tells them."""

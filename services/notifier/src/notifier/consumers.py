@@ -1,0 +1,104 @@
+"""What notifier hears: what people want to know, and whom to forget."""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any, Final, TypeAlias
+from uuid import UUID
+
+import msgspec
+
+from events.catalog.activity import ReportReady
+from events.catalog.auth import UserErased
+from events.catalog.feeds import FEEDS
+from events.catalog.todos import TodoDueSoon, TodoOverdue, TodoToggled
+from events.clock import Clock
+from events.erasure import forget, living
+from events.hearing import Event, Hears
+from events.postgres import Connection
+from notifier.domain import Kind, Preferences, is_too_old, notification_of
+from notifier.tables import NewDelivery, NewNotification, add_notifications, preferences, queue_deliveries
+
+NAME: Final = "notifier"
+Tell: TypeAlias = Callable[[Collection[UUID]], None]
+
+
+async def notify(connection: Connection, events: Sequence[Event], *, clock: Clock, changed: set[UUID]) -> None:
+    """Into the inboxes of those who are not erased; what is too old to be kept stays out, also when heard again.
+
+    Whose inboxes these are is added to `changed`.
+    """
+    now = clock()
+    chosen = await preferences(connection, {event.envelope.subject for event in events})
+    told, pushes = [], []
+    for event in await living(connection, events):
+        for kind, data in notifications_of(event, now):
+            prefers = chosen.get(event.envelope.subject, Preferences())
+            if prefers.wants(kind, "inbox"):
+                told.append(_notification(event, kind, data, silent=prefers.silences(kind, now)))
+            if prefers.wants(kind, "push"):
+                pushes.append(_delivery(event, kind, data))
+    if told:
+        await add_notifications(connection, now, told)
+        changed.update(each.user_id for each in told)
+    if pushes:
+        await queue_deliveries(connection, now, pushes)
+
+
+async def forget_people(connection: Connection, events: Sequence[Event]) -> None:
+    """Tombstones; the eraser does the rest."""
+    await forget(connection, events)
+
+
+def notifications_of(event: Event, now: datetime) -> Iterator[tuple[Kind, dict[str, Any]]]:
+    """Kind and data of the notification that an event leads to, if it leads to one now."""
+    if event.data and not is_too_old(event.envelope.time, now) and (found := notification_of(event.data)):
+        yield found
+
+
+def _notification(event: Event, kind: Kind, data: dict[str, Any], *, silent: bool) -> NewNotification:
+    envelope = event.envelope
+    return NewNotification(
+        id=envelope.id,
+        user_id=envelope.subject,
+        kind=kind,
+        data=msgspec.json.encode(data).decode(),
+        at=envelope.time,
+        silent=silent,
+    )
+
+
+def _delivery(event: Event, kind: Kind, data: dict[str, Any]) -> NewDelivery:
+    envelope = event.envelope
+    return NewDelivery(
+        id=envelope.id,
+        user_id=envelope.subject,
+        kind=kind,
+        data=msgspec.json.encode(data).decode(),
+        at=envelope.time,
+        correlation_id=envelope.correlation_id,
+        traceparent=envelope.traceparent,
+    )
+
+
+def hears(clock: Clock, tell: Tell, wake: Callable[[], None], wake_eraser: Callable[[], None]) -> tuple[Hears, ...]:
+    """Who hears what; `tell` is told whose inboxes changed, after the commit, `wake` calls the workers."""
+    return (
+        Hears(FEEDS["AUTH"], forget_people, (UserErased,), on_heard=wake_eraser),
+        _notifies("TODOS", (TodoToggled, TodoDueSoon, TodoOverdue), clock, tell, wake),
+        _notifies("ACTIVITY", (ReportReady,), clock, tell, wake),
+    )
+
+
+def _notifies(
+    feed: str, types: tuple[type[msgspec.Struct], ...], clock: Clock, tell: Tell, wake: Callable[[], None]
+) -> Hears:
+    # A set a feed: what the other one has not committed yet must not be told.
+    changed: set[UUID] = set()
+
+    def on_heard() -> None:
+        tell(set(changed))
+        changed.clear()
+        wake()
+
+    return Hears(FEEDS[feed], partial(notify, clock=clock, changed=changed), types, on_heard=on_heard)

@@ -1,0 +1,150 @@
+"""Acting: deliveries to providers, outcomes to events. The same life as a letter's (services/mailer)."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Final, Literal
+
+import asyncpg
+import msgspec
+import structlog
+
+from events.catalog.notifier import DeliveryFailure, NotificationDelivered, NotificationFailed
+from events.clock import Clock
+from events.codec import Codec
+from events.command import Change, Command, Context, new_command
+from events.log import append_last
+from events.postgres import AWAY
+from events.work import Row, WorkTable
+from notifier.providers import Deferred, Provider, Push, Refused, Target, Unregistered, Unsure
+from notifier.tables import SQL
+from notifier.texts import words_of
+
+FEED: Final = "NOTIFIER"
+WORKERS: Final = 8
+Settled = Literal["sent", "failed", "unknown", "expired"]
+_SETTLED_AS: Final[dict[DeliveryFailure, Settled]] = {"unknown": "unknown", "expired": "expired"}
+
+log = structlog.get_logger(__name__)
+
+
+class ClaimLost(Exception):
+    """Another worker has the delivery now."""
+
+
+class Deliveries:
+    """Delivers what the table `delivery` holds while `run` runs; `providers` by the service that devices name."""
+
+    def __init__(
+        self,
+        *,
+        pool: asyncpg.Pool,
+        table: WorkTable,
+        codec: Codec,
+        providers: Mapping[str, Provider],
+        clock: Clock,
+        on_settled: Callable[[], None],
+    ) -> None:
+        self._pool = pool
+        self._table = table
+        self._codec = codec
+        self._providers = providers
+        self._clock = clock
+        self._on_settled = on_settled
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        await self._table.run(self._deliver, judge=self._judge, expire=self._expire, workers=WORKERS)
+
+    async def _deliver(self, row: Row) -> None:
+        """One attempt."""
+        try:
+            await self._attempt(row)
+        except ClaimLost:
+            log.info("a delivery is another worker's now", delivery=str(row["id"]))
+        except Deferred as error:
+            await self._table.retry(row, str(error), after=error.after)
+        except Unregistered as error:
+            await self._fail(row, "unregistered", str(error))
+        except Refused as error:
+            await self._fail(row, "refused", str(error))
+        except Unsure as error:
+            await self._fail(row, "unknown", str(error))
+        else:
+            waited = max(0, round((self._clock() - row["happened_at"]).total_seconds() * 1000))
+            told = NotificationDelivered(
+                delivery_id=row["id"], channel=row["channel"], cause=row["cause"], waited_ms=waited
+            )
+            await self._settle(row, "sent", told)
+
+    async def _attempt(self, row: Row) -> None:
+        target = await self._pool.fetchrow(SQL.target, row["device_id"], row["user_id"])
+        if target is None:
+            raise Unregistered("no device")
+        self._let_rest(target["do_not_disturb_until"])
+        provider = self._providers.get(target["service"])
+        if provider is None:
+            raise Refused("not configured")
+
+        async def mark() -> None:
+            if not await self._table.sending(row):
+                raise ClaimLost
+
+        address = {name: target[name] or "" for name in Target.__struct_fields__}
+        await provider.send(Target(**address), self._push(row, target["locale"]), mark)
+
+    def _push(self, row: Row, locale: Literal["ko", "en"]) -> Push:
+        return Push(
+            tag=str(row["cause"]),
+            kind=row["kind"],
+            words=words_of(row["kind"], msgspec.json.decode(row["data"]), locale),
+            lives=max(1, int((row["expires_at"] - self._clock()).total_seconds())),
+        )
+
+    def _let_rest(self, until: datetime | None) -> None:
+        if until is not None and (left := (until - self._clock()).total_seconds()) > 0:
+            raise Deferred("not to be disturbed", after=min(left, 60.0))  # looked at again: the person may choose anew
+
+    async def _judge(self, row: Row) -> None:
+        await self._fail(row, "unknown", "the worker ended")
+
+    async def _expire(self, row: Row) -> None:
+        await self._fail(row, "expired", "expired")
+
+    async def _fail(self, row: Row, reason: DeliveryFailure, detail: str) -> None:
+        told = NotificationFailed(delivery_id=row["id"], channel=row["channel"], cause=row["cause"], reason=reason)
+        await self._settle(row, _SETTLED_AS.get(reason, "failed"), told, detail)
+
+    async def _settle(
+        self, row: Row, state: Settled, event: NotificationDelivered | NotificationFailed, detail: str | None = None
+    ) -> None:
+        """Write the outcome and tell it, both or neither; until the database answers, with the same ids."""
+        command = self._command(row, event)
+        gone = isinstance(event, NotificationFailed) and event.reason == "unregistered"
+        while True:
+            try:
+                await self._settle_once(row, state, command, detail, gone=gone)
+            except AWAY as error:
+                log.warning("the outcome will be written again", delivery=str(row["id"]), error=type(error).__name__)
+                await asyncio.sleep(0.5)
+            else:
+                self._on_settled()
+                return
+
+    async def _settle_once(self, row: Row, state: Settled, command: Command, detail: str | None, *, gone: bool) -> None:
+        async with self._pool.acquire() as connection, connection.transaction():
+            if gone:
+                await connection.execute(SQL.remove_device, row["device_id"], row["user_id"])
+            if await self._table.settle(connection, row, state, detail):
+                await append_last(connection, FEED, command)
+
+    def _command(self, row: Row, event: NotificationDelivered | NotificationFailed) -> Command:
+        context = Context(
+            time=self._clock(),
+            correlation_id=row["correlation_id"],
+            causation_id=str(row["cause"]),
+            actor="system",
+            traceparent=row["traceparent"],
+        )
+        change = Change(aggregate=row["id"], expected=0, subject=row["user_id"], events=[event])
+        return new_command(self._codec, context, change)

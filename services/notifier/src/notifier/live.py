@@ -1,0 +1,249 @@
+"""Live connections: each follows its person's inbox from a number on, whichever process wrote it.
+
+Nothing is queued for anybody: a connection that is woken reads what its inbox holds after the last number that it sent.
+So nothing can be dropped, order is the inbox's, and a slow client costs one batch.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+import structlog
+from msgspec import Struct
+
+from api.messages import Locale
+from api.requests import Person
+from events.clock import Clock
+from events.health import Check
+from events.postgres import AWAY, Dial
+from notifier.crier import CHANNEL
+from notifier.domain import missing
+from notifier.shapes import Authenticated, Frame, Gap, Heartbeat, Hello, News, Unread, told
+from notifier.tables import last_numbers, news, standing
+
+HEARTBEAT: Final = 20.0
+POLL: Final = 2.0
+BATCH: Final = 100
+TIMEOUT: Final = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+class Reason(Struct, frozen=True):
+    """Why the server ends a connection: a close code of RFC 6455 or of ours (4000 up), and a word for programs."""
+
+    code: int
+    word: str
+
+
+GONE: Final = Reason(1000, "gone")
+RESTARTING: Final = Reason(1012, "restarting")
+UNAVAILABLE: Final = Reason(1013, "unavailable")
+MALFORMED: Final = Reason(4400, "malformed")
+TICKET_INVALID: Final = Reason(4401, "ticket_invalid")
+TOKEN_EXPIRED: Final = Reason(4402, "token_expired")
+TOKEN_REFUSED: Final = Reason(4403, "token_refused")
+TOO_SLOW: Final = Reason(4408, "too_slow")
+
+
+class Goodbye(Exception):
+    """The connection ends."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason.word)
+        self.reason = reason
+
+
+class Line:
+    """One live connection; `next` gives what to send. `seen` is the last number that was sent."""
+
+    def __init__(self, pool: asyncpg.Pool, clock: Clock, person: Person, locale: Locale, seen: int) -> None:
+        self.person = person
+        self.seen = seen
+        self._pool = pool
+        self._clock = clock
+        self._locale = locale
+        self._ended: Reason | None = None
+        # What the client can count by itself: what was unread at its greeting, and each notification since.
+        self._unread = self._greeted_at = 0
+        self._answers: list[Frame] = []
+        self._news = asyncio.Event()
+        self._news.set()
+
+    def wake(self) -> None:
+        """There may be something to send."""
+        self._news.set()
+
+    def end(self, reason: Reason) -> None:
+        """Let `next` raise `Goodbye`; the first reason stands."""
+        self._ended = self._ended or reason
+        self.wake()
+
+    def renew(self, person: Person) -> None:
+        """Live on with a fresh token of the same person; anybody else's ends it."""
+        if person.id != self.person.id:
+            self.end(TOKEN_REFUSED)
+            return
+        self.person = person
+        self._answers.append(Authenticated(self._expires_at()))
+        self.wake()
+
+    async def hello(self) -> Hello:
+        """What is said first; raises `Goodbye` where the inbox is out of reach."""
+        try:
+            stands = await standing(self._pool, self.person.id)
+        except AWAY:
+            raise Goodbye(UNAVAILABLE) from None
+        self._unread, self._greeted_at = stands.unread, stands.last_number
+        return Hello(stands.last_number, stands.unread, self._expires_at())
+
+    async def next(self) -> Sequence[Frame]:
+        """What to send next, when there is something; raises `Goodbye`."""
+        while True:
+            self._assert_open()
+            if self._answers:
+                answers, self._answers = self._answers, []
+                return answers
+            if not await self._woken():
+                return [Heartbeat(self.seen)]
+            self._assert_open()
+            self._news.clear()
+            try:
+                if frames := await self._read():
+                    return frames
+            except AWAY as error:
+                log.warning("an inbox is out of reach; its connection waits", error=type(error).__name__)
+                self.wake()
+                await asyncio.sleep(1)
+
+    def _assert_open(self) -> None:
+        if self._left() <= 0:
+            self.end(TOKEN_EXPIRED)
+        if self._ended is not None:
+            raise Goodbye(self._ended)
+
+    async def _woken(self) -> bool:
+        """Whether news came before it was time for a heartbeat, or for the end of the token."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(HEARTBEAT, self._left())):
+                return await self._news.wait()
+        self._assert_open()
+        return False
+
+    async def _read(self) -> list[Frame]:
+        last, rows = await news(self._pool, self.person.id, self.seen, BATCH)
+        frames: list[Frame] = []
+        for row in rows:
+            frames += self._gap(row.number - 1)
+            frames.append(News(told(row, self._locale)))
+            self.seen = row.number
+            self._unread += row.number > self._greeted_at
+        if len(rows) == BATCH:
+            self.wake()
+        else:
+            frames += self._gap(last)
+        return frames or await self._told_unread()
+
+    def _gap(self, up_to: int) -> list[Frame]:
+        """What lies between the last number sent and this one, or beyond it, does not come."""
+        gone = missing(self.seen, up_to)
+        self.seen = up_to
+        return [Gap(*gone, resume=up_to)] if gone else []
+
+    async def _told_unread(self) -> list[Frame]:
+        stands = await standing(self._pool, self.person.id)
+        if stands.last_number != self.seen:  # more came meanwhile, and counts only once it is sent
+            self.wake()
+            return []
+        changed, self._unread = stands.unread != self._unread, stands.unread
+        return [Unread(stands.unread)] if changed else []
+
+    def _left(self) -> float:
+        return self.person.expires - self._clock().timestamp()
+
+    def _expires_at(self) -> datetime:
+        return datetime.fromtimestamp(self.person.expires, UTC)
+
+
+class Live:
+    """The live connections of this process. While `run` runs, one LISTEN wakes them; a poll is the safety net."""
+
+    def __init__(self, pool: asyncpg.Pool, dial: Dial, clock: Clock, refuse: Callable[[Person], bool]) -> None:
+        self._pool = pool
+        self._dial = dial
+        self._clock = clock
+        self._refuse = refuse
+        self._lines: dict[UUID, set[Line]] = defaultdict(set)
+        self._leaving = False
+        self._state = Check("live", "ok")
+
+    def check(self) -> Check:
+        """ok, or late while only the poll finds news, or nothing does."""
+        return self._state
+
+    @contextmanager
+    def line(self, person: Person, locale: Locale, seen: int) -> Iterator[Line]:
+        """A live connection, for as long as the block lasts."""
+        line = Line(self._pool, self._clock, person, locale, seen)
+        if self._leaving:
+            line.end(RESTARTING)
+        lines = self._lines[person.id]
+        lines.add(line)
+        try:
+            yield line
+        finally:
+            lines.discard(line)
+            if not lines:
+                self._lines.pop(person.id, None)
+
+    def leave(self) -> None:
+        """End every connection: the process leaves, the clients shall come back to another."""
+        self._leaving = True
+        for line in self._all():
+            line.end(RESTARTING)
+
+    async def run(self) -> None:
+        """Listen and poll until cancelled."""
+        while True:
+            try:
+                await self._listen()
+            except AWAY as error:
+                self._state = Check("live", "late", f"news come late: {type(error).__name__}")
+                await asyncio.sleep(1)
+
+    async def _listen(self) -> None:
+        connection = await self._dial()
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                await connection.add_listener(CHANNEL, lambda *told: self._hear(told[3]))
+            while not connection.is_closed():
+                async with asyncio.timeout(TIMEOUT):
+                    await self.poll()
+                    await connection.execute("select 1")  # a connection that died in silence would bring no news
+                self._state = Check("live", "ok")
+                await asyncio.sleep(POLL)
+        finally:
+            connection.terminate()
+
+    def _hear(self, payload: str) -> None:
+        for person_id in payload.split(","):
+            for line in self._lines.get(UUID(person_id), ()):
+                line.wake()
+
+    async def poll(self) -> None:
+        """Wake whose inbox is further than what was sent; end those who may no longer be here."""
+        for line in self._all():
+            if self._refuse(line.person):
+                line.end(TOKEN_REFUSED)
+        for person_id, last in (await last_numbers(self._pool, list(self._lines))).items():
+            for line in self._lines.get(person_id, ()):
+                if line.seen != last:
+                    line.wake()
+
+    def _all(self) -> list[Line]:
+        return [line for lines in self._lines.values() for line in lines]

@@ -1,0 +1,162 @@
+"""The queries of `sql/`, one typed function each."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Final, cast
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from events.clock import Clock
+from events.postgres import Connection
+from events.sql import load
+from notifier.domain import KEPT, Choices, Kind, Preferences
+
+SQL = load("notifier")
+EVENTS_SQL = load("events")
+TOP: Final = 2**63 - 1
+
+
+class NewNotification(msgspec.Struct, frozen=True, kw_only=True):
+    """What an event tells a person; its id is the event's, `data` is JSON."""
+
+    id: UUID
+    user_id: UUID
+    kind: Kind
+    data: str
+    at: datetime
+    silent: bool = False
+
+
+class NewDelivery(msgspec.Struct, frozen=True, kw_only=True):
+    """What an event tells a person wherever they are; `id` is the event's, `data` is JSON."""
+
+    id: UUID
+    user_id: UUID
+    kind: Kind
+    data: str
+    at: datetime
+    correlation_id: str
+    traceparent: str
+
+
+class Notified(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `notification`; `data` is JSON."""
+
+    id: UUID
+    number: int
+    kind: Kind
+    data: str
+    silent: bool
+    at: datetime
+    read_at: datetime | None
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """Where an inbox stands: its last number, and how many are unread."""
+
+    last_number: int = 0
+    unread: int = 0
+
+
+async def add_notifications(
+    connection: Connection, heard_at: datetime, notifications: Sequence[NewNotification]
+) -> None:
+    """Put notifications into their inboxes in this order, each under the next number; one already there stays."""
+    columns = ([getattr(each, name) for each in notifications] for name in NewNotification.__struct_fields__)
+    await connection.execute(SQL.add_notifications, heard_at, *columns)
+
+
+async def queue_deliveries(connection: Connection, heard_at: datetime, pushes: Sequence[NewDelivery]) -> None:
+    """Queue a delivery for each device of each person; what is queued already stays as it is."""
+    columns = ([getattr(each, name) for each in pushes] for name in NewDelivery.__struct_fields__)
+    await connection.execute(SQL.queue_deliveries, heard_at, *columns)
+
+
+async def drop_deliveries(pool: asyncpg.Pool, clock: Clock, limit: int) -> int:
+    """Drop up to so many deliveries that were settled 30 days ago; how many."""
+    return int(await pool.fetchval(SQL.drop_deliveries, clock(), limit))
+
+
+async def erase_deliveries(pool: asyncpg.Pool, person_id: UUID, limit: int) -> int:
+    """Drop up to so many deliveries of an erased person, and their devices; how many."""
+    return int(await pool.fetchval(SQL.erase_deliveries, person_id, limit))
+
+
+async def list_notifications(
+    pool: asyncpg.Pool, user_id: UUID, before: int, *, unread: bool, limit: int
+) -> list[Notified]:
+    """A person's notifications before a number (`TOP`: from the newest), newest first."""
+    rows = await pool.fetch(SQL.list_notifications, user_id, before, unread, limit)
+    return [Notified(**row) for row in rows]
+
+
+async def standing(pool: asyncpg.Pool, user_id: UUID) -> Standing:
+    """Where a person's inbox stands."""
+    row = await pool.fetchrow(SQL.standing, user_id)
+    return Standing(**row) if row else Standing()
+
+
+async def read_one(pool: asyncpg.Pool, user_id: UUID, id_: UUID, now: datetime) -> Notified | None:
+    """Mark a person's notification as read, once; as it is then, None where there is none."""
+    row = await pool.fetchrow(SQL.read_one, user_id, id_, now)
+    return Notified(**row) if row else None
+
+
+async def read_all(pool: asyncpg.Pool, user_id: UUID, up_to: int, now: datetime) -> int:
+    """Mark everything up to a number as read; how many were not."""
+    return int(await pool.fetchval(SQL.read_all, user_id, up_to, now))
+
+
+async def drop_notifications(pool: asyncpg.Pool, clock: Clock, limit: int) -> int:
+    """Drop up to so many notifications that came in `KEPT` ago; how many."""
+    return int(await pool.fetchval(SQL.drop_notifications, clock() - KEPT, limit))
+
+
+async def erase_notifications(pool: asyncpg.Pool, person_id: UUID, limit: int) -> int:
+    """Drop up to so many notifications of an erased person; how many."""
+    return int(await pool.fetchval(SQL.erase_notifications, person_id, limit))
+
+
+async def erase_inbox(pool: asyncpg.Pool, person_id: UUID, _: int) -> int:
+    """Drop what else is kept of an erased person; how much."""
+    return int(await pool.fetchval(SQL.erase_inbox, person_id))
+
+
+async def preferences(connection: Connection | asyncpg.Pool, people: Collection[UUID]) -> dict[UUID, Preferences]:
+    """What people chose; who never chose is left out."""
+    return {row["user_id"]: _chosen(row) for row in await connection.fetch(SQL.preferences, list(people))}
+
+
+async def choose(pool: asyncpg.Pool, user_id: UUID, chosen: Preferences, *, until: bool) -> Preferences:
+    """Add to what a person chose, the end of their rest only where `until`; what they have chosen then."""
+    choices = {f"{kind}.{channel}": wanted for (kind, channel), wanted in chosen.choices.items()}
+    [row] = await pool.fetch(
+        SQL.choose, user_id, msgspec.json.encode(choices).decode(), chosen.do_not_disturb_until, until
+    )
+    return _chosen(row)
+
+
+def _chosen(row: asyncpg.Record) -> Preferences:
+    choices = msgspec.json.decode(row["choices"], type=dict[str, bool])
+    pairs = {tuple(name.split(".")): wanted for name, wanted in choices.items()}
+    return Preferences(cast("Choices", pairs), row["do_not_disturb_until"])
+
+
+async def news(pool: asyncpg.Pool, user_id: UUID, after: int, limit: int) -> tuple[int, list[Notified]]:
+    """An inbox's last number, and its notifications after a number, oldest first."""
+    rows = await pool.fetch(SQL.news, user_id, after, limit)
+    found = [Notified(**{name: row[name] for name in Notified.__struct_fields__}) for row in rows if row["id"]]
+    return (rows[0]["last_number"] if rows else 0), found
+
+
+async def last_numbers(pool: asyncpg.Pool, people: Sequence[UUID]) -> dict[UUID, int]:
+    """Where some inboxes stand; who has none is left out."""
+    return {row["user_id"]: row["last_number"] for row in await pool.fetch(SQL.last_numbers, people)}
+
+
+async def heard_up_to(pool: asyncpg.Pool, consumer: str, feed: str) -> int:
+    """The number of the last event of a feed that is in these tables."""
+    seq: int = await pool.fetchval(EVENTS_SQL.checkpoint_read, consumer, feed)
+    return seq

@@ -1,0 +1,15 @@
+"""What the tests of this service start from."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from notifying import World, world_of
+
+from local.fixtures import DatabaseFactory
+from local.nats import Nats
+
+
+@pytest.fixture
+async def world(database: DatabaseFactory, nats: Nats) -> AsyncIterator[World]:
+    async with world_of(database("notifier"), nats) as made:
+        yield made
