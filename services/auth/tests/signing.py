@@ -17,7 +17,7 @@ from api.app import create_app
 from api.guard import Guard
 from api.testing import serving
 from auth.account import Accounts
-from auth.api import ROUTES, Door
+from auth.api import ROUTES
 from auth.erasure import Exports, urls_of
 from auth.leaving import ROUTES as LEAVING
 from auth.leaving import Leaving
@@ -174,7 +174,8 @@ async def running(url: str, clock: Clock | None = None, *, port: int = 0, **valu
             refuse=lambda person: person.id in tombstones,
         )
         accounts = Accounts(door.auth.log, pool, clock)
-        parts = {"door": door, "accounts": accounts} | {"leaving": Leaving(door.auth, clock, exports, tombstones)}
+        leaving = Leaving(door.auth, clock, exports, tombstones)
+        parts = {"door": door, "accounts": accounts, "leaving": leaving}
         app = create_app(title="Signing in", routes=(*ROUTES, *LEAVING), health=health, guard=guard, parts=parts)
         async with serving(app, port=port) as http:
             yield Service(http, pool, clock, accounts)
