@@ -17,7 +17,7 @@ from api.app import create_app
 from api.guard import Guard
 from api.testing import serving
 from auth.account import Accounts
-from auth.api import ROUTES, Door
+from auth.api import ROUTES
 from auth.erasure import Exports, urls_of
 from auth.leaving import ROUTES as LEAVING
 from auth.leaving import Leaving
@@ -85,6 +85,7 @@ class Service:
     http: httpx.AsyncClient
     pool: asyncpg.Pool
     clock: Clock
+    accounts: Accounts
 
     async def ask(self, email: str = ADA, device_token: str | None = None, **headers: str) -> httpx.Response:
         body = {"email": email, "device_token": device_token}
@@ -152,10 +153,6 @@ def wrong(answer: dict[str, str]) -> dict[str, str]:
     return answer | {"otp_code": f"{(int(answer['otp_code']) + 1) % 10**6:06}"}
 
 
-def parts_of(door: Door) -> dict[str, object]:
-    return {"door": door, "accounts": Accounts(door.auth.log, door.auth.pool, door.now)}
-
-
 @asynccontextmanager
 async def running(url: str, clock: Clock | None = None, *, port: int = 0, **values: str) -> AsyncIterator[Service]:
     """The service on a database; `values` are variables of its environment. No limits but those that are set."""
@@ -176,9 +173,11 @@ async def running(url: str, clock: Clock | None = None, *, port: int = 0, **valu
             clock=clock,
             refuse=lambda person: person.id in tombstones,
         )
-        parts = parts_of(door) | {"leaving": Leaving(door.auth, clock, exports, tombstones)}
+        accounts = Accounts(door.auth.log, pool, clock)
+        leaving = Leaving(door.auth, clock, exports, tombstones)
+        parts = {"door": door, "accounts": accounts, "leaving": leaving}
         app = create_app(title="Signing in", routes=(*ROUTES, *LEAVING), health=health, guard=guard, parts=parts)
         async with serving(app, port=port) as http:
-            yield Service(http, pool, clock)
+            yield Service(http, pool, clock, accounts)
         for task in tasks:
             task.cancel()

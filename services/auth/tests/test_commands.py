@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from signing import ADA, Service, environment, running
 
+from auth.account import change_role
 from local.fixtures import DatabaseFactory
 
 
@@ -47,6 +48,18 @@ async def test_a_granted_role_is_in_the_log_and_in_the_next_token_and_so_is_its_
     assert [msgspec.json.decode(event["data"])["roles"] for event in (said[0], said[-1])] == [["operator"], []]
     assert len(said) == 4
     assert {(event["actor"], str(event["subject"])) for event in said} == {("operator", ada["user"]["id"])}
+
+
+async def test_two_commands_on_one_person_at_once_both_count(database: DatabaseFactory) -> None:
+    async with running(database("auth").url) as auth:
+        await auth.sign_in()
+        for gained, lost in (("analyst", "operator"), ("operator", "analyst")) * 3:
+            await asyncio.gather(
+                change_role(auth.accounts, ADA, gained, "grant"), change_role(auth.accounts, ADA, lost, "revoke")
+            )
+            now = await change_role(auth.accounts, ADA, gained, "grant")
+            assert now is not None
+            assert now.roles == (gained,)
 
 
 @pytest.mark.parametrize(
