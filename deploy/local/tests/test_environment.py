@@ -22,6 +22,9 @@ HOLDERS = {
     "SMTP_PASSWORD": "mailer",
     "FCM_ACCOUNT": "notifier",
     "VAPID_PRIVATE_KEY": "notifier",
+    "SMS_ACCOUNT_SID": "notifier",
+    "SMS_AUTH_TOKEN": "notifier",
+    "PHONE_KEYS": "notifier",
 }
 NOBODYS = ("AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "PGPASSWORD", "GOOGLE_APPLICATION_CREDENTIALS")
 

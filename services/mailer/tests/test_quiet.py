@@ -18,10 +18,10 @@ from test_notices import alarm
 
 from events.catalog.auth import ProfileChanged, UserRegistered, UserSignedIn
 from events.catalog.mailer import MailResumed, MailSuppressed
+from events.catalog.quiet import quiet_until
 from events.catalog.todos import TodoDueSoon, TodoOverdue
 from events.ids import uuid7
 from local.fixtures import until
-from mailer.quiet import quiet_until
 
 BERLIN = ZoneInfo("Europe/Berlin")
 FIRST, LAST = (datetime.fromisoformat(f"{year}-01-01") for year in (2026, 2027))

@@ -36,7 +36,7 @@ from events.postgres import dialer, open_pool
 from events.work import WorkTable
 from local.fixtures import Database, until
 from local.nats import Nats
-from notifier import choosing, devices, sockets
+from notifier import choosing, devices, phones, sockets
 from notifier.api import ROUTES, Notifications
 from notifier.consumers import NAME, hears
 from notifier.crier import Crier
@@ -47,6 +47,7 @@ from notifier.tables import NewNotification, add_notifications, erase_deliveries
 from notifier.tickets import Tickets
 
 CODEC = Codec(TYPES)
+PHONE_KEY = b"0123456789abcdef0123456789abcdef"
 DUE = datetime(2026, 12, 1, 9, tzinfo=UTC)
 
 
@@ -131,6 +132,8 @@ class World:
     watch: Watch
     tombstones: Tombstones
     web_push: str = "http://push.test"
+    sms_per_day: int = 20
+    phone_key: bytes | None = PHONE_KEY
     providers: dict[str, Provider] = field(default_factory=dict)
     seqs: dict[str, int] = field(default_factory=dict)
     http: httpx.AsyncClient = field(init=False)
@@ -169,6 +172,8 @@ class World:
             providers=self.providers,
             clock=self.watch,
             on_settled=lambda: None,
+            phone_key=self.phone_key,
+            sms_per_day=self.sms_per_day,
         )
         consumer = Consumer(NAME, hears(self.watch, crier.tell, table.wake, eraser.wake), dial, broker, CODEC)
         async with running(broker.run, consumer.run, eraser.run, crier.run, deliveries.run):
@@ -182,7 +187,7 @@ class World:
         crier = Crier(dial)
         app = create_app(
             title="Notifications",
-            routes=(*ROUTES, *sockets.ROUTES, *choosing.ROUTES, *devices.ROUTES),
+            routes=(*ROUTES, *sockets.ROUTES, *choosing.ROUTES, *devices.ROUTES, *phones.ROUTES),
             health=Health(),
             guard=self.people.guard,
             parts={
@@ -190,6 +195,7 @@ class World:
                 "tickets": Tickets(self.pool, self.watch, frozenset({"https://app.example"})),
                 "live": live,
                 "pool": self.pool,
+                "phones": phones.Phones(self.pool, self.watch, self.phone_key),
                 "devices": devices.Devices(self.pool, self.watch, ("http://*.localhost", self.web_push), "the key"),
             },
         )
@@ -260,7 +266,7 @@ async def running(*tasks: Any) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def world_of(database: Database, nats: Nats) -> AsyncIterator[World]:
+async def world_of(database: Database, nats: Nats, *, phone_key: bytes | None = PHONE_KEY) -> AsyncIterator[World]:
     admin = await nats_client.connect(nats.url())
     js = admin.jetstream(timeout=2)
     for feed in HEARS[NAME]:
@@ -270,7 +276,7 @@ async def world_of(database: Database, nats: Nats) -> AsyncIterator[World]:
         async with await open_pool(database.url, application=NAME) as pool:
             tombstones = Tombstones(pool)
             people = People(watch, refuse=lambda person: person.id in tombstones)
-            world = World(js, nats, database, pool, people, watch, tombstones)
+            world = World(js, nats, database, pool, people, watch, tombstones, phone_key=phone_key)
             async with running(tombstones.run), world.replica() as face:
                 world.http, world.live = face.http, face.live
                 yield world

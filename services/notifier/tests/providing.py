@@ -1,4 +1,4 @@
-"""FCM, Google's token service and a push service, played over HTTP as they document themselves."""
+"""FCM, Google's token service, a push service and Twilio, played over HTTP as they document themselves."""
 
 import asyncio
 import base64
@@ -32,6 +32,12 @@ def fcm_error(status: str, code: str) -> bytes:
     return json.dumps({"error": {"status": status, "details": [{"@type": kind, "errorCode": code}]}}).encode()
 
 
+def twilio_error(code: int) -> bytes:
+    """As Twilio's REST API refuses."""
+    more = f"https://www.twilio.com/docs/errors/{code}"
+    return json.dumps({"code": code, "message": "refused", "more_info": more, "status": 400}).encode()
+
+
 @dataclass
 class Answer:
     status: int
@@ -62,7 +68,8 @@ class Played:
             answer = self.token_answers.popleft() if self.token_answers else self._token(body)
         else:
             self.asked.append({"path": scope["path"], "headers": headers, "body": body})
-            usual = Answer(201 if scope["path"].startswith("/web") else 200, b'{"name":"projects/p/messages/1"}')
+            created = scope["path"].startswith(("/web", "/sms"))
+            usual = Answer(201 if created else 200, b'{"name":"projects/p/messages/1"}')
             answer = self.answers.popleft() if self.answers else usual
         if answer.hangs:
             await asyncio.sleep(30)

@@ -44,7 +44,7 @@ def write_private(path: Path, content: bytes) -> None:
 def _keys() -> dict[str, str]:
     box = PrivateKey.generate()
     kid = secrets.token_hex(4)
-    names = ("KEY_WRAPPING_KEYS", "REFRESH_KEYS", "OTP_PEPPERS", "DEVICE_KEYS", "UNSUBSCRIBE_KEYS")
+    names = ("KEY_WRAPPING_KEYS", "REFRESH_KEYS", "OTP_PEPPERS", "DEVICE_KEYS", "UNSUBSCRIBE_KEYS", "PHONE_KEYS")
     return {name: _key(secrets.token_bytes(32)) for name in names} | {
         "MAILER_PRIVATE_KEYS": _key(bytes(box), kid),
         "MAILER_PUBLIC_KEYS": _key(bytes(box.public_key), kid),

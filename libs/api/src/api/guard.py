@@ -21,7 +21,7 @@ FindKey = Callable[[str], Awaitable[Ed25519PublicKey | None]]
 
 _LONGEST: Final = 4096
 _REMEMBERED: Final = 10_000
-_INVALID_TOKEN: Final = {"www-authenticate": 'Bearer error="invalid_token"'}
+INVALID_TOKEN: Final = {"www-authenticate": 'Bearer error="invalid_token"'}
 _OPTIONS: Final[Any] = {
     "require": ["iss", "aud", "sub", "sid", "exp"],
     "verify_exp": False,  # by our own clock, below
@@ -78,18 +78,18 @@ class Guard:
         found = self._known.get(token)
         if found is not None and await self._find_key(found.kid) is None:
             self._known.pop(token, None)
-            raise Problem(UNAUTHENTICATED, headers=_INVALID_TOKEN)
+            raise Problem(UNAUTHENTICATED, headers=INVALID_TOKEN)
         found = found or await self._verified(token)
         if found.expires <= self._clock().timestamp() or self._refuse(found.person):
             self._known.pop(token, None)
-            raise Problem(UNAUTHENTICATED, headers=_INVALID_TOKEN)
+            raise Problem(UNAUTHENTICATED, headers=INVALID_TOKEN)
         return found.person
 
     async def _verified(self, token: str) -> _Verified:
         try:
             found = await self._decode(token)
         except (jwt.PyJWTError, ValueError, RecursionError) as error:
-            raise Problem(UNAUTHENTICATED, headers=_INVALID_TOKEN) from error
+            raise Problem(UNAUTHENTICATED, headers=INVALID_TOKEN) from error
         self._known[token] = found
         if len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)

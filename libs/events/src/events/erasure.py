@@ -38,6 +38,11 @@ async def living(connection: Connection, events: Sequence[Event]) -> Sequence[Ev
     return [event for event in events if event.envelope.subject not in erased]
 
 
+async def is_erased(connection: Connection, person_id: UUID) -> bool:
+    """Whether somebody is erased. Who is not does not become so before the transaction ends."""
+    return bool(await connection.fetch(SQL.erased_among, [person_id]))
+
+
 async def hold_off(connection: Connection) -> None:
     """Nobody becomes erased before the transaction ends.
 

@@ -14,6 +14,7 @@ import asyncpg
 import structlog
 
 from events.catalog.mailer import FailReason, MailFailed, MailSent, MailSuppressed
+from events.catalog.quiet import quiet_until
 from events.clock import Clock
 from events.codec import Codec
 from events.command import Change, Command, Context, new_command
@@ -25,7 +26,6 @@ from mailer.console import keep
 from mailer.domain import ATTEMPTS_MAX, Letter, Settled, address_id, failed, has_expired, may_go_again, sent, settled_as
 from mailer.letters import Letters, Mail
 from mailer.people import Held, People, Skipped, Unknown
-from mailer.quiet import quiet_until
 from mailer.seals import KeyMissing, Seals, Unreadable
 from mailer.smtp import Deferred, Mark, Refused, Unsure
 from mailer.tables import accepted, clear_content, hold, letter_of, parts_of, refused, release, resend, settle_parts

@@ -18,6 +18,7 @@ from api.pages import Cursor, Limit, from_cursor, to_cursor
 from api.position import wait_for_position
 from api.problems import NOT_FOUND, Problem
 from api.requests import Request
+from api.transactions import writing
 from events.catalog.feeds import HEARS
 from events.clock import Clock
 from notifier.crier import Crier
@@ -123,7 +124,8 @@ async def read_everything(request: Request, notifications: Parts, *, up_to: UpTo
 @post("/notifications/ticket", guards=[signed_in], status_code=200, keyed=False)
 async def sell(request: Request, tickets: NamedDependency[Tickets]) -> Answer[Envelope[Ticket]]:
     """Get a ticket that opens one live connection. It lasts 30 seconds, and no longer than your token."""
-    ticket = await tickets.sell(request.user)
+    async with writing(request, tickets.pool) as connection:
+        ticket = await tickets.sell(connection, request.user)
     return private(answer(request, SOLD, Ticket(ticket, int(LIFE.total_seconds()))))
 
 

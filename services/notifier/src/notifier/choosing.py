@@ -13,6 +13,7 @@ from api.answers import Answer, Envelope, answer
 from api.guard import signed_in
 from api.messages import Message
 from api.requests import Request
+from api.transactions import writing
 from events.catalog.patch import said
 from notifier.domain import Channel, Kind, Preferences
 from notifier.tables import choose, preferences
@@ -100,7 +101,8 @@ async def change(
     }
     until = data.do_not_disturb_until
     chosen = Preferences(choices, None if until is UNSET else until)
-    now = await choose(pool, request.user.id, chosen, until=until is not UNSET)
+    async with writing(request, pool) as connection:
+        now = await choose(connection, request.user.id, chosen, until=until is not UNSET)
     return answer(request, CHOSEN, _shown(now))
 
 

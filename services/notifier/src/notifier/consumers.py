@@ -1,4 +1,4 @@
-"""What notifier hears: what people want to know, and whom to forget."""
+"""What notifier hears: what people want to know, when they rest, and whom to forget."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
@@ -7,17 +7,26 @@ from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 
 from events.catalog.activity import ReportReady
-from events.catalog.auth import UserErased
+from events.catalog.auth import ProfileChanged, UserErased, UserRegistered
 from events.catalog.feeds import FEEDS
+from events.catalog.patch import said
 from events.catalog.todos import TodoDueSoon, TodoOverdue, TodoToggled
 from events.clock import Clock
 from events.erasure import forget, living
 from events.hearing import Event, Hears
 from events.postgres import Connection
 from notifier.domain import Kind, Preferences, is_too_old, notification_of
-from notifier.tables import NewDelivery, NewNotification, add_notifications, preferences, queue_deliveries
+from notifier.tables import (
+    NewDelivery,
+    NewNotification,
+    add_notifications,
+    keep_profiles,
+    preferences,
+    queue_deliveries,
+)
 
 NAME: Final = "notifier"
 Tell: TypeAlias = Callable[[Collection[UUID]], None]
@@ -30,24 +39,36 @@ async def notify(connection: Connection, events: Sequence[Event], *, clock: Cloc
     """
     now = clock()
     chosen = await preferences(connection, {event.envelope.subject for event in events})
-    told, pushes = [], []
+    told: list[NewNotification] = []
+    sent: list[NewDelivery] = []
     for event in await living(connection, events):
         for kind, data in notifications_of(event, now):
             prefers = chosen.get(event.envelope.subject, Preferences())
             if prefers.wants(kind, "inbox"):
                 told.append(_notification(event, kind, data, silent=prefers.silences(kind, now)))
-            if prefers.wants(kind, "push"):
-                pushes.append(_delivery(event, kind, data))
+            if prefers.wants(kind, "push") or prefers.wants(kind, "sms"):
+                sent.append(_delivery(event, kind, data, prefers))
     if told:
         await add_notifications(connection, now, told)
         changed.update(each.user_id for each in told)
-    if pushes:
-        await queue_deliveries(connection, now, pushes)
+    if sent:
+        await queue_deliveries(connection, now, sent)
 
 
-async def forget_people(connection: Connection, events: Sequence[Event]) -> None:
-    """Tombstones; the eraser does the rest."""
-    await forget(connection, events)
+async def hear_people(connection: Connection, events: Sequence[Event]) -> None:
+    """Zones and quiet hours; tombstones of those who left: the eraser does the rest."""
+    await forget(connection, [event for event in events if isinstance(event.data, UserErased)])
+    changes: dict[UUID, ProfileChanged] = {}
+    for event in await living(connection, events):
+        match event.data:
+            case UserRegistered(user_id=person, timezone=zone):
+                changed = ProfileChanged(user_id=person, timezone=zone)
+            case ProfileChanged(user_id=person) as changed:
+                pass
+            case _:
+                continue
+        changes[person] = replace(changes.get(person, changed), **said(changed))
+    await keep_profiles(connection, list(changes.values()))
 
 
 def notifications_of(event: Event, now: datetime) -> Iterator[tuple[Kind, dict[str, Any]]]:
@@ -68,7 +89,7 @@ def _notification(event: Event, kind: Kind, data: dict[str, Any], *, silent: boo
     )
 
 
-def _delivery(event: Event, kind: Kind, data: dict[str, Any]) -> NewDelivery:
+def _delivery(event: Event, kind: Kind, data: dict[str, Any], prefers: Preferences) -> NewDelivery:
     envelope = event.envelope
     return NewDelivery(
         id=envelope.id,
@@ -78,13 +99,15 @@ def _delivery(event: Event, kind: Kind, data: dict[str, Any]) -> NewDelivery:
         at=envelope.time,
         correlation_id=envelope.correlation_id,
         traceparent=envelope.traceparent,
+        push=prefers.wants(kind, "push"),
+        sms=prefers.wants(kind, "sms"),
     )
 
 
 def hears(clock: Clock, tell: Tell, wake: Callable[[], None], wake_eraser: Callable[[], None]) -> tuple[Hears, ...]:
     """Who hears what; `tell` is told whose inboxes changed, after the commit, `wake` calls the workers."""
     return (
-        Hears(FEEDS["AUTH"], forget_people, (UserErased,), on_heard=wake_eraser),
+        Hears(FEEDS["AUTH"], hear_people, (UserRegistered, ProfileChanged, UserErased), on_heard=wake_eraser),
         _notifies("TODOS", (TodoToggled, TodoDueSoon, TodoOverdue), clock, tell, wake),
         _notifies("ACTIVITY", (ReportReady,), clock, tell, wake),
     )

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Final, Literal
+from uuid import UUID
 
 import asyncpg
 import msgspec
 import structlog
 
+from api.messages import Locale
 from events.catalog.notifier import DeliveryFailure, NotificationDelivered, NotificationFailed
 from events.clock import Clock
 from events.codec import Codec
@@ -16,11 +17,14 @@ from events.command import Change, Command, Context, new_command
 from events.log import append_last
 from events.postgres import AWAY
 from events.work import Row, WorkTable
+from notifier.domain import Preferences
 from notifier.providers import Deferred, Provider, Push, Refused, Target, Unregistered, Unsure
-from notifier.tables import SQL
-from notifier.texts import words_of
+from notifier.sms import code_of
+from notifier.tables import SQL, preferences
+from notifier.texts import Words, code_words, words_of
 
 FEED: Final = "NOTIFIER"
+CODE: Final = "phone_code"
 WORKERS: Final = 8
 Settled = Literal["sent", "failed", "unknown", "expired"]
 _SETTLED_AS: Final[dict[DeliveryFailure, Settled]] = {"unknown": "unknown", "expired": "expired"}
@@ -32,8 +36,15 @@ class ClaimLost(Exception):
     """Another worker has the delivery now."""
 
 
+class Capped(Exception):
+    """The person got as many messages as a day allows."""
+
+
 class Deliveries:
-    """Delivers what the table `delivery` holds while `run` runs; `providers` by the service that devices name."""
+    """Delivers what the table `delivery` holds while `run` runs; `providers` by the service that devices name.
+
+    `phone_key` makes the codes that prove a phone; `sms_per_day` is how many messages a person gets in 24 hours.
+    """
 
     def __init__(
         self,
@@ -44,6 +55,8 @@ class Deliveries:
         providers: Mapping[str, Provider],
         clock: Clock,
         on_settled: Callable[[], None],
+        phone_key: bytes | None = None,
+        sms_per_day: int = 20,
     ) -> None:
         self._pool = pool
         self._table = table
@@ -51,6 +64,8 @@ class Deliveries:
         self._providers = providers
         self._clock = clock
         self._on_settled = on_settled
+        self._phone_key = phone_key
+        self._sms_per_day = sms_per_day
 
     async def run(self) -> None:
         """Deliver until cancelled."""
@@ -68,6 +83,8 @@ class Deliveries:
             await self._fail(row, "unregistered", str(error))
         except Refused as error:
             await self._fail(row, "refused", str(error))
+        except Capped:
+            await self._fail(row, "capped", "capped")
         except Unsure as error:
             await self._fail(row, "unknown", str(error))
         else:
@@ -81,7 +98,9 @@ class Deliveries:
         target = await self._pool.fetchrow(SQL.target, row["device_id"], row["user_id"])
         if target is None:
             raise Unregistered("no device")
-        self._let_rest(target["do_not_disturb_until"])
+        if row["kind"] != CODE:
+            await self._let_rest(row["user_id"])
+            await self._let_pay(row)
         provider = self._providers.get(target["service"])
         if provider is None:
             raise Refused("not configured")
@@ -93,17 +112,28 @@ class Deliveries:
         address = {name: target[name] or "" for name in Target.__struct_fields__}
         await provider.send(Target(**address), self._push(row, target["locale"]), mark)
 
-    def _push(self, row: Row, locale: Literal["ko", "en"]) -> Push:
-        return Push(
-            tag=str(row["cause"]),
-            kind=row["kind"],
-            words=words_of(row["kind"], msgspec.json.decode(row["data"]), locale),
-            lives=max(1, int((row["expires_at"] - self._clock()).total_seconds())),
-        )
+    def _push(self, row: Row, locale: Locale) -> Push:
+        lives = max(1, int((row["expires_at"] - self._clock()).total_seconds()))
+        return Push(tag=str(row["cause"]), kind=row["kind"], words=self._words(row, locale), lives=lives)
 
-    def _let_rest(self, until: datetime | None) -> None:
-        if until is not None and (left := (until - self._clock()).total_seconds()) > 0:
+    def _words(self, row: Row, locale: Locale) -> Words:
+        if row["kind"] != CODE:
+            return words_of(row["kind"], msgspec.json.decode(row["data"]), locale)
+        if self._phone_key is None:
+            raise Refused("not configured")
+        return code_words(code_of(self._phone_key, row["cause"]), locale)
+
+    async def _let_rest(self, person: UUID) -> None:
+        now = self._clock()
+        chosen = (await preferences(self._pool, [person])).get(person, Preferences())
+        if (until := chosen.rests_until(now)) is not None:
+            left = (until - now).total_seconds()
             raise Deferred("not to be disturbed", after=min(left, 60.0))  # looked at again: the person may choose anew
+
+    async def _let_pay(self, row: Row) -> None:
+        """Messages cost money: the first so many of a day go, by when they were written."""
+        if row["channel"] == "sms" and await self._pool.fetchval(SQL.sms_before, row["id"]) >= self._sms_per_day:
+            raise Capped
 
     async def _judge(self, row: Row) -> None:
         await self._fail(row, "unknown", "the worker ended")

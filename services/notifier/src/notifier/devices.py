@@ -17,6 +17,7 @@ from api.guard import signed_in
 from api.messages import Locale, Message, Text
 from api.problems import INVALID, NOT_FOUND, FieldError, Problem
 from api.requests import Request
+from api.transactions import writing
 from events.clock import Clock
 from events.ids import uuid7
 from notifier.tables import SQL
@@ -105,7 +106,7 @@ async def register(request: Request, devices: Parts, data: JSONBody[FcmDevice | 
             row: tuple[str, str | None, str | None] = (endpoint, keys.p256dh, keys.auth)
         case FcmDevice(token):
             row = (token, None, None)
-    async with devices.pool.acquire() as connection, connection.transaction():
+    async with writing(request, devices.pool) as connection:
         await connection.execute(
             SQL.add_device, device.id, request.user.id, device.service, *row, device.locale, device.created_at
         )

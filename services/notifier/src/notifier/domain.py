@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, TypeAlias
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from events.catalog.activity import Period, ReportReady
+from events.catalog.quiet import quiet_until
 from events.catalog.todos import TodoDueSoon, TodoOverdue, TodoToggled
+from events.catalog.zones import known_zones
 
 Kind: TypeAlias = Literal["completion", "due_soon", "overdue", "weekly_report", "monthly_report"]
 
@@ -36,22 +39,30 @@ def notification_of(event: msgspec.Struct) -> tuple[Kind, dict[str, Any]] | None
 
 
 class Preferences(msgspec.Struct, frozen=True):
-    """What a person chose: by kind and channel, and until when they are not to be disturbed."""
+    """What a person chose: by kind and channel, until when they are not to be disturbed, and each night's quiet hours.
+
+    The last three are their profile's: wall times as `22:30`, in UTC where they name no zone.
+    """
 
     choices: Choices = {}
     do_not_disturb_until: datetime | None = None
+    timezone: str | None = None
+    quiet_from: str | None = None
+    quiet_to: str | None = None
 
     def wants(self, kind: Kind, channel: Channel) -> bool:
         """Whether notifications of a kind go this way: all but SMS, unless the person chose otherwise."""
         return self.choices.get((kind, channel), channel != "sms")
 
-    def rests(self, now: datetime) -> bool:
-        """Whether the person is not to be disturbed."""
-        return self.do_not_disturb_until is not None and now < self.do_not_disturb_until
+    def rests_until(self, now: datetime) -> datetime | None:
+        """Until when the person is not to be disturbed; None where they may be now."""
+        zone = ZoneInfo(self.timezone if self.timezone in known_zones() else "UTC")
+        ends = (self.do_not_disturb_until, quiet_until(now, zone, self.quiet_from, self.quiet_to))
+        return max((end for end in ends if end is not None and end > now), default=None)
 
     def silences(self, kind: Kind, now: datetime) -> bool:
         """Whether a notification comes without a sound: it keeps its place, for the inbox has no holes."""
-        return self.rests(now) or not self.wants(kind, "live")
+        return self.rests_until(now) is not None or not self.wants(kind, "live")
 
 
 def is_too_old(happened_at: datetime, now: datetime) -> bool:

@@ -14,6 +14,16 @@ from notifier.providers import TIMEOUT, Deferred, Mark, Push, Refused, Target, U
 SCOPE: Final = "https://www.googleapis.com/auth/firebase.messaging"
 
 
+def is_account(text: str) -> bool:
+    """Whether this is a service account's key file, as JSON."""
+    try:
+        details = msgspec.json.decode(text, type=dict[str, Any])
+        service_account.Credentials.from_service_account_info(details)  # type: ignore[no-untyped-call]
+    except (ValueError, google.auth.exceptions.GoogleAuthError):
+        return False
+    return isinstance(details.get("project_id"), str)
+
+
 class _Response(google.auth.transport.Response):
     def __init__(self, answer: httpx.Response) -> None:
         self._answer = answer

@@ -29,7 +29,7 @@ from events.retention import Retention
 from events.settings import read
 from events.telemetry import configure_logging
 from events.work import WorkTable
-from notifier import choosing, devices, sockets
+from notifier import choosing, devices, phones, sockets
 from notifier.api import ROUTES, Notifications
 from notifier.consumers import NAME, hears
 from notifier.crier import Crier
@@ -38,8 +38,10 @@ from notifier.fcm import Fcm
 from notifier.live import Live
 from notifier.providers import TIMEOUT, Provider
 from notifier.settings import Settings
+from notifier.sms import Sms
 from notifier.tables import (
     SQL,
+    drop_codes,
     drop_deliveries,
     drop_notifications,
     erase_deliveries,
@@ -49,7 +51,7 @@ from notifier.tables import (
 from notifier.tickets import Tickets, drop_tickets
 from notifier.webpush import WebPush
 
-FACES: Final = (*ROUTES, *sockets.ROUTES, *choosing.ROUTES, *devices.ROUTES)
+FACES: Final = (*ROUTES, *sockets.ROUTES, *choosing.ROUTES, *devices.ROUTES, *phones.ROUTES)
 
 
 def main() -> None:
@@ -88,6 +90,7 @@ async def _main(parts: Roles, settings: Settings) -> None:
                 "notifications": Notifications(pool, clock, crier),
                 "tickets": Tickets(pool, clock, frozenset(settings.origins)),
                 "live": live,
+                "phones": phones.Phones(pool, clock, settings.phone_key),
                 "devices": devices.Devices(pool, clock, settings.services, web.public_key if web else None),
                 "pool": pool,
             },
@@ -118,10 +121,18 @@ def worker_tasks(
             "notifications": partial(drop_notifications, pool, clock),
             "tickets": partial(drop_tickets, pool, clock),
             "deliveries": partial(drop_deliveries, pool, clock),
+            "phone codes": partial(drop_codes, pool, clock),
         }
     )
     deliveries = Deliveries(
-        pool=pool, table=table, codec=Codec(TYPES), providers=providers, clock=clock, on_settled=relay.wake
+        pool=pool,
+        table=table,
+        codec=Codec(TYPES),
+        providers=providers,
+        clock=clock,
+        on_settled=relay.wake,
+        phone_key=settings.phone_key,
+        sms_per_day=settings.sms_per_day,
     )
     health.add(relay.check, table.check, *consumer.checks(), eraser.check)
     return [broker.run, relay.run, consumer.run, eraser.run, retention.run, deliveries.run]
@@ -138,4 +149,13 @@ def providers_of(settings: Settings, client: httpx.AsyncClient, web: WebPush | N
     providers: dict[str, Provider] = {"web": web} if web else {}
     if settings.fcm_account:
         providers["fcm"] = Fcm(client, settings.fcm_url, settings.fcm_account)
+    if settings.sms_account_sid:
+        providers["sms"] = Sms(
+            client,
+            settings.sms_url,
+            sid=settings.sms_account_sid,
+            token=settings.sms_auth_token,
+            sender=settings.sms_from,
+            name=settings.product_name,
+        )
     return providers

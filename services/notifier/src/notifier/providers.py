@@ -1,4 +1,4 @@
-"""What providers of push answer, in the words that deliveries know."""
+"""What providers of push and SMS answer, in the words that deliveries know."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -37,7 +37,7 @@ class Unsure(Exception):
 
 
 class Target(Struct, frozen=True, kw_only=True):
-    """A device; `p256dh` and `auth` are a Web Push subscription's keys (base64url)."""
+    """A device, or a phone by its number; `p256dh` and `auth` are a Web Push subscription's keys (base64url)."""
 
     address: str
     p256dh: str = ""
@@ -45,7 +45,7 @@ class Target(Struct, frozen=True, kw_only=True):
 
 
 class Push(Struct, frozen=True, kw_only=True):
-    """What is pushed; a device shows what bears one `tag` once. `lives` is how many seconds it is worth delivering."""
+    """What is sent; a device shows what bears one `tag` once. `lives` is how many seconds it is worth delivering."""
 
     tag: str
     kind: str
@@ -54,17 +54,19 @@ class Push(Struct, frozen=True, kw_only=True):
 
 
 class Provider(Protocol):
-    """Pushes to one service's devices; raises what is named above."""
+    """Sends to one service's devices; raises what is named above."""
 
     async def send(self, target: Target, push: Push, mark: Mark) -> None:
-        """Push once."""
+        """Send once."""
 
 
-async def posted(client: httpx.AsyncClient, mark: Mark, request: httpx.Request) -> httpx.Response:
+async def posted(
+    client: httpx.AsyncClient, mark: Mark, request: httpx.Request, auth: tuple[str, str] | None = None
+) -> httpx.Response:
     """The provider's answer; raises `Deferred` where the request cannot have arrived, `Unsure` where it may have."""
     await mark()
     try:
-        return await client.send(request)
+        return await client.send(request, auth=auth)
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
         raise Deferred(type(error).__name__) from None
     except httpx.HTTPError as error:

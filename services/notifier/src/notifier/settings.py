@@ -1,9 +1,15 @@
 """What this service reads from its environment."""
 
-from typing import Final, Literal
+from collections.abc import Iterator
+from typing import Annotated, Final, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
+from events.keys import read_keys
+from notifier.fcm import is_account
+from notifier.webpush import is_key
+
+KEY_SIZE: Final = 32
 WEB_PUSH_SERVICES: Final = (
     "https://fcm.googleapis.com,https://updates.push.services.mozilla.com,https://*.push.apple.com,"
     "https://*.notify.windows.com"
@@ -23,6 +29,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     - VAPID_PRIVATE_KEY: P-256, 32 bytes in base64url; without it nothing goes by Web Push
     - VAPID_CONTACT: a mailto: or https: URL by which a push service reaches the operator
     - WEB_PUSH_SERVICES: origins that subscriptions may name, `https://*.example.org` for all below, separated by commas
+    - SMS_ACCOUNT_SID, SMS_AUTH_TOKEN, SMS_FROM: an account with Twilio and its number; without them nothing goes by SMS
+    - SMS_URL: where Twilio is, or whatever speaks its API
+    - SMS_PER_DAY: how many messages a person gets in 24 hours
+    - PHONE_KEYS: keys behind the codes that prove a phone, `kid:base64url`; the first counts; needed for SMS
+    - PRODUCT_NAME: in whose name messages are sent
     - LOG_LEVEL: DEBUG, INFO, WARNING or ERROR
     - CLOCK_FILE: in development, a file with seconds to add to the clock
     """
@@ -41,17 +52,47 @@ class Settings(Struct, frozen=True, kw_only=True):
     vapid_private_key: str = ""
     vapid_contact: str = ""
     web_push_services: str = WEB_PUSH_SERVICES
+    sms_account_sid: str = ""
+    sms_auth_token: str = ""
+    sms_from: str = ""
+    sms_url: str = "https://api.twilio.com"
+    sms_per_day: Annotated[int, Meta(ge=1)] = 20
+    phone_keys: str = ""
+    product_name: str = "Todo API"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     clock_file: str = ""
 
     def __post_init__(self) -> None:
-        if self.vapid_private_key and not self.vapid_contact.startswith(("mailto:", "https://")):
-            raise ValueError("VAPID_CONTACT must be a mailto: or https: URL where VAPID_PRIVATE_KEY is set")
+        if wrong := [*self._wrong_push(), *self._wrong_sms()]:
+            raise ValueError("; ".join(wrong))
 
     @property
     def services(self) -> tuple[str, ...]:
         """The origins of WEB_PUSH_SERVICES."""
         return tuple(self.web_push_services.split(","))
+
+    @property
+    def phone_key(self) -> bytes | None:
+        """The key behind the codes that prove a phone; None where no SMS is sent."""
+        return read_keys(self.phone_keys, size=KEY_SIZE).value if self.sms_account_sid else None
+
+    def _wrong_push(self) -> Iterator[str]:
+        if self.vapid_private_key and not is_key(self.vapid_private_key):
+            yield "VAPID_PRIVATE_KEY must be a P-256 key of 32 bytes in base64url"
+        if self.vapid_private_key and not self.vapid_contact.startswith(("mailto:", "https://")):
+            yield "VAPID_CONTACT must be a mailto: or https: URL where VAPID_PRIVATE_KEY is set"
+        if self.fcm_account and not is_account(self.fcm_account):
+            yield "FCM_ACCOUNT must be the JSON of a service account's key file"
+
+    def _wrong_sms(self) -> Iterator[str]:
+        account = (self.sms_account_sid, self.sms_auth_token, self.sms_from)
+        if any(account) and not all(account):
+            yield "SMS_ACCOUNT_SID, SMS_AUTH_TOKEN and SMS_FROM go together"
+        if self.sms_account_sid or self.phone_keys:
+            try:
+                read_keys(self.phone_keys, size=KEY_SIZE)
+            except ValueError as error:
+                yield f"PHONE_KEYS {error}"
 
     @property
     def origins(self) -> list[str]:

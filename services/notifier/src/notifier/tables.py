@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from events.catalog.auth import ProfileChanged
 from events.clock import Clock
 from events.postgres import Connection
 from events.sql import load
@@ -30,7 +31,7 @@ class NewNotification(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewDelivery(msgspec.Struct, frozen=True, kw_only=True):
-    """What an event tells a person wherever they are; `id` is the event's, `data` is JSON."""
+    """What an event tells a person wherever they are, by what they want; `id` is the event's, `data` is JSON."""
 
     id: UUID
     user_id: UUID
@@ -39,6 +40,8 @@ class NewDelivery(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
     correlation_id: str
     traceparent: str
+    push: bool
+    sms: bool
 
 
 class Notified(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,15 +71,20 @@ async def add_notifications(
     await connection.execute(SQL.add_notifications, heard_at, *columns)
 
 
-async def queue_deliveries(connection: Connection, heard_at: datetime, pushes: Sequence[NewDelivery]) -> None:
+async def queue_deliveries(connection: Connection, heard_at: datetime, told: Sequence[NewDelivery]) -> None:
     """Queue a delivery for each device of each person; what is queued already stays as it is."""
-    columns = ([getattr(each, name) for each in pushes] for name in NewDelivery.__struct_fields__)
+    columns = ([getattr(each, name) for each in told] for name in NewDelivery.__struct_fields__)
     await connection.execute(SQL.queue_deliveries, heard_at, *columns)
 
 
 async def drop_deliveries(pool: asyncpg.Pool, clock: Clock, limit: int) -> int:
     """Drop up to so many deliveries that were settled 30 days ago; how many."""
     return int(await pool.fetchval(SQL.drop_deliveries, clock(), limit))
+
+
+async def drop_codes(pool: asyncpg.Pool, clock: Clock, limit: int) -> int:
+    """Drop up to so many codes that were asked for a day ago; how many."""
+    return int(await pool.fetchval(SQL.drop_codes, clock(), limit))
 
 
 async def erase_deliveries(pool: asyncpg.Pool, person_id: UUID, limit: int) -> int:
@@ -129,19 +137,30 @@ async def preferences(connection: Connection | asyncpg.Pool, people: Collection[
     return {row["user_id"]: _chosen(row) for row in await connection.fetch(SQL.preferences, list(people))}
 
 
-async def choose(pool: asyncpg.Pool, user_id: UUID, chosen: Preferences, *, until: bool) -> Preferences:
+async def choose(connection: Connection, user_id: UUID, chosen: Preferences, *, until: bool) -> Preferences:
     """Add to what a person chose, the end of their rest only where `until`; what they have chosen then."""
     choices = {f"{kind}.{channel}": wanted for (kind, channel), wanted in chosen.choices.items()}
-    [row] = await pool.fetch(
+    [row] = await connection.fetch(
         SQL.choose, user_id, msgspec.json.encode(choices).decode(), chosen.do_not_disturb_until, until
     )
     return _chosen(row)
 
 
+async def keep_profiles(connection: Connection, changes: Sequence[ProfileChanged]) -> None:
+    """Keep what people changed in their profiles, at most one change a person."""
+    columns: list[list[object]] = [[change.user_id for change in changes]]
+    for name in ("timezone", "quiet_from", "quiet_to"):
+        values = [getattr(change, name) for change in changes]
+        columns.append([value is not msgspec.UNSET for value in values])
+        columns.append([None if value is msgspec.UNSET else value for value in values])
+    await connection.execute(SQL.keep_profiles, *columns)
+
+
 def _chosen(row: asyncpg.Record) -> Preferences:
     choices = msgspec.json.decode(row["choices"], type=dict[str, bool])
     pairs = {tuple(name.split(".")): wanted for name, wanted in choices.items()}
-    return Preferences(cast("Choices", pairs), row["do_not_disturb_until"])
+    own = (row["do_not_disturb_until"], row["timezone"], row["quiet_from"], row["quiet_to"])
+    return Preferences(cast("Choices", pairs), *own)
 
 
 async def news(pool: asyncpg.Pool, user_id: UUID, after: int, limit: int) -> tuple[int, list[Notified]]:

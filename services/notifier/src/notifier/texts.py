@@ -40,12 +40,23 @@ class Words(msgspec.Struct, frozen=True):
     body: str
 
 
+CODE: Final = Text(
+    "Your code is {code}. It is good for 10 minutes; tell it to nobody.",
+    "인증번호는 {code}입니다. 10분 동안 유효하며, 다른 사람에게 알려 주지 마세요.",
+)
+
+
 def words_of(kind: Kind, data: Mapping[str, Any], locale: Locale) -> Words:
     """What a notification of a kind says about its data (as JSON has it)."""
     values = {**data, **data.get("figures", {})}
     if "due_at" in data:
         values["due"] = _moment(data["due_at"], data.get("due_zone"))
     return Words(TITLES[kind].to(locale), BODIES[kind].to(locale, **values))
+
+
+def code_words(code: str, locale: Locale) -> Words:
+    """What the message with a code says."""
+    return Words("", CODE.to(locale, code=code))
 
 
 def _moment(text: str, zone: str | None) -> str:

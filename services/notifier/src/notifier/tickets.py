@@ -11,6 +11,7 @@ import asyncpg
 from api.messages import Locale
 from api.requests import Person
 from events.clock import Clock
+from events.postgres import Connection
 from notifier.tables import SQL
 
 LIFE: Final = timedelta(seconds=30)
@@ -25,12 +26,13 @@ class Tickets:
     now: Clock
     origins: frozenset[str] = frozenset()
 
-    async def sell(self, person: Person) -> str:
+    async def sell(self, connection: Connection, person: Person) -> str:
         """A ticket for somebody who is signed in; it never outlives their token."""
         ticket = secrets.token_urlsafe(32)
         ends = datetime.fromtimestamp(person.expires, UTC)
         until = min(self.now() + LIFE, ends)
-        await self.pool.execute(SQL.add_ticket, _hash(ticket), person.id, person.sid, person.locale, ends, until)
+        row = (_hash(ticket), person.id, person.sid, person.locale, ends, until)
+        await connection.execute(SQL.add_ticket, *row)
         return ticket
 
     async def use(self, ticket: str) -> Person | None:

@@ -23,6 +23,16 @@ TOKEN_LIFE: Final = 12 * 3600
 CURVE: Final = ec.SECP256R1()
 
 
+def is_key(text: str) -> bool:
+    """Whether this is a private key as `WebPush` takes it."""
+    try:
+        raw = unbase64(text)
+        ec.derive_private_key(int.from_bytes(raw), CURVE)
+    except ValueError:
+        return False
+    return len(raw) == 32
+
+
 class WebPush:
     """Pushes to browsers; `key` is the VAPID private key (32 bytes, base64url), `contact` a mailto: or https: URL."""
 

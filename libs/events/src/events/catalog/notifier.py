@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 
 Channel = Literal["push", "sms"]
-DeliveryFailure = Literal["refused", "unregistered", "expired", "unknown"]
+DeliveryFailure = Literal["refused", "unregistered", "expired", "unknown", "capped"]
 
 
 class NotificationDelivered(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,7 +19,10 @@ class NotificationDelivered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NotificationFailed(msgspec.Struct, frozen=True, kw_only=True):
-    """A notification will not go this way, or nobody knows whether it went (`unknown`)."""
+    """A notification will not go this way, or nobody knows whether it went (`unknown`).
+
+    `capped`: the person got as many that way as a day allows.
+    """
 
     delivery_id: UUID
     channel: Channel

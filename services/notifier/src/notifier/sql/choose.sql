@@ -3,4 +3,4 @@ insert into preference as p (user_id, choices, do_not_disturb_until) values ($1,
 on conflict (user_id) do update set
     choices = p.choices || excluded.choices,
     do_not_disturb_until = case when $4 then $3::timestamptz else p.do_not_disturb_until end
-returning user_id, choices::text, do_not_disturb_until
+returning user_id, choices::text, do_not_disturb_until, timezone, quiet_from, quiet_to

@@ -6,7 +6,14 @@ select json_build_object(
         ) n
     ),
     'preferences', (
-        select row_to_json(p) from (select choices, do_not_disturb_until from preference where user_id = $1) p
+        select row_to_json(p) from (
+            select choices, do_not_disturb_until, timezone, quiet_from, quiet_to from preference where user_id = $1
+        ) p
+    ),
+    'phone_codes', (
+        select coalesce(json_agg(c), '[]') from (
+            select number, asked_at, used_at from phone_challenge where user_id = $1 order by asked_at
+        ) c
     ),
     'devices', (
         select coalesce(json_agg(d), '[]') from (

@@ -1,2 +1,4 @@
 -- What these people chose; who never chose is left out.
-select user_id, choices::text, do_not_disturb_until from preference where user_id = any ($1::uuid[])
+select user_id, choices::text, do_not_disturb_until, timezone, quiet_from, quiet_to
+from preference
+where user_id = any ($1::uuid[])

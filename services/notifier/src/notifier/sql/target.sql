@@ -1,5 +1,4 @@
--- Where a delivery goes, and until when its person is not to be disturbed.
-select d.service, d.address, d.p256dh, d.auth, d.locale, p.do_not_disturb_until
-from device d
-left join preference p on p.user_id = d.user_id
-where d.id = $1 and d.user_id = $2
+-- Where a delivery goes: a device, or a number that a code is on its way to.
+select service, address, p256dh, auth, locale from device where id = $1 and user_id = $2
+union all
+select 'sms', number, null, null, locale from phone_challenge where id = $1 and user_id = $2

@@ -1,0 +1,246 @@
+"""A phone is its person's once they answer its code; then it gets what they chose, as much as a day allows."""
+
+import asyncio
+import base64
+import re
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+from urllib.parse import parse_qs
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from notifying import World, completed, due_soon, overdue, world_of
+from providing import Answer, Played, client, playing, twilio_error
+from test_push import said, settled
+
+from events.catalog.auth import UserErased
+from local.fixtures import DatabaseFactory, until
+from local.nats import Nats
+from notifier.phones import number_of
+from notifier.sms import Sms
+
+PHONE = "/notifications/phone"
+NUMBER = "+821012345678"
+
+
+@pytest.fixture
+async def played() -> AsyncIterator[Played]:
+    async with playing() as provider:
+        yield provider
+
+
+@pytest.fixture
+async def world(database: DatabaseFactory, nats: Nats, played: Played) -> AsyncIterator[World]:
+    async with world_of(database("notifier"), nats) as made, client() as http:
+        made.providers["sms"] = Sms(
+            http, f"{played.url}/sms", sid="AC1", token="secret", sender="+15005550006", name="Todo API"
+        )
+        yield made
+
+
+async def ask(world: World, who: UUID, number: str = NUMBER, language: str = "ko") -> httpx.Response:
+    headers = world.people.headers(who) | {"accept-language": language}
+    return await world.http.post(PHONE, json={"number": number}, headers=headers)
+
+
+async def answer(world: World, who: UUID, code: str) -> httpx.Response:
+    return await world.http.post(f"{PHONE}/verify", json={"code": code}, headers=world.people.headers(who))
+
+
+def form(asked: dict[str, Any]) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(asked["body"].decode()).items()}
+
+
+async def code_in(played: Played, count: int) -> str:
+    """The code in the provider's message of this number."""
+    await until(lambda: len(played.asked) >= count, within=20)
+    found = re.search(r"\b[0-9]{6}\b", form(played.asked[count - 1])["Body"])
+    assert found
+    return found[0]
+
+
+async def verified(world: World, played: Played, who: UUID, number: str = NUMBER) -> None:
+    count = len(played.asked)
+    assert (await ask(world, who, number)).status_code == 200
+    done = await answer(world, who, await code_in(played, count + 1))
+    assert done.status_code == 200, done.text
+
+
+async def wants(world: World, who: UUID, **kinds: bool) -> None:
+    change = {"kinds": {kind: {"sms": wanted} for kind, wanted in kinds.items()}}
+    await world.http.patch("/notifications/preferences", json=change, headers=world.people.headers(who))
+
+
+async def test_a_phone_is_verified_by_its_code_and_gets_what_was_chosen(world: World, played: Played) -> None:
+    me = uuid4()
+    assert (await world.get(PHONE, me)).json()["data"] is None
+    async with world.hearing():
+        asked = await ask(world, me, " +82 10-1234-5678 ")
+        assert asked.json()["data"] == {"number": NUMBER, "expires_in": 600}
+        code = await code_in(played, 1)
+        assert (await answer(world, me, code)).json()["data"]["number"] == NUMBER
+        assert (await world.get(PHONE, me)).json()["data"]["number"] == NUMBER
+        await wants(world, me, completion=True)
+        await world.say("TODOS", completed("우유"), due_soon(), to=me)
+        await settled(world, 2)
+    first, second = played.asked
+    login = base64.b64decode(first["headers"]["authorization"].removeprefix("Basic ")).decode()
+    assert (first["path"], login) == ("/sms/2010-04-01/Accounts/AC1/Messages.json", "AC1:secret")
+    assert form(first)["Body"].startswith("[Todo API] 인증번호는 ")
+    assert 0 < int(form(first)["ValidityPeriod"]) <= 600
+    assert form(second) | {"ValidityPeriod": "36000"} == {
+        "To": NUMBER,
+        "From": "+15005550006",
+        "Body": "[Todo API] “우유” 할 일을 마쳤어요. 잘하셨어요!",
+        "ValidityPeriod": "36000",
+    }
+    assert [(kind, told["channel"]) for kind, told in await said(world)] == [("NotificationDelivered", "sms")] * 2
+
+
+async def test_no_code_is_written_down(world: World, played: Played) -> None:
+    me = uuid4()
+    async with world.hearing():
+        await ask(world, me)
+        code = await code_in(played, 1)
+    for table in ("delivery", "phone_challenge", "events.log"):
+        rows = await world.pool.fetch(f"select t::text from {table} t")
+        assert not any(re.search(rf"(?<![0-9a-f-]){code}(?![0-9a-f])", row["t"]) for row in rows), table
+
+
+async def test_a_code_works_once_for_its_person_and_for_ten_minutes(world: World, played: Played) -> None:
+    me, other = uuid4(), uuid4()
+    async with world.hearing():
+        await ask(world, me)
+        code = await code_in(played, 1)
+        refused = await answer(world, other, code)
+        assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "wrong_code")
+        world.watch.ahead = timedelta(minutes=9, seconds=50)
+        together = await asyncio.gather(*(answer(world, me, code) for _ in range(5)))
+        assert sorted(each.status_code for each in together) == [200, 422, 422, 422, 422]
+        await ask(world, me)
+        code = await code_in(played, 2)
+        world.watch.ahead += timedelta(minutes=10, seconds=1)
+        assert (await answer(world, me, code)).status_code == 422
+
+
+async def test_five_guesses_end_a_code(world: World, played: Played) -> None:
+    me = uuid4()
+    async with world.hearing():
+        await ask(world, me)
+        code = await code_in(played, 1)
+    wrong = "000000" if code != "000000" else "000001"
+    guesses = await asyncio.gather(*(answer(world, me, wrong) for _ in range(8)))
+    assert {each.status_code for each in guesses} == {422}
+    assert (await answer(world, me, code)).status_code == 422
+    assert await world.pool.fetchval("select guesses from phone_challenge") == 5
+
+
+async def test_codes_are_asked_for_once_a_minute_and_five_times_a_day(world: World) -> None:
+    me = uuid4()
+    together = await asyncio.gather(*(ask(world, me) for _ in range(4)))
+    assert sorted(each.status_code for each in together) == [200, 429, 429, 429]
+    assert 55 <= int(next(each for each in together if each.status_code == 429).headers["retry-after"]) <= 60
+    for _ in range(4):
+        world.watch.ahead += timedelta(minutes=1, seconds=1)
+        assert (await ask(world, me)).status_code == 200
+    world.watch.ahead += timedelta(minutes=1, seconds=1)
+    assert int((await ask(world, me)).headers["retry-after"]) > 80_000
+    assert (await ask(world, uuid4())).status_code == 429  # five to one number, whoever asks
+    world.watch.ahead += timedelta(days=1)
+    assert (await ask(world, me)).status_code == 200
+
+
+async def test_a_number_has_one_owner_and_a_person_one_number(world: World, played: Played) -> None:
+    me, other = uuid4(), uuid4()
+    async with world.hearing():
+        await verified(world, played, me)
+        world.watch.ahead += timedelta(minutes=2)
+        await ask(world, me, "+821087654321")
+        assert (await world.get(PHONE, me)).json()["data"]["number"] == NUMBER
+        await answer(world, me, await code_in(played, 2))
+        assert (await world.get(PHONE, me)).json()["data"]["number"] == "+821087654321"
+        await verified(world, played, other, "+821087654321")
+    assert (await world.get(PHONE, me)).json()["data"] is None
+    assert (await world.get("/notifications/devices", other)).json()["data"] == []
+    gone = [await world.http.delete(PHONE, headers=world.people.headers(other)) for _ in range(2)]
+    assert [each.status_code for each in gone] == [200, 404]
+
+
+async def test_a_person_gets_as_many_messages_as_a_day_allows(world: World, played: Played) -> None:
+    me = uuid4()
+    world.sms_per_day = 3
+    async with world.hearing():
+        await verified(world, played, me)
+        await wants(world, me, completion=True)
+        await world.say("TODOS", *(completed(str(nr)) for nr in range(5)), to=me)
+        rows = await settled(world, 6)
+    assert sorted((row["state"], row["reason"]) for row in rows) == [
+        ("failed", "capped"), ("failed", "capped"), ("failed", "capped"),
+        ("sent", None), ("sent", None), ("sent", None),
+    ]  # fmt: skip
+    assert len(played.asked) == 3
+    assert [told["reason"] for kind, told in await said(world) if kind == "NotificationFailed"] == ["capped"] * 3
+
+
+@pytest.mark.parametrize(
+    ("refusal", "state", "stays"),
+    [
+        (Answer(429, twilio_error(20429), {"retry-after": "0"}), "sent", True),
+        (Answer(503), "sent", True),
+        (Answer(401, twilio_error(20003), {"retry-after": "0"}), "sent", True),
+        (Answer(400, twilio_error(21610)), "failed", False),
+        (Answer(400, twilio_error(21211)), "failed", False),
+        (Answer(400, twilio_error(21408)), "failed", True),
+        (Answer(201, hangs=True), "unknown", True),
+    ],
+)
+async def test_a_provider_is_taken_at_its_word(
+    world: World, played: Played, refusal: Answer, state: str, stays: bool
+) -> None:
+    me = uuid4()
+    async with world.hearing():
+        await verified(world, played, me)
+        await wants(world, me, overdue=True)
+        played.answers.append(refusal)
+        await world.say("TODOS", overdue(), to=me)
+        rows = await settled(world, 2)
+        assert rows[-1]["state"] == state
+        assert ((await world.get(PHONE, me)).json()["data"] is not None) is stays
+
+
+async def test_where_no_sms_is_sent_no_phone_is_taken(database: DatabaseFactory, nats: Nats) -> None:
+    async with world_of(database("notifier"), nats, phone_key=None) as world:
+        for refused in (await ask(world, uuid4()), await answer(world, uuid4(), "123456")):
+            assert (refused.status_code, refused.json()["code"]) == (409, "phone.not_offered")
+
+
+async def test_an_erased_persons_phone_is_gone(world: World, played: Played) -> None:
+    me = uuid4()
+    async with world.hearing():
+        await verified(world, played, me)
+        await world.say("AUTH", UserErased(user_id=me), to=me)
+        done = "select count(*) from events.erasure where erased_at is not null"
+        await until(lambda: world.pool.fetchval(done))
+        assert (await ask(world, me, "+821011112222")).status_code == 401
+    for table in ("device", "delivery", "phone_challenge"):
+        assert await world.pool.fetchval(f"select count(*) from {table}") == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("+82 10-1234-5678", NUMBER),
+        ("010-1234-5678", None),
+        ("+82 2-312-3456", None),  # a landline in Seoul
+        ("+1 900 234 5678", None),  # a premium rate
+        ("+1 212 555 2368", "+12125552368"),  # may be either
+        ("+82", None),
+        ("+8210123456789012", None),
+        ("call me", None),
+        ("", None),
+    ],
+)
+def test_a_number_is_a_mobile_one_with_its_country(text: str, number: str | None) -> None:
+    assert number_of(text) == number
