@@ -1,12 +1,17 @@
 """A person decides what they are told, and on which ways."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
+from msgspec.structs import replace
 from notifying import World, completed, due_soon
+
+from events.catalog.auth import ProfileChanged, UserRegistered
+from notifier.domain import Preferences
 
 PATH = "/notifications/preferences"
 
@@ -74,3 +79,59 @@ async def test_what_is_not_to_disturb_comes_silently_and_keeps_its_place(world: 
 )
 async def test_what_cannot_be_chosen_is_refused(world: World, change: dict[str, Any]) -> None:
     assert (await choose(world, uuid4(), **change)).status_code == 422
+
+
+async def test_quiet_hours_of_the_profile_silence_what_comes_in_them(world: World) -> None:
+    me = uuid4()
+    seoul = ZoneInfo("Asia/Seoul")
+
+    def wall(hours: int) -> str:
+        return f"{world.watch().astimezone(seoul) + timedelta(hours=hours):%H:%M}"
+
+    await world.say("AUTH", UserRegistered(user_id=me, sealed_contact="x", locale=None, timezone="Asia/Seoul"), to=me)
+    await world.say("AUTH", ProfileChanged(user_id=me, quiet_from=wall(-1), quiet_to=wall(1)), to=me)
+    async with world.hearing():
+        await world.heard()
+        await world.say("TODOS", due_soon(), to=me)
+        await world.heard()
+        world.watch.ahead = timedelta(hours=2)
+        await world.say("TODOS", due_soon(), to=me)
+        await world.heard()
+        world.watch.ahead = timedelta()
+        await world.say("AUTH", ProfileChanged(user_id=me, quiet_from=None, quiet_to=None), to=me)
+        await world.heard()
+        await world.say("TODOS", due_soon(), to=me)
+        await world.heard()
+    assert [each["silent"] for each in reversed(await world.inbox(me))] == [True, False, False]
+
+
+def test_a_person_rests_until_the_last_of_their_wishes_is_over() -> None:
+    now = datetime(2026, 11, 24, 14, tzinfo=UTC)  # 23:00 in Seoul
+    quiet = Preferences(timezone="Asia/Seoul", quiet_from="22:00", quiet_to="07:00")
+    assert quiet.rests_until(now) == datetime(2026, 11, 24, 22, tzinfo=UTC)
+    later = datetime(2026, 11, 25, 9, tzinfo=UTC)
+    assert replace(quiet, do_not_disturb_until=later).rests_until(now) == later
+    assert replace(quiet, do_not_disturb_until=now).rests_until(now) == datetime(2026, 11, 24, 22, tzinfo=UTC)
+    assert replace(quiet, timezone="Mars/Olympus").rests_until(now) is None  # 14:00 in UTC
+    assert Preferences(do_not_disturb_until=now).rests_until(now) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("preferences", {"kinds": {}}),
+        ("devices", {"service": "fcm", "token": "t"}),
+        ("phone", {"number": "+821012345678"}),
+        ("ticket", None),
+    ],
+)
+async def test_nothing_is_kept_of_somebody_who_was_erased_a_moment_ago(
+    world: World, path: str, body: dict[str, Any] | None
+) -> None:
+    me = uuid4()
+    await world.pool.execute("select events.forget($1, $2)", me, uuid4())  # the guard knows within a second
+    method = "PATCH" if path == "preferences" else "POST"
+    refused = await world.http.request(method, f"/notifications/{path}", json=body, headers=world.people.headers(me))
+    assert (refused.status_code, refused.json()["code"]) == (401, "unauthenticated")
+    for table in ("preference", "device", "phone_challenge", "ticket"):
+        assert await world.pool.fetchval(f"select count(*) from {table}") == 0

@@ -73,10 +73,10 @@ class Asked(Struct, frozen=True):
 
 
 class Phone(Struct, frozen=True):
-    """A person's phone (E.164)."""
+    """A person's phone (E.164); null while there is none."""
 
-    number: str
-    verified_at: datetime
+    number: str | None = None
+    verified_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +103,10 @@ def number_of(text: str) -> str | None:
 
 
 @get("/notifications/phone", guards=[signed_in])
-async def phone(request: Request, phones: Parts) -> Answer[Envelope[Phone | None]]:
-    """Get your phone; null while there is none."""
+async def phone(request: Request, phones: Parts) -> Answer[Envelope[Phone]]:
+    """Get your phone."""
     row = await phones.pool.fetchrow(SQL.phone, request.user.id)
-    return answer(request, SHOWN, Phone(**row) if row else None)
+    return answer(request, SHOWN, Phone(**row) if row else Phone())
 
 
 @post("/notifications/phone", guards=[signed_in], status_code=200, keyed=False, problems=[NOT_OFFERED])

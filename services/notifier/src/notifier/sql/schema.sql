@@ -36,7 +36,7 @@ CREATE TABLE public.device (
     created_at timestamp with time zone NOT NULL,
     CONSTRAINT device_check CHECK (((service = 'web'::text) = ((p256dh IS NOT NULL) AND (auth IS NOT NULL)))),
     CONSTRAINT device_locale_check CHECK ((locale = ANY (ARRAY['ko'::text, 'en'::text]))),
-    CONSTRAINT device_service_check CHECK ((service = ANY (ARRAY['fcm'::text, 'web'::text])))
+    CONSTRAINT device_service_check CHECK ((service = ANY (ARRAY['fcm'::text, 'web'::text, 'sms'::text])))
 );
 
 CREATE TABLE public.inbox (
@@ -57,10 +57,25 @@ CREATE TABLE public.notification (
     silent boolean DEFAULT false NOT NULL
 );
 
+CREATE TABLE public.phone_challenge (
+    id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    number text NOT NULL,
+    locale text NOT NULL,
+    asked_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    used_at timestamp with time zone,
+    guesses smallint DEFAULT 0 NOT NULL,
+    CONSTRAINT phone_challenge_locale_check CHECK ((locale = ANY (ARRAY['ko'::text, 'en'::text])))
+);
+
 CREATE TABLE public.preference (
     user_id uuid NOT NULL,
     choices jsonb DEFAULT '{}'::jsonb NOT NULL,
-    do_not_disturb_until timestamp with time zone
+    do_not_disturb_until timestamp with time zone,
+    timezone text,
+    quiet_from text,
+    quiet_to text
 );
 
 CREATE TABLE public.ticket (
@@ -94,6 +109,9 @@ ALTER TABLE ONLY public.notification
 ALTER TABLE ONLY public.notification
     ADD CONSTRAINT notification_pkey PRIMARY KEY (user_id, number);
 
+ALTER TABLE ONLY public.phone_challenge
+    ADD CONSTRAINT phone_challenge_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.preference
     ADD CONSTRAINT preference_pkey PRIMARY KEY (user_id);
 
@@ -110,9 +128,17 @@ CREATE INDEX delivery_settled_at ON public.delivery USING btree (settled_at) WHE
 
 CREATE INDEX device_person ON public.device USING btree (user_id, created_at);
 
+CREATE UNIQUE INDEX device_phone ON public.device USING btree (user_id) WHERE (service = 'sms'::text);
+
 CREATE INDEX notification_heard_at ON public.notification USING btree (heard_at);
 
 CREATE INDEX notification_unread ON public.notification USING btree (user_id, number) WHERE (read_at IS NULL);
+
+CREATE INDEX phone_challenge_asked_at ON public.phone_challenge USING btree (asked_at);
+
+CREATE INDEX phone_challenge_number ON public.phone_challenge USING btree (number, asked_at);
+
+CREATE INDEX phone_challenge_person ON public.phone_challenge USING btree (user_id, asked_at);
 
 CREATE INDEX ticket_expires_at ON public.ticket USING btree (expires_at);
 
@@ -125,6 +151,8 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.device TO notifier;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.inbox TO notifier;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.notification TO notifier;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.phone_challenge TO notifier;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.preference TO notifier;
 

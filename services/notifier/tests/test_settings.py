@@ -1,0 +1,55 @@
+"""Settings are right before anything starts, or every wrong one is named."""
+
+import pytest
+from providing import VAPID_KEY, Played
+
+from events.errors import BadSettings
+from events.settings import read
+from notifier.settings import Settings
+
+RIGHT = {
+    "DATABASE_URL": "postgres://db",
+    "NATS_URL": "nats://n",
+    "JWKS_URL": "http://auth/.well-known/jwks.json",
+    "ISSUER": "https://todo.example",
+    "VAPID_PRIVATE_KEY": VAPID_KEY,
+    "VAPID_CONTACT": "mailto:ops@todo.example",
+    "FCM_ACCOUNT": Played("https://oauth2.googleapis.com").account,
+    "SMS_ACCOUNT_SID": "AC1",
+    "SMS_AUTH_TOKEN": "secret",
+    "SMS_FROM": "+15005550006",
+    "PHONE_KEYS": f"p1:{'A' * 43}",
+}
+
+
+def test_without_a_provider_nothing_is_needed_for_it() -> None:
+    needed = {name: RIGHT[name] for name in ("DATABASE_URL", "NATS_URL", "JWKS_URL", "ISSUER")}
+    assert read(Settings, needed).phone_key is None
+    assert read(Settings, RIGHT).phone_key == bytes(32)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"VAPID_CONTACT": ""}, "VAPID_CONTACT must be a mailto: or https: URL"),
+        ({"VAPID_PRIVATE_KEY": "c2hvcnQ"}, "VAPID_PRIVATE_KEY must be a P-256 key"),
+        ({"VAPID_PRIVATE_KEY": "A" * 43}, "VAPID_PRIVATE_KEY must be a P-256 key"),
+        ({"FCM_ACCOUNT": "/etc/account.json"}, "FCM_ACCOUNT must be the JSON"),
+        ({"FCM_ACCOUNT": '{"project_id": "p"}'}, "FCM_ACCOUNT must be the JSON"),
+        ({"SMS_AUTH_TOKEN": ""}, "SMS_ACCOUNT_SID, SMS_AUTH_TOKEN and SMS_FROM go together"),
+        ({"SMS_PER_DAY": "0"}, "SMS_PER_DAY"),
+        ({"PHONE_KEYS": ""}, "PHONE_KEYS must be a list"),
+        ({"PHONE_KEYS": "p1:c2hvcnQ"}, "PHONE_KEYS must hold keys of 32 bytes"),
+    ],
+)
+def test_a_wrong_setting_is_named(changes: dict[str, str], words: str) -> None:
+    with pytest.raises(BadSettings, match=words):
+        read(Settings, {**RIGHT, **changes})
+
+
+def test_all_wrong_settings_are_told_at_once_and_no_secret_is() -> None:
+    secret = "a secret that is none"
+    with pytest.raises(BadSettings) as raised:
+        read(Settings, {**RIGHT, "FCM_ACCOUNT": secret, "PHONE_KEYS": f"p1:{secret}", "VAPID_PRIVATE_KEY": secret})
+    assert all(name in str(raised.value) for name in ("FCM_ACCOUNT", "PHONE_KEYS", "VAPID_PRIVATE_KEY"))
+    assert secret not in str(raised.value)
