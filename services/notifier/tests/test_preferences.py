@@ -121,7 +121,7 @@ def test_a_person_rests_until_the_last_of_their_wishes_is_over() -> None:
     [
         ("preferences", {"kinds": {}}),
         ("devices", {"service": "fcm", "token": "t"}),
-        ("phone", {"number": "+821012345678"}),
+        ("phone", {"phone_number": "+821012345678"}),
         ("ticket", None),
     ],
 )

@@ -42,7 +42,7 @@ async def world(database: DatabaseFactory, nats: Nats, played: Played) -> AsyncI
 
 async def ask(world: World, who: UUID, number: str = NUMBER, language: str = "ko") -> httpx.Response:
     headers = world.people.headers(who) | {"accept-language": language}
-    return await world.http.post(PHONE, json={"number": number}, headers=headers)
+    return await world.http.post(PHONE, json={"phone_number": number}, headers=headers)
 
 
 async def answer(world: World, who: UUID, code: str) -> httpx.Response:
@@ -51,7 +51,7 @@ async def answer(world: World, who: UUID, code: str) -> httpx.Response:
 
 async def number(world: World, who: UUID) -> str | None:
     data: dict[str, str | None] = (await world.get(PHONE, who)).json()["data"]
-    return data["number"]
+    return data["phone_number"]
 
 
 def form(asked: dict[str, Any]) -> dict[str, str]:
@@ -83,9 +83,9 @@ async def test_a_phone_is_verified_by_its_code_and_gets_what_was_chosen(world: W
     assert await number(world, me) is None
     async with world.hearing():
         asked = await ask(world, me, " +82 10-1234-5678 ")
-        assert asked.json()["data"] == {"number": NUMBER, "expires_in": 600}
+        assert asked.json()["data"] == {"phone_number": NUMBER, "expires_in": 600}
         code = await code_in(played, 1)
-        assert (await answer(world, me, code)).json()["data"]["number"] == NUMBER
+        assert (await answer(world, me, code)).json()["data"]["phone_number"] == NUMBER
         assert await number(world, me) == NUMBER
         await wants(world, me, completion=True)
         await world.say("TODOS", completed("우유"), due_soon(), to=me)

@@ -56,7 +56,7 @@ _WRONG: Final = Text(
 class Number(Struct, frozen=True, forbid_unknown_fields=True):
     """A mobile number with its country; spaces, dots and dashes do not matter."""
 
-    number: Annotated[str, Meta(min_length=1, max_length=40, examples=["+82 10-1234-5678"])]
+    phone_number: Annotated[str, Meta(min_length=1, max_length=40, examples=["+82 10-1234-5678"])]
 
 
 class Code(Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,14 +68,14 @@ class Code(Struct, frozen=True, forbid_unknown_fields=True):
 class Asked(Struct, frozen=True):
     """Where a code is on its way to (E.164), and for how many seconds it is good."""
 
-    number: str
+    phone_number: str
     expires_in: int
 
 
 class Phone(Struct, frozen=True):
     """A person's phone (E.164); null while there is none."""
 
-    number: str | None = None
+    phone_number: str | None = None
     verified_at: datetime | None = None
 
 
@@ -114,9 +114,9 @@ async def ask(request: Request, phones: Parts, data: JSONBody[Number]) -> Answer
     """Get a code sent to a phone: once a minute, five times a day. The phone that you have stays until you answer."""
     if phones.key is None:
         raise Problem(NOT_OFFERED)
-    number = number_of(data.number)
+    number = number_of(data.phone_number)
     if number is None:
-        raise Problem(INVALID, errors=[FieldError("number", "not_a_mobile_number", _NO_NUMBER)])
+        raise Problem(INVALID, errors=[FieldError("phone_number", "not_a_mobile_number", _NO_NUMBER)])
     async with writing(request, phones.pool) as connection:
         now = phones.now()
         await _wait(connection, request.user.id, number, now)
