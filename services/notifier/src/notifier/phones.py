@@ -103,14 +103,14 @@ def number_of(text: str) -> str | None:
 
 
 @get("/notifications/phone", guards=[signed_in])
-async def phone(request: Request, phones: Parts) -> Answer[Envelope[Phone]]:
+async def show_phone(request: Request, phones: Parts) -> Answer[Envelope[Phone]]:
     """Get your phone."""
     row = await phones.pool.fetchrow(SQL.phone, request.user.id)
     return answer(request, SHOWN, Phone(**row) if row else Phone())
 
 
 @post("/notifications/phone", guards=[signed_in], status_code=200, keyed=False, problems=[NOT_OFFERED])
-async def ask(request: Request, phones: Parts, data: JSONBody[Number]) -> Answer[Envelope[Asked]]:
+async def ask_for_code(request: Request, phones: Parts, data: JSONBody[Number]) -> Answer[Envelope[Asked]]:
     """Get a code sent to a phone: once a minute, five times a day. The phone that you have stays until you answer."""
     if phones.key is None:
         raise Problem(NOT_OFFERED)
@@ -127,7 +127,7 @@ async def ask(request: Request, phones: Parts, data: JSONBody[Number]) -> Answer
 
 
 @post("/notifications/phone/verify", guards=[signed_in], status_code=200, keyed=False, problems=[NOT_OFFERED])
-async def verify(request: Request, phones: Parts, data: JSONBody[Code]) -> Answer[Envelope[Phone]]:
+async def verify_phone(request: Request, phones: Parts, data: JSONBody[Code]) -> Answer[Envelope[Phone]]:
     """Answer the code; the phone is yours from now on, and nobody else's. Choose `sms` to be notified there."""
     if phones.key is None:
         raise Problem(NOT_OFFERED)
@@ -146,7 +146,7 @@ async def verify(request: Request, phones: Parts, data: JSONBody[Code]) -> Answe
 
 
 @delete("/notifications/phone", guards=[signed_in], status_code=200, keyed=False)
-async def remove(request: Request, phones: Parts) -> Answer[Envelope[None]]:
+async def remove_phone(request: Request, phones: Parts) -> Answer[Envelope[None]]:
     """Remove your phone: nothing is sent to it any more."""
     if await phones.pool.fetchval(SQL.remove_phone, request.user.id) is None:
         raise Problem(NOT_FOUND)
@@ -162,4 +162,4 @@ async def _wait(connection: Connection, person_id: UUID, number: str, now: datet
         raise Problem(TOO_MANY_REQUESTS, retry_after=ceil(wait))
 
 
-ROUTES: Final = (phone, ask, verify, remove)
+ROUTES: Final = (show_phone, ask_for_code, verify_phone, remove_phone)
