@@ -53,10 +53,11 @@ class System:
 
     @contextmanager
     def later(self, seconds: float) -> Iterator[None]:
-        """Every service reads a later time meanwhile."""
+        """Every service reads a later time meanwhile: so many seconds after the real one."""
+        before = self._clock_file.read_text() if self._clock_file.exists() else "0"
         self._clock_file.write_text(str(seconds))
         yield
-        self._clock_file.write_text("0")
+        self._clock_file.write_text(before)
 
     @contextmanager
     def without(self, part: str) -> Iterator[None]:

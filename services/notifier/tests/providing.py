@@ -18,7 +18,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from api.testing import serving
-from notifier.webpush import base64url
+
+
+def base64url(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
 
 # What an assertion names, wherever the account's `token_uri` points (google-auth fixes it).
 TOKEN_AUDIENCE = "https://oauth2.googleapis.com/token"
@@ -110,9 +114,9 @@ class Played:
 
 
 @asynccontextmanager
-async def playing() -> AsyncIterator[Played]:
+async def playing(port: int = 0) -> AsyncIterator[Played]:
     played = Played()
-    async with serving(played, drain=0.1) as http:
+    async with serving(played, drain=0.1, port=port) as http:
         played.url = str(http.base_url).rstrip("/")
         yield played
 
