@@ -12,22 +12,17 @@ import asyncpg
 
 from bench.counts import assert_durable, reconcile, rows_of
 from bench.figures import Run, run_of
-from events.catalog.todos import TodoCreated
-from events.catalog.types import TYPES
-from events.clock import system_clock
-from events.codec import Codec
-from events.command import Change, Command, Context, new_command
+from bench.todos import created
+from events.command import Command
 from events.ids import uuid7
 from events.log import Appended, Log, append_last
 from events.postgres import dialer
-from todos.domain import TODO, Create
-from todos.tables import row_after
 
 FEED: Final = "TODOS"
 WRITERS: Final = (1, 32, 128)
 _WARM_UP: Final = 10
 _PATIENT: Final = {"statement_timeout": "0", "lock_timeout": "0", "transaction_timeout": "0"}
-_CODEC: Final = Codec(TYPES)
+_PERSON: Final = UUID(int=1)
 
 Append: TypeAlias = Callable[[Command], Awaitable[Appended]]
 Way: TypeAlias = Callable[[str, int], AbstractAsyncContextManager[list[Append]]]
@@ -75,13 +70,14 @@ WAYS: Final[dict[str, tuple[Way, int, int]]] = {
 async def measure(url: str, way: str, writers: int) -> Run:
     """One run against the database at `url` (its runtime role); raises `Unsound` where the log disagrees."""
     opened, alone, together = WAYS[way]
-    commands = [_command(uuid7()) for _ in range(alone if writers == 1 else together)]
+    commands = [created(uuid7(), _PERSON)[0] for _ in range(alone if writers == 1 else together)]
     looker = await asyncpg.connect(url)
     try:
         await assert_durable(looker)
         before = await rows_of(looker)
+        warm_up = [created(uuid7(), _PERSON)[0] for _ in range(writers * _WARM_UP)]
         async with opened(url, writers) as appends:
-            await _write(appends, iter([_command(uuid7()) for _ in range(writers * _WARM_UP)]))  # plans, caches
+            await _write(appends, iter(warm_up))  # plans, caches
             run = await _timed(appends, commands)
         await reconcile(looker, before, run.answered + writers * _WARM_UP)
     finally:
@@ -113,26 +109,3 @@ async def _write(appends: list[Append], commands: Iterator[Command]) -> list[flo
         for append in appends:
             group.create_task(writer(append))
     return latencies
-
-
-def _command(todo_id: UUID) -> Command:
-    """What `POST /todos` appends: a new to-do, its event and its row."""
-    now, person = system_clock(), UUID(int=1)
-    events = TODO.decide(
-        Create(
-            TodoCreated(
-                todo_id=todo_id,
-                title="우유 사기",
-                description=None,
-                priority=2,
-                completed=False,
-                due_at=None,
-                remind_minutes_before=None,
-            )
-        ),
-        None,
-    )
-    state = row_after(None, events[0], now, person)
-    context = Context(time=now, correlation_id=str(todo_id), actor=str(person), traceparent="")
-    change = Change(aggregate=todo_id, expected=0, subject=person, events=events, kind="todo", state=state)
-    return new_command(_CODEC, context, change)

@@ -12,6 +12,7 @@ from typing import Final
 from uuid import UUID
 
 import asyncpg
+import psutil
 
 from auth.keyring import Keyring
 from auth.tokens import AccessTokens
@@ -48,6 +49,22 @@ class Stack:
     def token(self, user_id: UUID) -> str:
         """An access token for ten minutes, signed with the stack's own key."""
         return self._tokens.sign(user_id, uuid7(), (), None, system_clock())
+
+    @property
+    def todos_url(self) -> str:
+        """The to-do service's database, as its runtime role."""
+        return self._postgres.url("todos", "todos")
+
+    @property
+    def notifier(self) -> str:
+        """Where the notifier answers."""
+        return self._supervisor.layout.service_url("notifier")
+
+    def memory(self, service: str) -> int:
+        """The resident bytes of a service's process."""
+        child = self._supervisor.parts[service].child
+        assert child is not None
+        return int(psutil.Process(child.process.pid).memory_info().rss)
 
     def add_database(self, name: str) -> None:
         """A further database of the to-do service, migrated."""

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import resource
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
@@ -41,7 +42,9 @@ def roles(arguments: Sequence[str]) -> Roles:
 
 
 def start(main: Coroutine[Any, Any, None]) -> None:
-    """Run a service's main coroutine on uvloop."""
+    """Run a service's main coroutine on uvloop; each connection needs a file, and as many are opened as are allowed."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main)
 

@@ -1,0 +1,207 @@
+"""Live connections: many people on one process, events in the log, sockets cut at random and resumed.
+
+From when an append is answered until its frame is read. In the end every client has the numbers of its inbox, in order.
+"""
+
+import argparse
+import asyncio
+import os
+import random
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from time import perf_counter
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+import httpx
+import msgspec
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from bench.counts import Unsound
+from bench.figures import percentile
+from bench.stack import Stack, running
+from bench.todos import created, toggled
+from events.ids import uuid7
+from events.log import Log
+from events.postgres import dialer
+from todos.tables import TodoRow
+
+_AT_ONCE: Final = 50
+_CUTS: Final = 20
+_SETTLING: Final = 5.0
+_OVERTIME: Final = 60.0
+
+
+class _Notification(msgspec.Struct):
+    id: UUID
+    number: int
+
+
+class _Frame(msgspec.Struct):
+    type: str
+    notification: _Notification | None = None
+
+
+_decode: Final = msgspec.json.Decoder(_Frame).decode
+
+
+class Follower:
+    """A person's client, which comes back whenever it is cut off and names the last number that it saw."""
+
+    def __init__(self, person: UUID, token: str, url: str, http: httpx.AsyncClient) -> None:
+        self.person = person
+        self.numbers: list[int] = []
+        self.arrived: dict[UUID, float] = {}
+        self.greeted: list[float] = []
+        self.socket: ClientConnection | None = None
+        self._headers = {"authorization": f"Bearer {token}"}
+        self._url = url
+        self._http = http
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        while True:
+            with suppress(ConnectionClosed, OSError):
+                await self._follow()
+
+    async def _follow(self) -> None:
+        sold = await self._http.post("/notifications/ticket", headers=self._headers)
+        ticket = sold.raise_for_status().json()["data"]["ticket"]
+        last = self.numbers[-1] if self.numbers else 0
+        address = f"{self._url}/notifications/ws?ticket={ticket}&last={last}"
+        async with connect(address, compression=None, ping_interval=None) as self.socket:
+            await self.socket.recv()
+            self.greeted.append(perf_counter())
+            async for text in self.socket:
+                now = perf_counter()
+                if (told := _decode(text).notification) is not None:
+                    self.numbers.append(told.number)
+                    self.arrived[told.id] = now
+
+    def cut(self) -> None:
+        """The line goes dead without a word."""
+        if self.socket is not None:
+            self.socket.transport.abort()
+
+
+def main() -> None:
+    """Print what notifications took, and what an idle socket holds; fails where a client lacks a number."""
+    parser = argparse.ArgumentParser(prog="bench.sockets", description="Measure live connections")
+    parser.add_argument("--people", type=int, default=2000, help="people, each with a socket (2000)")
+    parser.add_argument("--rate", type=int, default=500, help="notifications per second (500)")
+    parser.add_argument("--seconds", type=int, default=60, help="for how long (60)")
+    options = parser.parse_args()
+    os.environ.setdefault("ENABLE_EMAIL_NOTIFICATIONS", "false")
+    with running() as stack:
+        asyncio.run(_measure(stack, options.people, options.rate, options.seconds))
+
+
+async def _measure(stack: Stack, people: int, rate: int, seconds: int) -> None:
+    before = stack.memory("notifier")
+    limits = httpx.Limits(max_connections=_AT_ONCE)
+    async with httpx.AsyncClient(base_url=stack.notifier, limits=limits, timeout=30) as http:
+        url = stack.notifier.replace("http", "ws", 1)
+        followers = [Follower(person, stack.token(person), url, http) for person in (uuid7() for _ in range(people))]
+        async with asyncio.TaskGroup() as group:
+            following = [group.create_task(each.run()) for each in followers]
+            await _until(lambda: all(each.greeted for each in followers))
+            await asyncio.sleep(_SETTLING)
+            idle = (stack.memory("notifier") - before) / people
+            appended, cuts = await _say(stack, followers, rate, seconds)
+            await _until(lambda: sum(len(each.numbers) for each in followers) >= len(appended))
+            for task in following:
+                task.cancel()
+    await _reconcile(stack, followers)
+    _tell(followers, appended, cuts, idle)
+
+
+async def _say(stack: Stack, followers: Sequence[Follower], rate: int, seconds: int) -> tuple[dict[UUID, float], int]:
+    """Complete a to-do so many times a second while lines are cut; when each append was answered, and how many cuts."""
+    appended: dict[UUID, float] = {}
+    log = Log("TODOS", dialer(stack.todos_url, application="bench"))
+    lane = asyncio.create_task(log.run())
+    rows = await _rows(log, [random.choice(followers).person for _ in range(rate * seconds)])
+    await _heard(stack)
+    cuts: list[float] = []
+    cutting = asyncio.create_task(_cut(followers, cuts))
+    started = perf_counter()
+
+    async def complete(row: TodoRow) -> None:
+        command = toggled(row)
+        await log.append(command)
+        appended[command.events[0].id] = perf_counter()
+
+    async with asyncio.TaskGroup() as group:
+        for nr, row in enumerate(rows):
+            await asyncio.sleep(started + nr / rate - perf_counter())
+            group.create_task(complete(row))
+    for task in (cutting, lane):
+        task.cancel()
+    await asyncio.wait([cutting, lane])
+    return appended, len(cuts)
+
+
+async def _rows(log: Log, people: Sequence[UUID]) -> list[TodoRow]:
+    made = [created(uuid7(), person) for person in people]
+    for at in range(0, len(made), 500):
+        await asyncio.gather(*(log.append(command) for command, _ in made[at : at + 500]))
+    return [row for _, row in made]
+
+
+async def _cut(followers: Sequence[Follower], cuts: list[float]) -> None:
+    while True:
+        random.choice(followers).cut()
+        cuts.append(perf_counter())
+        await asyncio.sleep(1 / _CUTS)
+
+
+async def _heard(stack: Stack) -> None:
+    """Everybody has heard what was made so far: it is not measured."""
+    todos = await stack.connect("todos")
+    last = await todos.fetchval("select last_seq from events.feed where name = 'TODOS'")
+    await todos.close()
+    for service in ("notifier", "activity", "mailer"):
+        connection = await stack.connect(service)
+        query = "select seq from events.checkpoint where consumer = $1 and feed = 'TODOS'"
+        async with asyncio.timeout(_OVERTIME):
+            while (await connection.fetchval(query, service) or 0) < last:  # noqa: ASYNC110 - another process's
+                await asyncio.sleep(0.1)
+        await connection.close()
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(_OVERTIME):
+        while not holds():  # noqa: ASYNC110 - many tasks' doing, looked at seldom
+            await asyncio.sleep(0.05)
+
+
+async def _reconcile(stack: Stack, followers: Sequence[Follower]) -> None:
+    connection: asyncpg.Connection = await stack.connect("notifier")
+    there: dict[UUID, list[int]] = defaultdict(list)
+    for row in await connection.fetch("select user_id, number from notification order by 1, 2"):
+        there[row["user_id"]].append(row["number"])
+    await connection.close()
+    wrong = [each.person for each in followers if each.numbers != there[each.person]]
+    if wrong:
+        raise Unsound(f"{len(wrong)} clients do not have the numbers of their inboxes")
+
+
+def _tell(followers: Sequence[Follower], appended: dict[UUID, float], cuts: int, idle: float) -> None:
+    connected: list[float] = []
+    away: list[float] = []
+    for each in followers:
+        for id_, at in each.arrived.items():
+            took = max(0.0, at - appended[id_])
+            (away if any(appended[id_] <= back <= at for back in each.greeted) else connected).append(took)
+    print("| frames | p50 ms | p99 ms | max ms |\n|---|---|---|---|")
+    for name, times in (("to an open socket", connected), ("missed while cut off, after resuming", away)):
+        print(f"| {len(times):,} {name} | {' | '.join(f'{percentile(times, n):.1f}' for n in (50, 99, 100))} |")
+    print(f"\n{len(followers):,} sockets on one process, {cuts:,} cuts; an idle socket holds {idle / 1024:.1f} KiB.")
+    print("Every client ended with exactly the numbers of its inbox, in order.")
+
+
+if __name__ == "__main__":
+    main()
