@@ -59,6 +59,7 @@ class Played:
     answers: deque[Answer] = field(default_factory=deque)
     tokens: list[str] = field(default_factory=list)
     token_answers: deque[Answer] = field(default_factory=deque)
+    hesitates: float = 0.0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         body = b""
@@ -75,8 +76,7 @@ class Played:
             created = scope["path"].startswith(("/web", "/sms"))
             usual = Answer(201 if created else 200, b'{"name":"projects/p/messages/1"}')
             answer = self.answers.popleft() if self.answers else usual
-        if answer.hangs:
-            await asyncio.sleep(30)
+        await asyncio.sleep(30 if answer.hangs else self.hesitates)
         pairs = [(name.encode(), value.encode()) for name, value in answer.headers.items()]
         await send({"type": "http.response.start", "status": answer.status, "headers": pairs})
         await send({"type": "http.response.body", "body": answer.body})
