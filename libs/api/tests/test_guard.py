@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -21,7 +22,8 @@ ME = UUID(int=1)
 
 async def test_a_good_token_lets_its_person_in(people: People) -> None:
     person = await people.guard.person(f"Bearer {people.token(ME, sid=str(ME), roles=['analyst'], locale='ko')}")
-    assert person == Person(ME, ME, frozenset({"analyst"}), "ko")
+    assert person == Person(ME, ME, frozenset({"analyst"}), "ko", person.expires)
+    assert 590 < person.expires - time.time() <= 600
     assert (await people.guard.person(f"bearer {people.token(ME, locale='xx')}")).locale is None
 
 

@@ -95,7 +95,7 @@ async def test_a_consumer_that_cannot_read_its_lease_is_no_standby(todos: Databa
 
 async def test_a_consumer_without_the_right_to_its_stream_fails_readiness(todos: Database, nats: Nats) -> None:
     await make_stream(nats)
-    broker = Broker(nats.url("mailer"), name="test")
+    broker = Broker(nats.url("auth"), name="test")
     consumer = consumer_of(dialer(todos.url, application="test"), broker)
     async with running(broker.run, consumer.run):
         await until(lambda: said(consumer).state == "failed", within=5)
