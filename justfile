@@ -45,6 +45,10 @@ rotate-keys *OPTIONS:
 preview KIND="all" *OPTIONS:
     @"{{ python }}" -m mailer preview "$@"
 
+# Take pictures of all letters, narrow and wide, light and dark, into docs/mails (needs Chromium)
+pictures:
+    @"{{ python }}" -m local.pictures docs/mails
+
 # Everything that must hold: lint, then all tests
 [positional-arguments]
 test *OPTIONS: lint
