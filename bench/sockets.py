@@ -26,7 +26,9 @@ from bench.stack import Stack, running
 from bench.todos import created, toggled
 from events.ids import uuid7
 from events.log import Log
+from events.notify import Notifier
 from events.postgres import dialer
+from events.relay import channel_of
 from todos.tables import TodoRow
 
 _AT_ONCE: Final = 50
@@ -121,8 +123,10 @@ async def _measure(stack: Stack, people: int, rate: int, seconds: int) -> None:
 async def _say(stack: Stack, followers: Sequence[Follower], rate: int, seconds: int) -> tuple[dict[UUID, float], int]:
     """Complete a to-do so many times a second while lines are cut; when each append was answered, and how many cuts."""
     appended: dict[UUID, float] = {}
-    log = Log("TODOS", dialer(stack.todos_url, application="bench"))
-    lane = asyncio.create_task(log.run())
+    dial = dialer(stack.todos_url, application="bench")
+    waker = Notifier(channel_of("TODOS"), dial)
+    log = Log("TODOS", dial, on_appended=waker.wake)
+    writing = [asyncio.create_task(task()) for task in (log.run, waker.run)]
     rows = await _rows(log, [random.choice(followers).person for _ in range(rate * seconds)])
     await _heard(stack)
     cuts: list[float] = []
@@ -138,9 +142,9 @@ async def _say(stack: Stack, followers: Sequence[Follower], rate: int, seconds: 
         for nr, row in enumerate(rows):
             await asyncio.sleep(started + nr / rate - perf_counter())
             group.create_task(complete(row))
-    for task in (cutting, lane):
+    for task in (cutting, *writing):
         task.cancel()
-    await asyncio.wait([cutting, lane])
+    await asyncio.wait([cutting, *writing])
     return appended, len(cuts)
 
 

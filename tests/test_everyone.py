@@ -93,6 +93,9 @@ async def test_a_person_is_told_once_on_every_way_they_chose(
                 with world.later(ahead + GATHERED):
                     await ways.told("completion", socket, number=4, mails=1)
                     await until(lambda: skipped(world, me.id))
+                    told = (len(post.mails), len(providers.asked))
+                    await replay(world, "mailer", "notifier")
+                    assert (len(post.mails), len(providers.asked)) == told
         once = Counter({"due_soon": 1, "completion": 1, "weekly_report": 1})
         assert ways.by_mail() == once
         assert ways.by_fcm() == ways.by_browser() == once + Counter({"completion": 1})
@@ -188,6 +191,27 @@ class Ways:
 
     def _kind_of(self, mail: EmailMessage) -> str:
         return MARKS[mail["Subject"][0]]
+
+
+async def replay(world: System, *services: str) -> None:
+    """Everything is heard again from the start, and acted on where there is something to do."""
+    rows = "select consumer, feed, seq from events.checkpoint order by 1, 2"
+    before = {service: await world.rows(service, rows) for service in services}
+    for service in services:
+        with world.without(service):
+            await world.rows(service, "update events.checkpoint set seq = 0, event_id = null")
+    for service in services:
+
+        async def heard(service: str = service) -> bool:
+            return await world.rows(service, rows) == before[service]
+
+        async def idle(service: str = service) -> bool:
+            table = {"mailer": "letter", "notifier": "delivery"}[service]
+            query = f"select not exists (select from {table} where settled_at is null and due_at <= now() + '1 hour')"
+            return bool(await world.value(service, query))
+
+        await until(heard, within=30)
+        await until(idle, within=30)
 
 
 async def skipped(world: System, person: str) -> bool:
