@@ -17,6 +17,7 @@ from uuid import UUID
 import asyncpg
 import httpx
 import msgspec
+import uvloop
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
@@ -66,7 +67,7 @@ class Follower:
     async def run(self) -> None:
         """Follow until cancelled."""
         while True:
-            with suppress(ConnectionClosed, OSError):
+            with suppress(ConnectionClosed, OSError, httpx.TransportError):
                 await self._follow()
 
     async def _follow(self) -> None:
@@ -98,7 +99,7 @@ def main() -> None:
     options = parser.parse_args()
     os.environ.setdefault("ENABLE_EMAIL_NOTIFICATIONS", "false")
     with running() as stack:
-        asyncio.run(_measure(stack, options.people, options.rate, options.seconds))
+        uvloop.run(_measure(stack, options.people, options.rate, options.seconds))
 
 
 async def _measure(stack: Stack, people: int, rate: int, seconds: int) -> None:

@@ -11,7 +11,7 @@ from notifying import World, completed
 from websockets.exceptions import ConnectionClosed
 
 from local.fixtures import until
-from notifier import live
+from notifier import live, reading
 
 PEOPLE = 8
 TABS = 2
@@ -37,6 +37,7 @@ async def follow(world: World, me: UUID, replicas: list[httpx.AsyncClient], chan
 async def test_whatever_is_cut_and_resumed_each_client_ends_with_its_inbox(
     world: World, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(reading, "BATCH", 7)
     monkeypatch.setattr(live, "BATCH", 7)
     chance = random.Random(seed)
     people = [uuid4() for _ in range(PEOPLE)]

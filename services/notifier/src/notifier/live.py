@@ -23,12 +23,12 @@ from events.health import Check
 from events.postgres import AWAY, Dial
 from notifier.crier import CHANNEL
 from notifier.domain import missing
+from notifier.reading import BATCH, Reader
 from notifier.shapes import Authenticated, Frame, Gap, Heartbeat, Hello, News, Unread, told
-from notifier.tables import last_numbers, news, standing
+from notifier.tables import last_numbers, standing
 
 HEARTBEAT: Final = 20.0
 POLL: Final = 2.0
-BATCH: Final = 100
 TIMEOUT: Final = 5.0
 
 log = structlog.get_logger(__name__)
@@ -62,10 +62,13 @@ class Goodbye(Exception):
 class Line:
     """One live connection; `next` gives what to send. `seen` is the last number that was sent."""
 
-    def __init__(self, pool: asyncpg.Pool, clock: Clock, person: Person, locale: Locale, seen: int) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, reader: Reader, clock: Clock, person: Person, locale: Locale, *, seen: int
+    ) -> None:
         self.person = person
         self.seen = seen
         self._pool = pool
+        self._reader = reader
         self._clock = clock
         self._locale = locale
         self._ended: Reason | None = None
@@ -136,17 +139,17 @@ class Line:
         return False
 
     async def _read(self) -> list[Frame]:
-        last, rows = await news(self._pool, self.person.id, self.seen, BATCH)
+        found = await self._reader.news(self.person.id, self.seen)
         frames: list[Frame] = []
-        for row in rows:
+        for row in found.notifications:
             frames += self._gap(row.number - 1)
             frames.append(News(told(row, self._locale)))
             self.seen = row.number
             self._unread += row.number > self._greeted_at
-        if len(rows) == BATCH:
+        if len(found.notifications) == BATCH:
             self.wake()
         else:
-            frames += self._gap(last)
+            frames += self._gap(found.last_number)
         return frames or await self._told_unread()
 
     def _gap(self, up_to: int) -> list[Frame]:
@@ -175,6 +178,7 @@ class Live:
 
     def __init__(self, pool: asyncpg.Pool, dial: Dial, clock: Clock, refuse: Callable[[Person], bool]) -> None:
         self._pool = pool
+        self._reader = Reader(pool)
         self._dial = dial
         self._clock = clock
         self._refuse = refuse
@@ -189,7 +193,7 @@ class Live:
     @contextmanager
     def line(self, person: Person, locale: Locale, seen: int) -> Iterator[Line]:
         """A live connection, for as long as the block lasts."""
-        line = Line(self._pool, self._clock, person, locale, seen)
+        line = Line(self._pool, self._reader, self._clock, person, locale, seen=seen)
         if self._leaving:
             line.end(RESTARTING)
         lines = self._lines[person.id]
@@ -208,7 +212,12 @@ class Live:
             line.end(RESTARTING)
 
     async def run(self) -> None:
-        """Listen and poll until cancelled."""
+        """Listen, poll and read until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._reader.run())
+            group.create_task(self._keep_listening())
+
+    async def _keep_listening(self) -> None:
         while True:
             try:
                 await self._listen()

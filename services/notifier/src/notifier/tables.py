@@ -56,6 +56,13 @@ class Notified(msgspec.Struct, frozen=True, kw_only=True):
     read_at: datetime | None
 
 
+class News(msgspec.Struct):
+    """Where an inbox stands, and what it holds after some number."""
+
+    last_number: int = 0
+    notifications: list[Notified] = []
+
+
 class Standing(msgspec.Struct, frozen=True):
     """Where an inbox stands: its last number, and how many are unread."""
 
@@ -163,11 +170,15 @@ def _chosen(row: asyncpg.Record) -> Preferences:
     return Preferences(cast("Choices", pairs), *own)
 
 
-async def news(pool: asyncpg.Pool, user_id: UUID, after: int, limit: int) -> tuple[int, list[Notified]]:
-    """An inbox's last number, and its notifications after a number, oldest first."""
-    rows = await pool.fetch(SQL.news, user_id, after, limit)
-    found = [Notified(**{name: row[name] for name in Notified.__struct_fields__}) for row in rows if row["id"]]
-    return (rows[0]["last_number"] if rows else 0), found
+async def news(pool: asyncpg.Pool, asked: Sequence[tuple[UUID, int]], limit: int) -> list[News]:
+    """For people and numbers: where each inbox stands, and so many notifications after the number, oldest first."""
+    found = [News() for _ in asked]
+    for row in await pool.fetch(SQL.news, *map(list, zip(*asked, strict=True)), limit) if asked else ():
+        one = found[row["place"] - 1]
+        one.last_number = row["last_number"]
+        if row["id"]:
+            one.notifications.append(Notified(**{name: row[name] for name in Notified.__struct_fields__}))
+    return found
 
 
 async def last_numbers(pool: asyncpg.Pool, people: Sequence[UUID]) -> dict[UUID, int]:

@@ -1,10 +1,11 @@
--- What an inbox holds after a number, oldest first, beside its last number, in one snapshot: what is missing is gone.
-select i.last_number, n.* from inbox i
+-- What inboxes hold after a number each, oldest first, beside their last numbers, in one snapshot: what is missing is gone.
+select a.place, coalesce(i.last_number, 0) as last_number, n.*
+from unnest($1::uuid[], $2::bigint[]) with ordinality as a (user_id, after, place)
+left join inbox i on i.user_id = a.user_id
 left join lateral (
     select id, number, kind, data, silent, at, read_at from notification n
-    where n.user_id = i.user_id and n.number > $2
+    where n.user_id = a.user_id and n.number > a.after
     order by n.number
     limit $3
 ) n on true
-where i.user_id = $1
-order by n.number
+order by a.place, n.number

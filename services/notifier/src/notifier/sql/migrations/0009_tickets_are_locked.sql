@@ -1,0 +1,2 @@
+-- Who drops tickets locks them first.
+grant update on ticket to :role;
