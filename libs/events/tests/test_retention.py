@@ -84,3 +84,18 @@ async def test_a_drop_that_appends_may_find_the_log_away(monkeypatch: pytest.Mon
 
     async with running(Retention({"purged": purge}).run):
         await until(lambda: tries >= 2)
+
+
+async def test_a_drop_that_fails_keeps_no_other_waiting() -> None:
+    dropped: list[int] = []
+
+    async def forbidden(_: int) -> int:
+        raise asyncpg.InsufficientPrivilegeError("permission denied")
+
+    async def drop(limit: int) -> int:
+        dropped.append(limit)
+        return 0
+
+    with pytest.raises(ExceptionGroup, match="not everything was dropped"):
+        await Retention({"forbidden": forbidden, "rows": drop}).drop()
+    assert dropped

@@ -37,18 +37,27 @@ class Retention:
         while True:
             try:
                 await self.drop()
-            except* (*AWAY, NotNow) as errors:  # a drop may append, and many at once
-                error = type(errors.exceptions[0]).__name__
-                log.warning("not everything was dropped; it will be tried again", error=error)
+            except* (*AWAY, NotNow):  # a drop may append, and many at once; it was told of
+                pass
             await asyncio.sleep(EVERY)
 
     async def drop(self) -> None:
-        """Drop everything that is due now."""
+        """Drop everything that is due now. A drop that fails keeps no other waiting; raises all errors as a group."""
+        errors: list[Exception] = []
         for what, drop in self._drops.items():
-            dropped = BATCH
-            while dropped >= BATCH:
-                dropped = await drop(BATCH)
-                DROPPED.labels(what).inc(dropped)
+            try:
+                await self._drop(what, drop)
+            except Exception as error:  # noqa: BLE001 - raised with the others
+                errors.append(error)
+                log.warning("not everything was dropped; it will be tried again", what=what, error=type(error).__name__)
+        if errors:
+            raise ExceptionGroup("not everything was dropped", errors)
+
+    async def _drop(self, what: str, drop: Drop) -> None:
+        dropped = BATCH
+        while dropped >= BATCH:
+            dropped = await drop(BATCH)
+            DROPPED.labels(what).inc(dropped)
 
 
 async def drop_answers(pool: asyncpg.Pool, limit: int) -> int:
