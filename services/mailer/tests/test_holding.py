@@ -19,7 +19,8 @@ insert into letter (
     held_until, part_of
 )
 select
-    gen_random_uuid(), 'infinity', case when $4::uuid is null then $3::timestamptz end, $2, gen_random_uuid(), $1, '-', '-',
+    gen_random_uuid(), 'infinity', case when $4::uuid is null then $3::timestamptz end, $2,
+    gen_random_uuid(), $1, '-', '-',
     now() - interval '1 hour' + make_interval(secs => nr), '', $6, case when $4::uuid is null then now() end, $4
 from generate_series(1, $5) nr
 returning id

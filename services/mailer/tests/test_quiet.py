@@ -166,7 +166,7 @@ async def test_what_is_no_refusal_counts_as_none(post: Post, server: MailServer,
 
 
 @pytest.mark.parametrize(
-    ("command", "reply", "counts"),
+    "refusal",
     [
         ("rcpt", "550 nobody here", 1),
         ("rcpt", "550 5.1.1 nobody here", 1),
@@ -177,8 +177,9 @@ async def test_what_is_no_refusal_counts_as_none(post: Post, server: MailServer,
     ],
 )
 async def test_what_is_refused_of_a_letter_or_of_us_says_nothing_of_its_address(
-    post: Post, server: MailServer, by_smtp: dict[str, Any], command: str, reply: str, counts: int
+    post: Post, server: MailServer, by_smtp: dict[str, Any], refusal: tuple[str, str, int]
 ):
+    command, reply, counts = refusal
     getattr(server, command).append(reply)
     async with post.mailer(**by_smtp):
         await post.settled(await post.auth.say(registered()), "failed")
