@@ -165,6 +165,27 @@ async def test_what_is_no_refusal_counts_as_none(post: Post, server: MailServer,
     assert await post.owner.fetchval("select refusals from contact") == 0
 
 
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        ("rcpt", "550 nobody here", 1),
+        ("rcpt", "550 5.1.1 nobody here", 1),
+        ("rcpt", "550 5.7.1 relaying denied", 0),
+        ("rcpt", "554 5.7.1 listed", 0),
+        ("data", "554 5.7.1 spam", 0),
+        ("data", "552 too big", 0),
+    ],
+)
+async def test_what_is_refused_of_a_letter_or_of_us_says_nothing_of_its_address(
+    post: Post, server: MailServer, by_smtp: dict[str, Any], refusal: tuple[str, str, int]
+):
+    command, reply, counts = refusal
+    getattr(server, command).append(reply)
+    async with post.mailer(**by_smtp):
+        await post.settled(await post.auth.say(registered()), "failed")
+    assert await post.owner.fetchval("select refusals from contact") == counts
+
+
 async def test_an_operator_lets_letters_go_to_an_address_again(
     post: Post, server: MailServer, by_smtp: dict[str, Any], tmp_path: Path
 ):

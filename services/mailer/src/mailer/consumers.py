@@ -19,9 +19,10 @@ from events.clock import Clock
 from events.codec import Codec
 from events.command import Change, Context, new_command
 from events.erasure import forget, living
+from events.errors import VersionConflict
 from events.hearing import Event, Hears
 from events.ids import uuid7
-from events.log import append_last
+from events.log import append_all_last
 from events.postgres import Connection
 from mailer.domain import DEFAULT_LOCALE, Letter, Notice, address_id, has_expired, letter_id, message_id, notice_of
 from mailer.tables import Contact, ContactChange, change_contacts, keep_contacts, queue_letters, resume
@@ -70,13 +71,26 @@ async def hear_people(connection: Connection, events: Sequence[Event], *, sender
 async def tell_resumed(
     connection: Connection, since: Mapping[UUID, datetime], clock: Clock, *, actor: str
 ) -> Sequence[UUID]:
-    """Take addresses for working again since a moment each: a code arrived there. Whose were suppressed; told last."""
+    """Take addresses for working again since a moment each: a code arrived there. Whose were suppressed; told last.
+
+    Raises `VersionConflict` where the log knows more of an address than its row does.
+    """
     resumed = await resume(connection, since)
-    for person, version in resumed.items():
-        context = Context(time=clock(), correlation_id=str(uuid7()), actor=actor)
-        event = MailResumed(user_id=person)
-        change = Change(aggregate=address_id(person), expected=version - 1, subject=person, events=[event])
-        await append_last(connection, "MAILER", new_command(CODEC, context, change))
+    commands = [
+        new_command(
+            CODEC,
+            Context(time=clock(), correlation_id=str(uuid7()), actor=actor),
+            Change(
+                aggregate=address_id(person),
+                expected=version - 1,
+                subject=person,
+                events=[MailResumed(user_id=person)],
+            ),
+        )
+        for person, version in resumed.items()
+    ]
+    if not all(await append_all_last(connection, "MAILER", commands)):
+        raise VersionConflict("the log knows more of an address than its row does")
     return list(resumed)
 
 

@@ -4,41 +4,37 @@ queued -> claimed -> sending (committed before the point of no return) -> sent |
 """
 
 import asyncio
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final, Protocol, TypeAlias
+from random import uniform
+from typing import Final, Protocol
 from uuid import UUID
 
 import asyncpg
 import structlog
 
-from events.catalog.mailer import FailReason, MailFailed, MailSent, MailSuppressed
+from events.catalog.mailer import FailReason
 from events.catalog.quiet import quiet_until
 from events.clock import Clock
 from events.codec import Codec
-from events.command import Change, Command, Context, new_command
 from events.health import Check
-from events.log import append_last
-from events.postgres import AWAY, Connection
-from events.work import Row, WorkTable, backoff
+from events.postgres import AWAY
+from events.work import BACKOFF_MAX, Row, WorkTable, backoff
 from mailer.console import keep
-from mailer.domain import ATTEMPTS_MAX, Letter, Settled, address_id, failed, has_expired, may_go_again, sent, settled_as
+from mailer.domain import ATTEMPTS_MAX, Letter, failed, has_expired, may_go_again, sent, settled_as
+from mailer.holding import Holding
 from mailer.letters import Letters, Mail
+from mailer.outcomes import Outcomes, lasting
 from mailer.people import Held, People, Skipped, Unknown
 from mailer.seals import KeyMissing, Seals, Unreadable
 from mailer.smtp import Deferred, Mark, Refused, Unsure
-from mailer.tables import accepted, clear_content, hold, letter_of, parts_of, refused, release, resend, settle_parts
+from mailer.tables import hold, letter_of, parts_of, resend
 
-FEED: Final = "MAILER"
 # A code lives for minutes: it cannot wait for the long steps of the usual back-off.
 PAUSE_MAX: Final = 10.0
-EVERY: Final = 1.0
 _KEYLESS: Final = "auth seals for a key that is not here: add its private half to MAILER_PRIVATE_KEYS"
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
-
-Outcome: TypeAlias = MailSent | MailFailed | None
-"""What is told of a letter's end; a skipped one ends in silence."""
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +42,12 @@ log = structlog.get_logger(__name__)
 def pause(attempts: int, *, is_code: bool = True) -> float:
     """Seconds until a letter's next attempt."""
     return backoff(attempts, PAUSE_MAX) if is_code else backoff(attempts)
+
+
+def patience(waited: timedelta) -> float:
+    """Seconds until somebody unknown is asked for again: as long again as the letter waited, 1 s to 5 minutes."""
+    most = min(max(waited.total_seconds(), 1.0), BACKOFF_MAX)
+    return uniform(most / 2, most)  # noqa: S311 - jitter, not a secret
 
 
 class Transport(Protocol):
@@ -72,7 +74,6 @@ class Expired(Exception):
 _ENDS: Final[dict[type[Exception], FailReason]] = {
     Unreadable: "unreadable",
     Expired: "expired",
-    Refused: "refused",
 }
 
 
@@ -96,7 +97,6 @@ class Delivery:
     ) -> None:
         self._pool = pool
         self._table = table
-        self._codec = codec
         self._seals = seals
         self._letters = letters
         self._transport = transport
@@ -104,11 +104,16 @@ class Delivery:
         self._people = People(pool, seals)
         self._notifies = notifies
         self._workers = workers
-        self._on_settled = on_settled
+        self._outcomes = Outcomes(pool, table, codec, clock, on_settled)
+        self._holding = Holding(pool, clock, table.wake)
         self._mail_dir = mail_dir
         self._keyless_until = clock()
 
-    def check(self) -> Check:
+    def checks(self) -> Sequence[Callable[[], Check]]:
+        """What tells how it goes: seals, and letters that are held."""
+        return (self._check_seals, self._holding.check)
+
+    def _check_seals(self) -> Check:
         """ok, or late while letters that are still worth sending are sealed for a key that is not here."""
         if has_expired(self._keyless_until, self._clock()):
             return Check("seals", "ok")
@@ -118,20 +123,10 @@ class Delivery:
         """Post letters until cancelled."""
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._release())
+                group.create_task(self._holding.run())
                 await self._table.run(self._post, judge=self._judge, expire=self._expire, workers=self._workers)
         finally:
             self._transport.close()
-
-    async def _release(self) -> None:
-        """Each second: make due what was held until now."""
-        while True:
-            try:
-                if await release(self._pool, self._clock()):
-                    self._table.wake()
-            except AWAY as error:
-                log.warning("letters are held for longer", error=type(error).__name__)
-            await asyncio.sleep(EVERY)
 
     async def _post(self, row: Row) -> None:
         """One attempt at one letter."""
@@ -139,7 +134,9 @@ class Delivery:
             await self._attempt(row)
         except ClaimLost:
             log.info("a letter is another worker's now", letter=str(row["id"]))
-        except (Unreadable, Expired, Refused) as error:
+        except Refused as error:
+            await self._fail(row, "refused", str(error), is_bounce=error.is_bounce)
+        except (Unreadable, Expired) as error:
             await self._fail(row, _ENDS[type(error)], str(error) or None)
         except (Skipped, Held, Unknown) as reason:
             await self._set_aside(row, reason)
@@ -157,7 +154,11 @@ class Delivery:
         async def mark() -> None:
             if has_expired(expires_at, self._clock()):
                 raise Expired
-            if not await self._table.sending(row):
+            try:
+                is_marked = await self._table.sending(row)
+            except AWAY as error:  # marked or not: nothing went, so another attempt is safe
+                raise Deferred(f"the mark failed: {type(error).__name__}") from None
+            if not is_marked:
                 raise ClaimLost
 
         await self._transport.send(mail, mark)
@@ -197,30 +198,29 @@ class Delivery:
     async def _set_aside(self, row: Row, reason: Skipped | Held | Unknown) -> None:
         match reason:
             case Skipped():
-                await self._settle(row, "skipped", None, str(reason))
+                await self._outcomes.settle(row, "skipped", None, str(reason))
             case Held():
-                await hold(self._pool, row, reason.until, str(reason))
+                await lasting(row, lambda: hold(self._pool, row, reason.until, str(reason)))
             case Unknown():
-                await self._table.retry(row, str(reason), after=pause(row["attempts"]))
+                until = self._clock() + timedelta(seconds=patience(self._clock() - row["created_at"]))
+                await lasting(row, lambda: hold(self._pool, row, until, str(reason)))
 
     async def _succeed(self, row: Row) -> None:
-        await self._settle(row, "sent", sent(letter_of(row), self._clock(), await self._others(row)))
+        letter, now = letter_of(row), self._clock()
+        others = await self._others(row)
+        await self._outcomes.settle(row, "sent", sent(letter, now, others))
 
-    async def _fail(self, row: Row, reason: FailReason, detail: str | None = None) -> None:
+    async def _fail(self, row: Row, reason: FailReason, detail: str | None = None, *, is_bounce: bool = False) -> None:
         # The person may hold the first copy of a letter that was sent once more: the detail says what ended the second.
         told: FailReason = "unknown" if row["resent"] else reason
         event = failed(letter_of(row), told, await self._others(row))
-        await self._settle(row, settled_as(told), event, detail or reason)
+        await self._outcomes.settle(row, settled_as(told), event, detail or reason, is_bounce=is_bounce)
 
     async def _others(self, row: Row) -> list[UUID]:
-        """The further events that a letter tells of, however long the database takes: the letter may be out."""
-        while row["kind"] == "completion":
-            try:
-                return [part.cause for part in await parts_of(self._pool, row["id"])]
-            except AWAY as error:
-                log.warning("the outcome will be written again", letter=str(row["id"]), error=type(error).__name__)
-                await asyncio.sleep(0.5)
-        return []
+        """The further events that a letter tells of."""
+        if row["kind"] != "completion":
+            return []
+        return [part.cause for part in await lasting(row, lambda: parts_of(self._pool, row["id"]))]
 
     async def _expire(self, row: Row) -> None:
         await self._fail(row, "expired")
@@ -228,8 +228,9 @@ class Delivery:
     async def _put_off(self, row: Row, reason: str) -> None:
         if row["attempts"] >= ATTEMPTS_MAX:
             await self._fail(row, "gave_up", reason)
-        else:
-            await self._table.retry(row, reason, after=pause(row["attempts"], is_code=row["kind"] == "code"))
+            return
+        after = pause(row["attempts"], is_code=row["kind"] == "code")
+        await lasting(row, lambda: self._table.retry(row, reason, after=after))
 
     async def _judge(self, row: Row) -> None:
         """Nobody knows whether the letter went: a code that still lives goes once more, under the same Message-ID."""
@@ -237,60 +238,3 @@ class Delivery:
             self._table.wake()
         else:
             await self._fail(row, "unknown")
-
-    async def _settle(self, row: Row, state: Settled, event: Outcome, reason: str | None = None) -> None:
-        """Write the outcome and tell it, both or neither; until the database answers, with the same ids."""
-        command = self._command(letter_of(row), event) if event else None
-        while True:
-            try:
-                await self._settle_once(row, state, event, command, reason)
-            except AWAY as error:
-                log.warning("the outcome will be written again", letter=str(row["id"]), error=type(error).__name__)
-                await asyncio.sleep(0.5)
-            else:
-                self._on_settled()
-                return
-
-    async def _settle_once(
-        self, row: Row, state: Settled, event: Outcome, command: Command | None, reason: str | None
-    ) -> None:
-        async with self._pool.acquire() as connection, connection.transaction():
-            await clear_content(connection, row)
-            if not await self._table.settle(connection, row, state, reason):
-                return
-            await settle_parts(connection, row, state)
-            suppressed = await self._judge_address(connection, row, event)
-            if command:
-                await append_last(connection, FEED, command)
-            if suppressed:
-                await append_last(connection, FEED, suppressed)
-
-    async def _judge_address(self, connection: Connection, row: Row, event: Outcome) -> Command | None:
-        """Learn from a notice whether its address works; what is to be told where it gets no more of them."""
-        if event is None or event.kind == "code":
-            return None
-        if isinstance(event, MailSent):
-            await accepted(connection, row["subject"])
-            return None
-        if event.reason != "refused":
-            return None
-        version = await refused(connection, row["subject"], self._clock())
-        if version is None:
-            return None
-        person = row["subject"]
-        told = MailSuppressed(user_id=person)
-        change = Change(aggregate=address_id(person), expected=version - 1, subject=person, events=[told])
-        return new_command(self._codec, self._context(letter_of(row)), change)
-
-    def _command(self, letter: Letter, event: MailSent | MailFailed) -> Command:
-        change = Change(aggregate=letter.id, expected=0, subject=letter.subject, events=[event])
-        return new_command(self._codec, self._context(letter), change)
-
-    def _context(self, letter: Letter) -> Context:
-        return Context(
-            time=self._clock(),
-            correlation_id=letter.correlation_id,
-            causation_id=str(letter.cause),
-            actor="system",
-            traceparent=letter.traceparent,
-        )

@@ -20,7 +20,7 @@ from events.clock import clock_for
 from events.codec import Codec
 from events.consumer import Consumer
 from events.eraser import Eraser
-from events.erasure import Tombstones
+from events.erasure import Tombstones, hold_off
 from events.health import Health
 from events.outlet import Outlet
 from events.postgres import dialer, open_pool
@@ -32,8 +32,9 @@ from events.work import WorkTable
 from mailer.api import ROUTES, Choosing
 from mailer.console import Console, drop_mails
 from mailer.consumers import hears, tell_resumed
-from mailer.delivery import FEED, Delivery
+from mailer.delivery import Delivery
 from mailer.letters import Letters
+from mailer.outcomes import FEED
 from mailer.preview import preview
 from mailer.seals import Seals
 from mailer.settings import IMPLICIT_TLS_PORT, Settings
@@ -66,6 +67,7 @@ async def _resume(settings: Settings, person: str) -> None:
     connection = await dialer(settings.database_url, application=NAME)()
     try:
         async with connection.transaction():
+            await hold_off(connection)
             resumed = await tell_resumed(connection, since, clock, actor="operator")
     finally:
         await connection.close()
@@ -128,7 +130,7 @@ def worker_tasks(
         workers=settings.smtp_connections,
         mail_dir=mails,
     )
-    health.add(*consumer.checks(), table.check, transport.check, delivery.check, eraser.check)
+    health.add(*consumer.checks(), table.check, transport.check, *delivery.checks(), eraser.check)
     return [broker.run, consumer.run, delivery.run, eraser.run, Retention(drops).run]
 
 

@@ -5,6 +5,7 @@ whether the server took the letter. That is `Unsure`, and only that.
 """
 
 import asyncio
+import re
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -30,6 +31,11 @@ Mark: TypeAlias = Callable[[], Awaitable[None]]
 Security: TypeAlias = Literal["starttls", "tls", "none"]
 
 _SENDER_REFUSED: Final = ": check FROM_EMAIL, SMTP_USERNAME and SMTP_PASSWORD"
+# RFC 5321, section 4.2.3: unavailable, not local, not allowed as a name. 552 and 554 are about the letter.
+_NO_MAILBOX: Final = {550, 551, 553}
+_ENHANCED: Final = re.compile(r"\d\.\d{1,3}\.\d{1,3}(?!\S)")
+# X.1: the addresses of a letter, of which 7 and 8 are the sender's; 2.1: a mailbox that is disabled.
+_ABOUT_MAILBOX: Final = re.compile(r"5\.(1\.(?![78]$)\d+|2\.1)")
 _TROUBLE = (aiosmtplib.SMTPException, OSError, TimeoutError)
 
 
@@ -42,7 +48,14 @@ class Deferred(SmtpError):
 
 
 class Refused(SmtpError):
-    """The server will not take this letter, ever (a 5xx reply to its recipient or to itself)."""
+    """The server will not take this letter, ever (a 5xx reply to its recipient or to itself).
+
+    `is_bounce`: it says that nobody has this address. Spam, size or a relay that is denied are the letter's or ours.
+    """
+
+    def __init__(self, reason: str, *, is_bounce: bool = False) -> None:
+        super().__init__(reason)
+        self.is_bounce = is_bounce
 
 
 class Unsure(SmtpError):
@@ -202,8 +215,16 @@ def _reply(error: BaseException) -> SmtpError | None:
         case 4:
             return Deferred(_named(error))
         case 5:
-            return Refused(_named(error))
+            return Refused(_named(error), is_bounce=_is_bounce(error))
     return None
+
+
+def _is_bounce(error: aiosmtplib.SMTPResponseException) -> bool:
+    """Whether a reply to RCPT is about the mailbox; an enhanced code (RFC 3463) has the last word."""
+    if not isinstance(error, aiosmtplib.SMTPRecipientRefused) or error.code not in _NO_MAILBOX:
+        return False
+    enhanced = _ENHANCED.match(error.message)
+    return enhanced is None or _ABOUT_MAILBOX.fullmatch(enhanced[0]) is not None
 
 
 def _named(error: BaseException) -> str:

@@ -175,11 +175,11 @@ async def hold(pool: asyncpg.Pool, row: Row, until: datetime, reason: str) -> bo
     return await pool.fetchval(SQL.hold, row["id"], row["token"], until, reason) is not None
 
 
-async def release(pool: asyncpg.Pool, now: datetime) -> int:
-    """Make due what was held until now, several completions of a person as one letter; how many."""
+async def release(pool: asyncpg.Pool, now: datetime, limit: int) -> int:
+    """Make due up to so many letters that were held until now, a person's completions told together; how many."""
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute(SQL.release_lock)
-        return int(await connection.fetchval(SQL.release, now))
+        return int(await connection.fetchval(SQL.release, now, limit))
 
 
 async def reach(pool: asyncpg.Pool, person_id: UUID, kind: MailKind) -> Reach | None:
