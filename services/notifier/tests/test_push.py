@@ -1,5 +1,6 @@
 """Push reaches each device once, and what providers answer is taken at its word."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -10,7 +11,7 @@ import asyncpg
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from notifying import World, completed, world_of
+from notifying import World, completed, service, world_of
 from providing import VAPID_KEY, Answer, Browser, Played, client, fcm_error, playing, vapid_claims
 
 from events.catalog.auth import UserErased
@@ -98,6 +99,21 @@ async def test_a_browser_reads_what_was_pushed_and_its_service_knows_us(world: W
     headers = asked["headers"]
     assert (headers["content-encoding"], int(headers["ttl"]) > 80_000, len(headers["topic"])) == ("aes128gcm", True, 32)
     assert vapid_claims(headers["authorization"], played.url)["sub"] == "mailto:ops@example.org"
+
+
+async def test_a_push_leaves_no_address_in_the_log(world: World, played: Played) -> None:
+    added = "insert into device values ($1, $2, 'web', $3, $4, $5, 'en', now())"
+    me, endpoint = uuid4(), f"{played.url}/web/a-capability"
+    await world.pool.execute(added, uuid4(), me, endpoint, *Browser().keys.values())
+    push = {"VAPID_PRIVATE_KEY": VAPID_KEY, "VAPID_CONTACT": "mailto:ops@example.org", "LOG_LEVEL": "DEBUG"}
+    async with service(world, stderr=asyncio.subprocess.PIPE, **push) as process:
+        await world.say("TODOS", completed(), to=me)
+        await settled(world)
+        process.terminate()
+        _, log = await process.communicate()
+    assert [asked["path"] for asked in played.asked] == ["/web/a-capability"]
+    assert log
+    assert b"a-capability" not in log
 
 
 def test_the_example_of_rfc_8291_comes_out() -> None:
