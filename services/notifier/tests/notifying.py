@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -252,6 +254,31 @@ class World:
         answer = await self.get(f"/notifications/?limit=100{query}", who)
         assert answer.status_code == 200, answer.text
         return answer.json()["data"]
+
+
+@asynccontextmanager
+async def service(
+    world: World, stderr: int = asyncio.subprocess.DEVNULL, **settings: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`python -m notifier worker`; SIGTERM ends it, unless it was killed before."""
+    variables = os.environ | settings | {
+        "APP_ENV": "development",
+        "DATABASE_URL": world.database.url,
+        "NATS_URL": world.nats.url("notifier"),
+        "PORT": "0",
+        "JWKS_URL": "http://127.0.0.1:1/jwks.json",
+        "ISSUER": "http://127.0.0.1:1",
+    }  # fmt: skip
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "notifier", "worker",
+        stdout=asyncio.subprocess.DEVNULL, stderr=stderr, env=variables,
+    )  # fmt: skip
+    try:
+        yield child
+    finally:
+        if child.returncode is None:
+            child.terminate()
+        await asyncio.wait_for(child.wait(), 10)
 
 
 @asynccontextmanager

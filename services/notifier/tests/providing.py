@@ -163,4 +163,4 @@ def vapid_claims(authorization: str, audience: str) -> dict[str, Any]:
 
 
 def client() -> httpx.AsyncClient:
-    return httpx.AsyncClient(timeout=1)
+    return httpx.AsyncClient(timeout=0.5)

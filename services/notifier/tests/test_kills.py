@@ -1,19 +1,15 @@
 """kill -9 under load, in every state of a delivery: a provider is asked once, whatever became of the answer."""
 
-import asyncio
 import json
 import os
 import signal
-import sys
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from functools import partial
 from uuid import uuid4
 
 import asyncpg
 import pytest
-from notifying import World, completed
+from notifying import World, completed, service
 from providing import playing
 
 from local.fixtures import until
@@ -26,29 +22,6 @@ STATES = {
     "sending": "select count(*) from delivery where state = 'sending'",
     "settled": "select count(*) from delivery where settled_at > clock_timestamp() - interval '1 second'",
 }
-
-
-@asynccontextmanager
-async def service(world: World, **settings: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """`python -m notifier worker`; SIGTERM ends it, unless it was killed before."""
-    variables = os.environ | settings | {
-        "APP_ENV": "development",
-        "DATABASE_URL": world.database.url,
-        "NATS_URL": world.nats.url("notifier"),
-        "PORT": "0",
-        "JWKS_URL": "http://127.0.0.1:1/jwks.json",
-        "ISSUER": "http://127.0.0.1:1",
-    }  # fmt: skip
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "notifier", "worker",
-        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL, env=variables,
-    )  # fmt: skip
-    try:
-        yield child
-    finally:
-        if child.returncode is None:
-            child.terminate()
-        await asyncio.wait_for(child.wait(), 10)
 
 
 @pytest.mark.timeout(3600)

@@ -1,5 +1,6 @@
 """Push reaches each device once, and what providers answer is taken at its word."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -10,7 +11,7 @@ import asyncpg
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from notifying import World, completed, world_of
+from notifying import World, completed, service, world_of
 from providing import VAPID_KEY, Answer, Browser, Played, client, fcm_error, playing, vapid_claims
 
 from events.catalog.auth import UserErased
@@ -18,9 +19,11 @@ from local.fixtures import DatabaseFactory, until
 from local.nats import Nats
 from notifier.devices import is_service
 from notifier.fcm import Fcm
+from notifier.providers import not_now
 from notifier.webpush import CURVE, WebPush, base64url, encrypt, unbase64
 
 DEVICES = "/notifications/devices"
+LONG_AGO = "Sun, 06 Nov 1994 08:49:37 GMT"
 
 
 @pytest.fixture
@@ -100,6 +103,21 @@ async def test_a_browser_reads_what_was_pushed_and_its_service_knows_us(world: W
     assert vapid_claims(headers["authorization"], played.url)["sub"] == "mailto:ops@example.org"
 
 
+async def test_a_push_leaves_no_address_in_the_log(world: World, played: Played) -> None:
+    added = "insert into device values ($1, $2, 'web', $3, $4, $5, 'en', now())"
+    me, endpoint = uuid4(), f"{played.url}/web/a-capability"
+    await world.pool.execute(added, uuid4(), me, endpoint, *Browser().keys.values())
+    push = {"VAPID_PRIVATE_KEY": VAPID_KEY, "VAPID_CONTACT": "mailto:ops@example.org", "LOG_LEVEL": "DEBUG"}
+    async with service(world, stderr=asyncio.subprocess.PIPE, **push) as process:
+        await world.say("TODOS", completed(), to=me)
+        await settled(world)
+        process.terminate()
+        _, log = await process.communicate()
+    assert [asked["path"] for asked in played.asked] == ["/web/a-capability"]
+    assert log
+    assert b"a-capability" not in log
+
+
 def test_the_example_of_rfc_8291_comes_out() -> None:
     key = ec.derive_private_key(int.from_bytes(unbase64("yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw")), CURVE)
     receiver = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4"
@@ -120,9 +138,10 @@ def test_the_example_of_rfc_8291_comes_out() -> None:
     ("answers", "attempts"),
     [
         ([Answer(503, fcm_error("UNAVAILABLE", "UNAVAILABLE"), {"retry-after": "0"})], 2),
-        ([Answer(429, fcm_error("RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED"), {"retry-after": "1"})], 2),
-        ([Answer(500), Answer(500)], 3),
+        ([Answer(429, fcm_error("RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED"), {"retry-after": LONG_AGO})], 2),
+        ([Answer(500)], 2),
         ([Answer(401, fcm_error("UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR"), {"retry-after": "0"})], 2),
+        ([Answer(404, b"<html>no such page</html>", {"retry-after": "0"})], 2),
     ],
 )
 async def test_what_is_refused_for_the_moment_is_tried_again(
@@ -136,6 +155,21 @@ async def test_what_is_refused_for_the_moment_is_tried_again(
         [row] = await settled(world)
     assert (row["state"], row["attempts"], len(played.asked)) == ("sent", attempts, attempts)
     assert len(played.tokens) == (2 if answers[0].status == 401 else 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "after"),
+    [
+        (LONG_AGO, 0.0),
+        ("Sun, 06 Nov 1994 08:49:37", 0.0),
+        ("Sun, 06 Nov 1994 08:49:37 -0000", 0.0),
+        ("Sun, 06 Nov 99999999999999999999 08:49:37 GMT", None),
+        ("120", 120.0),
+        ("soon", None),
+    ],
+)
+def test_retry_after_is_read_or_passed_over(text: str, after: float | None) -> None:
+    assert not_now(httpx.Response(503, headers={"retry-after": text})).after == after
 
 
 async def test_retry_after_is_waited_for(world: World, played: Played) -> None:
@@ -200,6 +234,43 @@ async def test_a_provider_that_is_away_is_waited_for(world: World, played: Playe
             await world.say("TODOS", completed(), to=me)
             query = "select reason from delivery where state = 'queued' and attempts >= 1"
             assert await until(lambda: world.pool.fetchval(query)) == "ConnectError"
+
+
+DENIES = """
+create sequence denials;
+grant usage on sequence denials to public;
+create function deny() returns trigger language plpgsql as $$
+begin
+    if nextval('denials') = 1 then
+        raise 'not now' using errcode = 'cannot_connect_now';
+    end if;
+    return new;
+end $$;
+create trigger deny before update on delivery for each row when ({}) execute function deny();
+"""
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        "old.state = 'claimed' and new.state = 'sending'",
+        "old.state = 'sending' and new.state = 'queued'",
+        "old.state = 'sending' and new.state = 'sent'",
+    ],
+)
+async def test_what_was_not_sent_stays_so_though_the_database_was_away(
+    world: World, played: Played, write: str
+) -> None:
+    me = uuid4()
+    await register(world, me, fcm())
+    owner = await asyncpg.connect(world.database.owner_url)
+    await owner.execute(DENIES.format(write))
+    await owner.close()
+    played.answers.append(Answer(503, headers={"retry-after": "0"}))
+    async with world.hearing():
+        await world.say("TODOS", completed(), to=me)
+        assert [row["state"] for row in await settled(world)] == ["sent"]
+    assert len(played.asked) == 2
 
 
 async def test_hearing_everything_again_pushes_nothing(world: World, played: Played) -> None:

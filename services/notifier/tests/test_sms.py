@@ -193,7 +193,9 @@ async def test_a_person_gets_as_many_messages_as_a_day_allows(world: World, play
     ("refusal", "state", "stays"),
     [
         (Answer(429, twilio_error(20429), {"retry-after": "0"}), "sent", True),
-        (Answer(503), "sent", True),
+        (Answer(503, headers={"retry-after": "0"}), "sent", True),
+        (Answer(500), "unknown", True),
+        (Answer(502), "unknown", True),
         (Answer(401, twilio_error(20003), {"retry-after": "0"}), "sent", True),
         (Answer(400, twilio_error(21610)), "failed", False),
         (Answer(400, twilio_error(21211)), "failed", False),
@@ -212,6 +214,7 @@ async def test_a_provider_is_taken_at_its_word(
         await world.say("TODOS", overdue(), to=me)
         rows = await settled(world, 2)
         assert rows[-1]["state"] == state
+        assert len(played.asked) == (3 if refusal.status in {401, 429, 503} else 2)
         assert (await number(world, me) is not None) is stays
 
 

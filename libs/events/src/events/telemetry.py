@@ -6,6 +6,9 @@ import sys
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
+# They log each request with its address, and an address may hold what is nobody else's to know.
+_CALLERS = ("httpx", "httpcore", "google")
+
 _FAST = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15)
 
 APPENDED = Counter("todo_append_commands_total", "Commands by what append answered", ["feed", "outcome"])
@@ -41,7 +44,7 @@ WORK_DONE = Counter("todo_work_settled_total", "Rows settled, by outcome", ["tab
 
 
 def configure_logging(service: str, level: str = "INFO") -> None:
-    """One JSON object a line on stderr, from structlog and the standard library alike."""
+    """One JSON object a line on stderr, from structlog and the standard library alike; no addresses that are called."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -66,3 +69,5 @@ def configure_logging(service: str, level: str = "INFO") -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
+    for name in _CALLERS:
+        logging.getLogger(name).setLevel(logging.WARNING)

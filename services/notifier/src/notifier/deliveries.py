@@ -1,7 +1,7 @@
 """Acting: deliveries to providers, outcomes to events. The same life as a letter's (services/mailer)."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Literal
 from uuid import UUID
 
@@ -78,7 +78,7 @@ class Deliveries:
         except ClaimLost:
             log.info("a delivery is another worker's now", delivery=str(row["id"]))
         except Deferred as error:
-            await self._table.retry(row, str(error), after=error.after)
+            await self._queue_again(row, error)
         except Unregistered as error:
             await self._fail(row, "unregistered", str(error))
         except Refused as error:
@@ -106,11 +106,29 @@ class Deliveries:
             raise Refused("not configured")
 
         async def mark() -> None:
-            if not await self._table.sending(row):
+            try:
+                ours = await self._table.sending(row)
+            except AWAY as error:  # marked or not: nothing was sent
+                raise Deferred(type(error).__name__) from None
+            if not ours:
                 raise ClaimLost
 
         address = {name: target[name] or "" for name in Target.__struct_fields__}
         await provider.send(Target(**address), self._push(row, target["locale"]), mark)
+
+    async def _queue_again(self, row: Row, error: Deferred) -> None:
+        """Until the database answers: a row left past its mark would be taken for one that may have arrived."""
+        await self._insist(row, lambda: self._table.retry(row, str(error), after=error.after))
+
+    async def _insist(self, row: Row, write: Callable[[], Awaitable[object]]) -> None:
+        while True:
+            try:
+                await write()
+            except AWAY as error:
+                log.warning("the outcome will be written again", delivery=str(row["id"]), error=type(error).__name__)
+                await asyncio.sleep(0.5)
+            else:
+                return
 
     def _push(self, row: Row, locale: Locale) -> Push:
         lives = max(1, int((row["expires_at"] - self._clock()).total_seconds()))
@@ -151,15 +169,8 @@ class Deliveries:
         """Write the outcome and tell it, both or neither; until the database answers, with the same ids."""
         command = self._command(row, event)
         gone = isinstance(event, NotificationFailed) and event.reason == "unregistered"
-        while True:
-            try:
-                await self._settle_once(row, state, command, detail, gone=gone)
-            except AWAY as error:
-                log.warning("the outcome will be written again", delivery=str(row["id"]), error=type(error).__name__)
-                await asyncio.sleep(0.5)
-            else:
-                self._on_settled()
-                return
+        await self._insist(row, lambda: self._settle_once(row, state, command, detail, gone=gone))
+        self._on_settled()
 
     async def _settle_once(self, row: Row, state: Settled, command: Command, detail: str | None, *, gone: bool) -> None:
         async with self._pool.acquire() as connection, connection.transaction():

@@ -98,11 +98,11 @@ class Fcm:
 
 
 def failure_of(answer: httpx.Response) -> Exception:
-    """What a refusal means (FCM's ErrorCode); a status says enough where the body does not."""
+    """What a refusal means (FCM's ErrorCode). A 404 without its code is a wrong address, which the operator mends."""
     code = _error_code(answer.content)
-    if answer.status_code == 404 or code == "UNREGISTERED":
+    if code == "UNREGISTERED":
         return Unregistered(code)
-    if answer.status_code in {401, 403, 429} or answer.status_code >= 500:
+    if answer.status_code in {401, 403, 404, 429} or answer.status_code >= 500:
         return Refused(code) if code == "SENDER_ID_MISMATCH" else not_now(answer)
     return Refused(code or str(answer.status_code))
 

@@ -80,6 +80,8 @@ def not_now(response: httpx.Response) -> Deferred:
     if text.isascii() and text.isdigit():
         after = float(text[:9])
     else:
-        with suppress(ValueError):
-            after = max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
+        with suppress(ValueError, OverflowError):
+            then = parsedate_to_datetime(text)
+            then = then if then.tzinfo else then.replace(tzinfo=UTC)  # no zone, or -0000
+            after = max(0.0, (then - datetime.now(UTC)).total_seconds())
     return Deferred(str(response.status_code), after=after)

@@ -8,14 +8,14 @@ from uuid import UUID
 import httpx
 import msgspec
 
-from notifier.providers import Mark, Push, Refused, Target, Unregistered, not_now, posted
+from notifier.providers import Mark, Push, Refused, Target, Unregistered, Unsure, not_now, posted
 
 LONGEST_LIFE: Final = 36_000
 """Seconds that a message may wait at the provider, at most (`ValidityPeriod`)."""
 
 # Their error codes for a number that is none, none that can be sent to, and one whose owner answered STOP.
 _GONE: Final = frozenset({21211, 21214, 21217, 21610, 21614})
-
+_NOT_NOW: Final = frozenset({401, 403, 404, 429, 503})
 
 _PURPOSE: Final = b"phone code\0"
 
@@ -56,12 +56,17 @@ class Sms:
 
 
 def failure_of(answer: httpx.Response) -> Exception:
-    """What a refusal means; a wrong account (401, 403, 404) is the operator's to mend, and waited for."""
+    """What a refusal means; a wrong account (401, 403, 404) is the operator's to mend, and waited for.
+
+    Another 5xx may come after the message was taken: sent again, it might come twice.
+    """
     code = _code(answer.content)
     if code in _GONE:
         return Unregistered(str(code))
-    if answer.status_code in {401, 403, 404, 429} or answer.status_code >= 500:
+    if answer.status_code in _NOT_NOW:
         return not_now(answer)
+    if answer.status_code >= 500:
+        return Unsure(str(answer.status_code))
     return Refused(str(code or answer.status_code))
 
 
