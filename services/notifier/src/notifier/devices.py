@@ -97,20 +97,19 @@ def is_service(endpoint: str, services: tuple[str, ...]) -> bool:
 
 @post("/notifications/devices", guards=[signed_in], keyed=False)
 async def register(request: Request, devices: Parts, data: JSONBody[FcmDevice | WebDevice]) -> Answer[Envelope[Device]]:
-    """Register a device for push. Its address is yours from now on; you have twenty at most, the oldest goes."""
-    device = Device(uuid7(), "web" if isinstance(data, WebDevice) else "fcm", request.locale, devices.now())
+    """Register a device for push, again whenever you like: it stays the same. You have twenty; who was silent goes."""
     match data:
         case WebDevice(endpoint, keys):
             if not is_service(endpoint, devices.services):
                 raise Problem(INVALID, errors=[FieldError("endpoint", "not_a_service", _NO_SERVICE)])
-            row: tuple[str, str | None, str | None] = (endpoint, keys.p256dh, keys.auth)
+            row: tuple[str, str, str | None, str | None] = ("web", endpoint, keys.p256dh, keys.auth)
         case FcmDevice(token):
-            row = (token, None, None)
+            row = ("fcm", token, None, None)
+    person, locale = request.user.id, request.locale
     async with writing(request, devices.pool) as connection:
-        await connection.execute(
-            SQL.add_device, device.id, request.user.id, device.service, *row, device.locale, device.created_at
-        )
-        await connection.execute(SQL.trim_devices, request.user.id)
+        [kept] = await connection.fetch(SQL.add_device, uuid7(), person, *row, locale, devices.now())
+        await connection.execute(SQL.trim_devices, person)
+    device = convert({**kept, "service": row[0], "locale": locale}, Device)
     return answer(request, ADDED, device, status=201, location=f"/notifications/devices/{device.id}")
 
 
