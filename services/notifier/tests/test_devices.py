@@ -1,11 +1,13 @@
 """A device belongs to who registered it last, and stays the same however often it is registered."""
 
+import secrets
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from notifying import World, completed, world_of
-from providing import Answer, Played, client, playing
+from providing import Answer, Browser, Played, client, playing
 from test_push import DEVICES, fcm, register, settled
 
 from local.fixtures import DatabaseFactory, until
@@ -51,6 +53,30 @@ async def test_what_waits_for_a_device_that_changed_hands_goes_to_nobody(world: 
         await world.heard()
     assert await world.pool.fetchval("select count(*) from delivery") == 0
     assert (await world.get(DEVICES, me)).json()["data"] == played.asked == []
+
+
+@pytest.mark.parametrize(
+    "device",
+    [
+        {"service": "web", "endpoint": "https://["},
+        {"service": "web", "endpoint": "http://evil:x.a.localhost/a"},
+        {"service": "web", "endpoint": "http://a.localhost:99999/a"},
+        {"service": "web", "endpoint": "http://me@a.localhost/a"},
+        {"service": "web", "endpoint": "http://a.localhost/a\n"},
+        {"service": "fcm", "token": "x\n"},
+        {"service": "fcm", "token": "x" * 2049},
+    ],
+)
+async def test_what_is_no_address_is_refused(world: World, device: dict[str, Any]) -> None:
+    keys = {"keys": Browser().keys} if device["service"] == "web" else {}
+    assert (await register(world, uuid4(), device | keys)).status_code == 422
+
+
+async def test_the_longest_token_is_taken(world: World) -> None:
+    token = "".join(
+        secrets.choice("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") for _ in range(2048)
+    )
+    assert (await register(world, uuid4(), fcm(token))).status_code == 201
 
 
 async def test_of_more_than_twenty_devices_the_one_that_was_silent_longest_goes(world: World) -> None:

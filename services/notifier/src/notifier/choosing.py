@@ -3,9 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Final, cast, get_args
 
-import asyncpg
 from litestar import get, patch
-from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -15,6 +13,7 @@ from api.messages import Message
 from api.requests import Request
 from api.transactions import writing
 from events.catalog.patch import said
+from notifier.api import Parts
 from notifier.domain import Channel, Kind, Preferences
 from notifier.tables import choose, preferences
 
@@ -83,16 +82,14 @@ class Change(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @get("/notifications/preferences", guards=[signed_in])
-async def show(request: Request, pool: NamedDependency[asyncpg.Pool]) -> Answer[Envelope[Chosen]]:
+async def show(request: Request, notifications: Parts) -> Answer[Envelope[Chosen]]:
     """Get what you are told, and on which ways."""
-    found = await preferences(pool, [request.user.id])
+    found = await preferences(notifications.pool, [request.user.id])
     return answer(request, SHOWN, _shown(found.get(request.user.id, Preferences())))
 
 
 @patch("/notifications/preferences", guards=[signed_in], keyed=False)
-async def change(
-    request: Request, pool: NamedDependency[asyncpg.Pool], data: JSONBody[Change]
-) -> Answer[Envelope[Chosen]]:
+async def change(request: Request, notifications: Parts, data: JSONBody[Change]) -> Answer[Envelope[Chosen]]:
     """Change what you are told, and on which ways. Holds for what happens from now on."""
     choices: dict[tuple[Kind, Channel], bool] = {
         (cast("Kind", kind), cast("Channel", channel)): wanted
@@ -101,8 +98,8 @@ async def change(
     }
     until = data.do_not_disturb_until
     chosen = Preferences(choices, None if until is UNSET else until)
-    async with writing(request, pool) as connection:
-        now = await choose(connection, request.user.id, chosen, until=until is not UNSET)
+    async with writing(request, notifications.pool) as connection:
+        now = await choose(connection, request.user.id, chosen, notifications.now(), until=until is not UNSET)
     return answer(request, CHOSEN, _shown(now))
 
 

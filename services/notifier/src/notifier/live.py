@@ -20,7 +20,7 @@ from api.messages import Locale
 from api.requests import Person
 from events.clock import Clock
 from events.health import Check
-from events.postgres import AWAY, Dial
+from events.postgres import AWAY, Connection, Dial
 from notifier.crier import CHANNEL
 from notifier.domain import missing
 from notifier.shapes import Authenticated, Frame, Gap, Heartbeat, Hello, News, Unread, told
@@ -136,7 +136,7 @@ class Line:
         return False
 
     async def _read(self) -> list[Frame]:
-        last, rows = await news(self._pool, self.person.id, self.seen, BATCH)
+        stands, rows = await news(self._pool, self.person.id, self.seen, BATCH)
         frames: list[Frame] = []
         for row in rows:
             frames += self._gap(row.number - 1)
@@ -146,22 +146,17 @@ class Line:
         if len(rows) == BATCH:
             self.wake()
         else:
-            frames += self._gap(last)
-        return frames or await self._told_unread()
+            frames += self._gap(stands.last_number)
+            if stands.unread != self._unread:
+                self._unread = stands.unread
+                frames.append(Unread(stands.unread))
+        return frames
 
     def _gap(self, up_to: int) -> list[Frame]:
         """What lies between the last number sent and this one, or beyond it, does not come."""
         gone = missing(self.seen, up_to)
         self.seen = up_to
         return [Gap(*gone, resume=up_to)] if gone else []
-
-    async def _told_unread(self) -> list[Frame]:
-        stands = await standing(self._pool, self.person.id)
-        if stands.last_number != self.seen:  # more came meanwhile, and counts only once it is sent
-            self.wake()
-            return []
-        changed, self._unread = stands.unread != self._unread, stands.unread
-        return [Unread(stands.unread)] if changed else []
 
     def _left(self) -> float:
         return self.person.expires - self._clock().timestamp()
@@ -221,10 +216,11 @@ class Live:
         try:
             async with asyncio.timeout(TIMEOUT):
                 await connection.add_listener(CHANNEL, lambda *told: self._hear(told[3]))
+            for line in self._all():  # what was said meanwhile, nobody heard
+                line.wake()
             while not connection.is_closed():
                 async with asyncio.timeout(TIMEOUT):
-                    await self.poll()
-                    await connection.execute("select 1")  # a connection that died in silence would bring no news
+                    await self._poll(connection)  # asked here: one that died in silence would bring no news
                 self._state = Check("live", "ok")
                 await asyncio.sleep(POLL)
         finally:
@@ -235,12 +231,12 @@ class Live:
             for line in self._lines.get(UUID(person_id), ()):
                 line.wake()
 
-    async def poll(self) -> None:
+    async def _poll(self, connection: Connection) -> None:
         """Wake whose inbox is further than what was sent; end those who may no longer be here."""
         for line in self._all():
             if self._refuse(line.person):
                 line.end(TOKEN_REFUSED)
-        for person_id, last in (await last_numbers(self._pool, list(self._lines))).items():
+        for person_id, last in (await last_numbers(connection, list(self._lines))).items():
             for line in self._lines.get(person_id, ()):
                 if line.seen != last:
                     line.wake()

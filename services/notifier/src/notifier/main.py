@@ -92,7 +92,6 @@ async def _main(parts: Roles, settings: Settings) -> None:
                 "live": live,
                 "phones": phones.Phones(pool, clock, settings.phone_key),
                 "devices": devices.Devices(pool, clock, settings.services, web.public_key if web else None),
-                "pool": pool,
             },
             cors_origins=settings.origins,
         )

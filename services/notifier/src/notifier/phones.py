@@ -146,7 +146,7 @@ async def verify_phone(request: Request, phones: Parts, data: JSONBody[Code]) ->
     return answer(request, VERIFIED, Phone(asked["number"], now))
 
 
-@delete("/notifications/phone", guards=[signed_in], status_code=200, keyed=False)
+@delete("/notifications/phone", guards=[signed_in], status_code=200, keyed=False, problems=[NOT_FOUND])
 async def remove_phone(request: Request, phones: Parts) -> Answer[Envelope[None]]:
     """Remove your phone: nothing is sent to it any more."""
     if await phones.pool.fetchval(SQL.remove_phone, request.user.id) is None:

@@ -76,7 +76,8 @@ CREATE TABLE public.preference (
     do_not_disturb_until timestamp with time zone,
     timezone text,
     quiet_from text,
-    quiet_to text
+    quiet_to text,
+    since jsonb DEFAULT '{}'::jsonb NOT NULL
 );
 
 CREATE TABLE public.ticket (
