@@ -194,6 +194,7 @@ class World:
                 "notifications": Notifications(self.pool, self.watch, crier),
                 "tickets": Tickets(self.pool, self.watch, frozenset({"https://app.example"})),
                 "live": live,
+                "choosing": choosing.Choosing(self.pool, self.watch),
                 "phones": phones.Phones(self.pool, self.watch, self.phone_key),
                 "devices": devices.Devices(self.pool, self.watch, ("http://*.localhost", self.web_push), "the key"),
             },
