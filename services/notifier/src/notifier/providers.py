@@ -80,6 +80,6 @@ def not_now(response: httpx.Response) -> Deferred:
     if text.isascii() and text.isdigit():
         after = float(text[:9])
     else:
-        with suppress(ValueError):
+        with suppress(ValueError, TypeError):  # no date, or one without a zone
             after = max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
     return Deferred(str(response.status_code), after=after)
