@@ -69,7 +69,7 @@ class Stack:
     def stop(self, *services: str) -> None:
         """Services that are not measured leave the cores to those that are."""
         for service in services:
-            self._supervisor.parts[service].stop()
+            self._supervisor.services[service].stop()
 
     def add_database(self, name: str) -> None:
         """A further database of the to-do service, migrated."""

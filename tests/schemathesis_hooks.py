@@ -289,7 +289,8 @@ def existing(case: Case) -> str:
     methods = case.operation.schema.raw_schema["paths"].get(collection, {})
     if "post" in methods:
         example = methods["post"]["requestBody"]["content"]["application/json"]["example"]
-        body = {**example, "recurrence": None}  # which would forbid deadlines that are fine otherwise
+        # A recurrence would forbid deadlines that are fine otherwise.
+        body = {name: None if name == "recurrence" else value for name, value in example.items()}
         return GATEWAY.post(collection, json=body, headers=headers).json().get("data", {}).get("id", "")
     return next((one["id"] for one in data(GATEWAY.get(collection, headers=headers))), "")
 

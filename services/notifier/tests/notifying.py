@@ -196,7 +196,7 @@ class World:
                 "notifications": Notifications(self.pool, self.watch, crier),
                 "tickets": Tickets(self.pool, self.watch, frozenset({"https://app.example"})),
                 "live": live,
-                "pool": self.pool,
+                "choosing": choosing.Choosing(self.pool, self.watch),
                 "phones": phones.Phones(self.pool, self.watch, self.phone_key),
                 "devices": devices.Devices(self.pool, self.watch, ("http://*.localhost", self.web_push), "the key"),
             },
@@ -293,7 +293,10 @@ async def running(*tasks: Any) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def world_of(database: Database, nats: Nats, *, phone_key: bytes | None = PHONE_KEY) -> AsyncIterator[World]:
+async def world_of(
+    database: Database, nats: Nats, *, phone_key: bytes | None = PHONE_KEY, guarded: bool = True
+) -> AsyncIterator[World]:
+    """`guarded`: whether the guard hears who was erased."""
     admin = await nats_client.connect(nats.url())
     js = admin.jetstream(timeout=2)
     for feed in HEARS[NAME]:
@@ -304,7 +307,7 @@ async def world_of(database: Database, nats: Nats, *, phone_key: bytes | None = 
             tombstones = Tombstones(pool)
             people = People(watch, refuse=lambda person: person.id in tombstones)
             world = World(js, nats, database, pool, people, watch, tombstones, phone_key=phone_key)
-            async with running(tombstones.run), world.replica() as face:
+            async with running(*[tombstones.run] * guarded), world.replica() as face:
                 world.http, world.live = face.http, face.live
                 yield world
     finally:

@@ -1,6 +1,7 @@
 """What happens becomes a person's notifications: numbered, once each, readable in both languages."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -8,7 +9,9 @@ from notifying import World, completed, due_soon, overdue, reopened, report
 
 from events.catalog.auth import UserErased
 from local.fixtures import until
+from notifier import api
 from notifier.tables import drop_notifications
+from notifier.texts import words_of
 
 
 async def test_what_a_person_wants_to_know_is_in_their_inbox_newest_first(world: World) -> None:
@@ -92,6 +95,30 @@ async def test_the_inbox_comes_page_by_page(world: World) -> None:
         seen.append([each["number"] for each in answer.json()["data"]])
         path = answer.links["next"]["url"] if answer.json()["next_cursor"] else ""
     assert seen == [[5, 4], [3, 2], [1]]
+
+
+async def test_what_comes_in_while_the_list_is_read_is_not_passed_over(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    me, listed = uuid4(), api.list_notifications
+
+    async def and_another(*what: Any, **how: Any) -> Any:
+        rows = await listed(*what, **how)
+        await world.told(me, 1)
+        return rows
+
+    await world.told(me, 1)
+    monkeypatch.setattr(api, "list_notifications", and_another)
+    page = (await world.get("/notifications", me)).json()
+    assert page["last_number"] <= page["data"][0]["number"] == 1
+
+
+@pytest.mark.parametrize(
+    ("due", "zone"), [("0001-01-01T01:00:00Z", "America/New_York"), ("9999-12-31T23:00:00Z", "Asia/Seoul")]
+)
+def test_a_deadline_at_the_end_of_time_is_told_in_utc(due: str, zone: str) -> None:
+    words = words_of("overdue", {"title": "milk", "due_at": due, "due_zone": zone}, "en")
+    assert words.body.endswith(":00 UTC.")
 
 
 async def test_the_server_counts_what_is_unread(world: World) -> None:

@@ -1,5 +1,6 @@
 """A person decides what they are told, and on which ways."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -8,9 +9,11 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 from msgspec.structs import replace
-from notifying import World, completed, due_soon
+from notifying import World, completed, due_soon, world_of
 
 from events.catalog.auth import ProfileChanged, UserRegistered
+from local.fixtures import DatabaseFactory
+from local.nats import Nats
 from notifier.domain import Preferences
 
 PATH = "/notifications/preferences"
@@ -47,6 +50,29 @@ async def test_a_kind_that_is_switched_off_leaves_no_hole(world: World) -> None:
     async with world.hearing():
         await world.heard()
     assert [(each["number"], each["kind"]) for each in await world.inbox(me)] == [(2, "due_soon"), (1, "due_soon")]
+
+
+async def test_what_happened_before_a_way_was_switched_on_does_not_go_it_when_heard_again(world: World) -> None:
+    me = uuid4()
+    await choose(world, me, kinds={"completion": {"inbox": False}})
+    await world.say("TODOS", completed("before"), due_soon(), to=me)
+    async with world.hearing():
+        await world.heard()
+    await choose(world, me, kinds={"completion": {"inbox": True}, "due_soon": {"inbox": True}})
+    await world.say("TODOS", completed("after"), to=me)
+    await world.pool.execute("update events.checkpoint set seq = 0, event_id = null")
+    async with world.hearing():
+        await world.heard()
+    assert [each["data"]["title"] for each in await world.inbox(me)] == ["after", "우유 사기"]
+
+
+async def test_a_way_is_on_since_it_was_switched_on_and_no_later(world: World) -> None:
+    me, since = uuid4(), "select since::text from preference"
+    await choose(world, me, kinds={"completion": {"sms": True, "push": True}})
+    first = await world.pool.fetchval(since)
+    assert list(json.loads(first)) == ["completion.sms"]  # push was on
+    await choose(world, me, kinds={"completion": {"sms": True}})
+    assert await world.pool.fetchval(since) == first
 
 
 async def test_what_is_not_to_disturb_comes_silently_and_keeps_its_place(world: World) -> None:
@@ -126,12 +152,14 @@ def test_a_person_rests_until_the_last_of_their_wishes_is_over() -> None:
     ],
 )
 async def test_nothing_is_kept_of_somebody_who_was_erased_a_moment_ago(
-    world: World, path: str, body: dict[str, Any] | None
+    database: DatabaseFactory, nats: Nats, path: str, body: dict[str, Any] | None
 ) -> None:
     me = uuid4()
-    await world.pool.execute("select events.forget($1, $2)", me, uuid4())  # the guard knows within a second
     method = "PATCH" if path == "preferences" else "POST"
-    refused = await world.http.request(method, f"/notifications/{path}", json=body, headers=world.people.headers(me))
-    assert (refused.status_code, refused.json()["code"]) == (401, "unauthenticated")
-    for table in ("preference", "device", "phone_challenge", "ticket"):
-        assert await world.pool.fetchval(f"select count(*) from {table}") == 0
+    async with world_of(database("notifier"), nats, guarded=False) as world:  # the guard knows within a second
+        await world.pool.execute("select events.forget($1, $2)", me, uuid4())
+        headers = world.people.headers(me)
+        refused = await world.http.request(method, f"/notifications/{path}", json=body, headers=headers)
+        assert (refused.status_code, refused.json()["code"]) == (401, "unauthenticated")
+        for table in ("preference", "device", "phone_challenge", "ticket"):
+            assert await world.pool.fetchval(f"select count(*) from {table}") == 0

@@ -252,3 +252,50 @@ async def test_an_erased_persons_phone_is_gone(world: World, played: Played) -> 
 )
 def test_a_number_is_a_mobile_one_with_its_country(text: str, number: str | None) -> None:
     assert number_of(text) == number
+
+
+async def test_a_token_that_is_somebodys_number_takes_nobodys_phone(world: World, played: Played) -> None:
+    me = uuid4()
+    async with world.hearing():
+        await verified(world, played, me)
+    taken = {"service": "fcm", "token": NUMBER}
+    headers = world.people.headers(uuid4())
+    assert (await world.http.post("/notifications/devices", json=taken, headers=headers)).status_code == 201
+    assert await number(world, me) == NUMBER
+
+
+async def test_a_phone_that_is_verified_again_stays_the_same_device(world: World, played: Played) -> None:
+    me = uuid4()
+    query = "select id, created_at from device"
+    async with world.hearing():
+        await verified(world, played, me)
+        before, first = await world.pool.fetchrow(query), (await world.get(PHONE, me)).json()["data"]
+        world.watch.ahead = timedelta(minutes=2)
+        await verified(world, played, me)
+    assert await world.pool.fetchrow(query) == before
+    assert (await world.get(PHONE, me)).json()["data"]["verified_at"] > first["verified_at"]
+
+
+async def test_two_people_may_exchange_their_numbers_at_once(world: World, played: Played) -> None:
+    me, other, second = uuid4(), uuid4(), "+821087654321"
+    async with world.hearing():
+        await verified(world, played, me)
+        await verified(world, played, other, second)
+        world.watch.ahead = timedelta(minutes=2)
+        await ask(world, me, second)
+        mine = await code_in(played, 3)
+        await ask(world, other, NUMBER)
+        theirs = await code_in(played, 4)
+    query = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+
+    async def waiting(count: int) -> bool:
+        return bool(await world.pool.fetchval(query) >= count)
+
+    async with world.pool.acquire() as connection, asyncio.TaskGroup() as group, connection.transaction():
+        await connection.execute("select from device where user_id = $1 for update", me)
+        first = group.create_task(answer(world, me, mine))
+        await until(lambda: waiting(1))
+        last = group.create_task(answer(world, other, theirs))
+        await until(lambda: waiting(2))
+    assert (first.result().status_code, last.result().status_code) == (200, 200)
+    assert (await number(world, me), await number(world, other)) == (second, NUMBER)

@@ -108,7 +108,10 @@ def _figures(figures: Figures, locale: Locale) -> Sequence[tuple[str, str]]:
 
 def moment(at: datetime, locale: Locale, zone: tzinfo) -> str:
     """A time of day with its date and the name of its zone."""
-    there = at.astimezone(zone)
+    try:
+        there = at.astimezone(zone)
+    except OverflowError:  # the first day of all, or the last, is not everywhere
+        there = at
     return f"{_day(there, locale)} {there:%H:%M} {there.tzname()}"
 
 

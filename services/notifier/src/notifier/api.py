@@ -86,8 +86,9 @@ async def browse(
     before = from_cursor(cursor, int) if cursor else TOP
     await wait_for_position(request, notifications.position_of)
     pool, person = notifications.pool, request.user.id
-    rows = await list_notifications(pool, person, before, unread=unread, limit=limit + 1)
+    # First where it stands: what comes in between is in the list, and comes live once more. Never is it in neither.
     stands = await standing(pool, person)
+    rows = await list_notifications(pool, person, before, unread=unread, limit=limit + 1)
     more = to_cursor(rows[limit - 1].number) if len(rows) > limit else None
     inbox = Inbox(
         message_key=LISTED.key,

@@ -1,7 +1,8 @@
 """What a person wants to be told, and on which ways, over HTTP."""
 
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Final, cast, get_args
+from typing import Annotated, Final, TypeAlias, cast, get_args
 
 import asyncpg
 from litestar import get, patch
@@ -15,6 +16,7 @@ from api.messages import Message
 from api.requests import Request
 from api.transactions import writing
 from events.catalog.patch import said
+from events.clock import Clock
 from notifier.domain import Channel, Kind, Preferences
 from notifier.tables import choose, preferences
 
@@ -82,17 +84,26 @@ class Change(Struct, frozen=True, forbid_unknown_fields=True):
     do_not_disturb_until: Until | UnsetType | None = UNSET
 
 
+@dataclass(frozen=True, slots=True)
+class Choosing:
+    """What the handlers work with."""
+
+    pool: asyncpg.Pool
+    now: Clock
+
+
+Parts: TypeAlias = NamedDependency[Choosing]
+
+
 @get("/notifications/preferences", guards=[signed_in])
-async def show(request: Request, pool: NamedDependency[asyncpg.Pool]) -> Answer[Envelope[Chosen]]:
+async def show(request: Request, choosing: Parts) -> Answer[Envelope[Chosen]]:
     """Get what you are told, and on which ways."""
-    found = await preferences(pool, [request.user.id])
+    found = await preferences(choosing.pool, [request.user.id])
     return answer(request, SHOWN, _shown(found.get(request.user.id, Preferences())))
 
 
 @patch("/notifications/preferences", guards=[signed_in], keyed=False)
-async def change(
-    request: Request, pool: NamedDependency[asyncpg.Pool], data: JSONBody[Change]
-) -> Answer[Envelope[Chosen]]:
+async def change(request: Request, choosing: Parts, data: JSONBody[Change]) -> Answer[Envelope[Chosen]]:
     """Change what you are told, and on which ways. Holds for what happens from now on."""
     choices: dict[tuple[Kind, Channel], bool] = {
         (cast("Kind", kind), cast("Channel", channel)): wanted
@@ -101,8 +112,8 @@ async def change(
     }
     until = data.do_not_disturb_until
     chosen = Preferences(choices, None if until is UNSET else until)
-    async with writing(request, pool) as connection:
-        now = await choose(connection, request.user.id, chosen, until=until is not UNSET)
+    async with writing(request, choosing.pool) as connection:
+        now = await choose(connection, request.user.id, chosen, choosing.now(), until=until is not UNSET)
     return answer(request, CHOSEN, _shown(now))
 
 

@@ -44,10 +44,11 @@ async def notify(connection: Connection, events: Sequence[Event], *, clock: Cloc
     for event in await living(connection, events):
         for kind, data in notifications_of(event, now):
             prefers = chosen.get(event.envelope.subject, Preferences())
-            if prefers.wants(kind, "inbox"):
+            if prefers.wanted(kind, "inbox", event.envelope.time):
                 told.append(_notification(event, kind, data, silent=prefers.silences(kind, now)))
-            if prefers.wants(kind, "push") or prefers.wants(kind, "sms"):
-                sent.append(_delivery(event, kind, data, prefers))
+            delivery = _delivery(event, kind, data, prefers)
+            if delivery.push or delivery.sms:
+                sent.append(delivery)
     if told:
         await add_notifications(connection, now, told)
         changed.update(each.user_id for each in told)
@@ -99,8 +100,8 @@ def _delivery(event: Event, kind: Kind, data: dict[str, Any], prefers: Preferenc
         at=envelope.time,
         correlation_id=envelope.correlation_id,
         traceparent=envelope.traceparent,
-        push=prefers.wants(kind, "push"),
-        sms=prefers.wants(kind, "sms"),
+        push=prefers.wanted(kind, "push", envelope.time),
+        sms=prefers.wanted(kind, "sms", envelope.time),
     )
 
 

@@ -50,8 +50,12 @@ class Crier:
             await self._news.wait()
             self._news.clear()
             people, self._people = self._people, set()
-            async with asyncio.timeout(TIMEOUT):
-                await connection.execute(SQL.wake, list(_payloads(people)))
+            try:
+                async with asyncio.timeout(TIMEOUT):
+                    await connection.execute(SQL.wake, list(_payloads(people)))
+            except AWAY:
+                self.tell(people)
+                raise
 
 
 def _payloads(people: Collection[UUID]) -> Iterator[str]:

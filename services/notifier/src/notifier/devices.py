@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Final, Literal, TypeAlias
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import asyncpg
+import httpx
 from litestar import delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
@@ -28,13 +28,13 @@ REMOVED: Final = Message(key="device.removed", en="Device removed successfully",
 KEY: Final = Message(key="device.key", en="Key retrieved successfully", ko="키를 조회했습니다")
 _NO_SERVICE: Final = Text("is no push service that we know", "지원하지 않는 푸시 서비스입니다")
 
-Base64: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+=*$", min_length=16, max_length=128)]
+Base64: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+=*(?!\n)$", min_length=16, max_length=128)]
 
 
 class FcmDevice(Struct, frozen=True, tag_field="service", tag="fcm", forbid_unknown_fields=True):
     """An app's registration token with Firebase Cloud Messaging."""
 
-    token: Annotated[str, Meta(min_length=1, max_length=4096, pattern=r"^[!-~]+$", examples=["cX9:APA91bH"])]
+    token: Annotated[str, Meta(min_length=1, max_length=2048, pattern=r"^[!-~]+(?!\n)$", examples=["cX9:APA91bH"])]
 
 
 class Keys(Struct, frozen=True):
@@ -51,7 +51,7 @@ class WebDevice(Struct, frozen=True, tag_field="service", tag="web", forbid_unkn
     """A browser's Web Push subscription."""
 
     endpoint: Annotated[
-        str, Meta(max_length=2048, pattern=r"^[!-~]+$", examples=["https://fcm.googleapis.com/fcm/send/x"])
+        str, Meta(max_length=2048, pattern=r"^[!-~]+(?!\n)$", examples=["https://fcm.googleapis.com/fcm/send/x"])
     ]
     keys: Keys
 
@@ -86,31 +86,33 @@ Parts: TypeAlias = NamedDependency[Devices]
 
 def is_service(endpoint: str, services: tuple[str, ...]) -> bool:
     """Whether an endpoint is at one of these origins (`https://*.push.example`): nobody else is called for anybody."""
-    parts = urlsplit(endpoint)
+    try:
+        url = httpx.URL(endpoint)  # what calls it reads it the same way
+        place = "" if url.userinfo else url.netloc.decode()
+    except (httpx.InvalidURL, ValueError):
+        return False
     for service in services:
         scheme, _, host = service.partition("://")
-        fits = parts.netloc.endswith(host[1:]) if host.startswith("*.") else parts.netloc == host
-        if parts.scheme == scheme and fits:
+        if url.scheme == scheme and (place.endswith(host[1:]) if host.startswith("*.") else place == host):
             return True
     return False
 
 
 @post("/notifications/devices", guards=[signed_in], keyed=False)
 async def register(request: Request, devices: Parts, data: JSONBody[FcmDevice | WebDevice]) -> Answer[Envelope[Device]]:
-    """Register a device for push. Its address is yours from now on; you have twenty at most, the oldest goes."""
-    device = Device(uuid7(), "web" if isinstance(data, WebDevice) else "fcm", request.locale, devices.now())
+    """Register a device for push, again whenever you like: it stays the same. You have twenty; who was silent goes."""
     match data:
         case WebDevice(endpoint, keys):
             if not is_service(endpoint, devices.services):
                 raise Problem(INVALID, errors=[FieldError("endpoint", "not_a_service", _NO_SERVICE)])
-            row: tuple[str, str | None, str | None] = (endpoint, keys.p256dh, keys.auth)
+            row: tuple[str, str, str | None, str | None] = ("web", endpoint, keys.p256dh, keys.auth)
         case FcmDevice(token):
-            row = (token, None, None)
+            row = ("fcm", token, None, None)
+    person, locale = request.user.id, request.locale
     async with writing(request, devices.pool) as connection:
-        await connection.execute(
-            SQL.add_device, device.id, request.user.id, device.service, *row, device.locale, device.created_at
-        )
-        await connection.execute(SQL.trim_devices, request.user.id)
+        [kept] = await connection.fetch(SQL.add_device, uuid7(), person, *row, locale, devices.now())
+        await connection.execute(SQL.trim_devices, person)
+    device = convert({**kept, "service": row[0], "locale": locale}, Device)
     return answer(request, ADDED, device, status=201, location=f"/notifications/devices/{device.id}")
 
 

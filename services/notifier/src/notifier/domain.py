@@ -49,10 +49,17 @@ class Preferences(msgspec.Struct, frozen=True):
     timezone: str | None = None
     quiet_from: str | None = None
     quiet_to: str | None = None
+    since: Mapping[tuple[Kind, Channel], datetime] = {}
+    """When ways were switched on."""
 
     def wants(self, kind: Kind, channel: Channel) -> bool:
         """Whether notifications of a kind go this way: all but SMS, unless the person chose otherwise."""
         return self.choices.get((kind, channel), channel != "sms")
+
+    def wanted(self, kind: Kind, channel: Channel, at: datetime) -> bool:
+        """Whether what happened then goes this way; not where the way was switched on later, whenever it is heard."""
+        on_since = self.since.get((kind, channel))
+        return self.wants(kind, channel) and (on_since is None or at >= on_since)
 
     def rests_until(self, now: datetime) -> datetime | None:
         """Until when the person is not to be disturbed; None where they may be now."""

@@ -20,7 +20,7 @@ from api.messages import Locale
 from api.requests import Person
 from events.clock import Clock
 from events.health import Check
-from events.postgres import AWAY, Dial
+from events.postgres import AWAY, Connection, Dial
 from notifier.crier import CHANNEL
 from notifier.domain import missing
 from notifier.reading import BATCH, Reader
@@ -150,21 +150,16 @@ class Line:
             self.wake()
         else:
             frames += self._gap(found.last_number)
-        return frames or await self._told_unread()
+            if found.unread != self._unread:
+                self._unread = found.unread
+                frames.append(Unread(found.unread))
+        return frames
 
     def _gap(self, up_to: int) -> list[Frame]:
         """What lies between the last number sent and this one, or beyond it, does not come."""
         gone = missing(self.seen, up_to)
         self.seen = up_to
         return [Gap(*gone, resume=up_to)] if gone else []
-
-    async def _told_unread(self) -> list[Frame]:
-        stands = await standing(self._pool, self.person.id)
-        if stands.last_number != self.seen:  # more came meanwhile, and counts only once it is sent
-            self.wake()
-            return []
-        changed, self._unread = stands.unread != self._unread, stands.unread
-        return [Unread(stands.unread)] if changed else []
 
     def _left(self) -> float:
         return self.person.expires - self._clock().timestamp()
@@ -230,10 +225,11 @@ class Live:
         try:
             async with asyncio.timeout(TIMEOUT):
                 await connection.add_listener(CHANNEL, lambda *told: self._hear(told[3]))
+            for line in self._all():  # what was said meanwhile, nobody heard
+                line.wake()
             while not connection.is_closed():
                 async with asyncio.timeout(TIMEOUT):
-                    await self.poll()
-                    await connection.execute("select 1")  # a connection that died in silence would bring no news
+                    await self._poll(connection)  # asked here: one that died in silence would bring no news
                 self._state = Check("live", "ok")
                 await asyncio.sleep(POLL)
         finally:
@@ -244,12 +240,12 @@ class Live:
             for line in self._lines.get(UUID(person_id), ()):
                 line.wake()
 
-    async def poll(self) -> None:
+    async def _poll(self, connection: Connection) -> None:
         """Wake whose inbox is further than what was sent; end those who may no longer be here."""
         for line in self._all():
             if self._refuse(line.person):
                 line.end(TOKEN_REFUSED)
-        for person_id, last in (await last_numbers(self._pool, list(self._lines))).items():
+        for person_id, last in (await last_numbers(connection, list(self._lines))).items():
             for line in self._lines.get(person_id, ()):
                 if line.seen != last:
                     line.wake()

@@ -90,9 +90,9 @@ async def _main(parts: Roles, settings: Settings) -> None:
                 "notifications": Notifications(pool, clock, crier),
                 "tickets": Tickets(pool, clock, frozenset(settings.origins)),
                 "live": live,
+                "choosing": choosing.Choosing(pool, clock),
                 "phones": phones.Phones(pool, clock, settings.phone_key),
                 "devices": devices.Devices(pool, clock, settings.services, web.public_key if web else None),
-                "pool": pool,
             },
             cors_origins=settings.origins,
         )

@@ -139,13 +139,14 @@ async def verify_phone(request: Request, phones: Parts, data: JSONBody[Code]) ->
     async with writing(request, phones.pool) as connection:
         if await connection.fetchval(SQL.use_code, asked["id"], now) is None:
             raise Problem(INVALID, errors=[FieldError("code", "wrong_code", _WRONG)])
-        await connection.execute(SQL.remove_phone, request.user.id)
+        for query in (SQL.lock_phones, SQL.remove_other_phone):
+            await connection.execute(query, request.user.id, asked["number"])
         row = (uuid7(), request.user.id, "sms", asked["number"], None, None, asked["locale"], now)
         await connection.execute(SQL.add_device, *row)
     return answer(request, VERIFIED, Phone(asked["number"], now))
 
 
-@delete("/notifications/phone", guards=[signed_in], status_code=200, keyed=False)
+@delete("/notifications/phone", guards=[signed_in], status_code=200, keyed=False, problems=[NOT_FOUND])
 async def remove_phone(request: Request, phones: Parts) -> Answer[Envelope[None]]:
     """Remove your phone: nothing is sent to it any more."""
     if await phones.pool.fetchval(SQL.remove_phone, request.user.id) is None:

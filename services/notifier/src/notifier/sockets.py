@@ -39,7 +39,7 @@ PATIENCE: Final = 10.0
 """Seconds that a client may take for one message before it counts as slow."""
 FAREWELL: Final = 60.0
 """Seconds that a slow client has to take what is under way and the close frame."""
-LAST_MAX: Final = 10**15
+LAST_DIGITS: Final = 15
 
 CONNECTIONS: Final = Gauge("todo_live_connections", "Open live connections", ["transport"])
 CLOSED: Final = Counter("todo_live_closed_total", "Live connections that ended, by reason", ["transport", "reason"])
@@ -55,14 +55,19 @@ def may_open(origin: str | None, host: str | None, origins: frozenset[str]) -> b
 
     What names no origin is no browser; a page of the gateway's own is at home.
     """
-    return origin is None or origin in origins or (bool(host) and urlsplit(origin).netloc == host)
+    if origin is None or origin in origins:
+        return True
+    with suppress(ValueError):  # no address at all
+        return bool(host) and urlsplit(origin).netloc == host
+    return False
 
 
 def last_of(text: str | None) -> int | None:
     """The number that a client saw last, 0 where it names none; None for what is no such number."""
     if not text:
         return 0
-    return int(text) if text.isascii() and text.isdigit() and int(text) <= LAST_MAX else None
+    fits = text.isascii() and text.isdigit() and len(text) <= LAST_DIGITS
+    return int(text) if fits else None
 
 
 @websocket("/notifications/ws")

@@ -1,6 +1,6 @@
 """The queries of `sql/`, one typed function each."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Final, cast
 from uuid import UUID
@@ -12,7 +12,7 @@ from events.catalog.auth import ProfileChanged
 from events.clock import Clock
 from events.postgres import Connection
 from events.sql import load
-from notifier.domain import KEPT, Choices, Kind, Preferences
+from notifier.domain import KEPT, Channel, Choices, Kind, Preferences
 
 SQL = load("notifier")
 EVENTS_SQL = load("events")
@@ -60,6 +60,7 @@ class News(msgspec.Struct):
     """Where an inbox stands, and what it holds after some number."""
 
     last_number: int = 0
+    unread: int = 0
     notifications: list[Notified] = []
 
 
@@ -144,12 +145,13 @@ async def preferences(connection: Connection | asyncpg.Pool, people: Collection[
     return {row["user_id"]: _chosen(row) for row in await connection.fetch(SQL.preferences, list(people))}
 
 
-async def choose(connection: Connection, user_id: UUID, chosen: Preferences, *, until: bool) -> Preferences:
+async def choose(
+    connection: Connection, user_id: UUID, chosen: Preferences, now: datetime, *, until: bool
+) -> Preferences:
     """Add to what a person chose, the end of their rest only where `until`; what they have chosen then."""
     choices = {f"{kind}.{channel}": wanted for (kind, channel), wanted in chosen.choices.items()}
-    [row] = await connection.fetch(
-        SQL.choose, user_id, msgspec.json.encode(choices).decode(), chosen.do_not_disturb_until, until
-    )
+    encoded = msgspec.json.encode(choices).decode()
+    [row] = await connection.fetch(SQL.choose, user_id, encoded, chosen.do_not_disturb_until, until, now)
     return _chosen(row)
 
 
@@ -165,9 +167,11 @@ async def keep_profiles(connection: Connection, changes: Sequence[ProfileChanged
 
 def _chosen(row: asyncpg.Record) -> Preferences:
     choices = msgspec.json.decode(row["choices"], type=dict[str, bool])
+    since = msgspec.json.decode(row["since"], type=dict[str, datetime])
     pairs = {tuple(name.split(".")): wanted for name, wanted in choices.items()}
+    times = cast("Mapping[tuple[Kind, Channel], datetime]", {tuple(name.split(".")): at for name, at in since.items()})
     own = (row["do_not_disturb_until"], row["timezone"], row["quiet_from"], row["quiet_to"])
-    return Preferences(cast("Choices", pairs), *own)
+    return Preferences(cast("Choices", pairs), *own, times)
 
 
 async def news(pool: asyncpg.Pool, asked: Sequence[tuple[UUID, int]], limit: int) -> list[News]:
@@ -175,15 +179,15 @@ async def news(pool: asyncpg.Pool, asked: Sequence[tuple[UUID, int]], limit: int
     found = [News() for _ in asked]
     for row in await pool.fetch(SQL.news, *map(list, zip(*asked, strict=True)), limit) if asked else ():
         one = found[row["place"] - 1]
-        one.last_number = row["last_number"]
+        one.last_number, one.unread = row["last_number"], row["unread"]
         if row["id"]:
             one.notifications.append(Notified(**{name: row[name] for name in Notified.__struct_fields__}))
     return found
 
 
-async def last_numbers(pool: asyncpg.Pool, people: Sequence[UUID]) -> dict[UUID, int]:
+async def last_numbers(connection: Connection, people: Sequence[UUID]) -> dict[UUID, int]:
     """Where some inboxes stand; who has none is left out."""
-    return {row["user_id"]: row["last_number"] for row in await pool.fetch(SQL.last_numbers, people)}
+    return {row["user_id"]: row["last_number"] for row in await connection.fetch(SQL.last_numbers, people)}
 
 
 async def heard_up_to(pool: asyncpg.Pool, consumer: str, feed: str) -> int:

@@ -1,6 +1,7 @@
 """Notifications as people read them: made of kind and data when they are read, in the reader's language."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -60,6 +61,9 @@ def code_words(code: str, locale: Locale) -> Words:
 
 
 def _moment(text: str, zone: str | None) -> str:
-    """A deadline as its wall shows it; in UTC where it names no zone."""
-    moment = datetime.fromisoformat(text).astimezone(ZoneInfo(zone or "UTC"))
-    return f"{moment:%Y-%m-%d %H:%M}" + ("" if zone else " UTC")
+    """A deadline as its wall shows it; in UTC where it names no zone that is known, or no calendar has it there."""
+    moment = datetime.fromisoformat(text)
+    if zone:
+        with suppress(LookupError, OverflowError, ValueError):
+            return f"{moment.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M}"
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

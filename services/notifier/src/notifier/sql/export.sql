@@ -7,7 +7,7 @@ select json_build_object(
     ),
     'preferences', (
         select row_to_json(p) from (
-            select choices, do_not_disturb_until, timezone, quiet_from, quiet_to from preference where user_id = $1
+            select choices, since, do_not_disturb_until, timezone, quiet_from, quiet_to from preference where user_id = $1
         ) p
     ),
     'phone_codes', (

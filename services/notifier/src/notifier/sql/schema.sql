@@ -34,6 +34,7 @@ CREATE TABLE public.device (
     auth text,
     locale text NOT NULL,
     created_at timestamp with time zone NOT NULL,
+    seen_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT device_check CHECK (((service = 'web'::text) = ((p256dh IS NOT NULL) AND (auth IS NOT NULL)))),
     CONSTRAINT device_locale_check CHECK ((locale = ANY (ARRAY['ko'::text, 'en'::text]))),
     CONSTRAINT device_service_check CHECK ((service = ANY (ARRAY['fcm'::text, 'web'::text, 'sms'::text])))
@@ -75,7 +76,8 @@ CREATE TABLE public.preference (
     do_not_disturb_until timestamp with time zone,
     timezone text,
     quiet_from text,
-    quiet_to text
+    quiet_to text,
+    since jsonb DEFAULT '{}'::jsonb NOT NULL
 );
 
 CREATE TABLE public.ticket (
@@ -95,10 +97,10 @@ ALTER TABLE ONLY public.delivery
     ADD CONSTRAINT delivery_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.device
-    ADD CONSTRAINT device_address_key UNIQUE (address);
+    ADD CONSTRAINT device_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.device
-    ADD CONSTRAINT device_pkey PRIMARY KEY (id);
+    ADD CONSTRAINT device_service_address_key UNIQUE (service, address);
 
 ALTER TABLE ONLY public.inbox
     ADD CONSTRAINT inbox_pkey PRIMARY KEY (user_id);
