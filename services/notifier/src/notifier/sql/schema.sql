@@ -158,4 +158,4 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.phone_challenge TO notifier;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.preference TO notifier;
 
-GRANT SELECT,INSERT,DELETE ON TABLE public.ticket TO notifier;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.ticket TO notifier;
