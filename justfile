@@ -5,8 +5,8 @@ python := bin / "python"
 sources := "libs/events/src libs/api/src services/auth/src services/todos/src services/mailer/src services/activity/src services/notifier/src deploy/local/src"
 packages := "libs/events libs/api services/auth services/todos services/mailer services/activity services/notifier deploy/local"
 
-# Two files of tests at a time: most of a test is waiting, and two cores are what the suite is measured on
-side_by_side := "--numprocesses 2 --dist loadfile"
+# Three files of tests at a time: most of a test is waiting, and two cores are what the suite is measured on
+side_by_side := "--numprocesses 3 --dist loadfile"
 
 # List the recipes
 default:

@@ -166,10 +166,11 @@ async def test_what_is_refused_for_the_moment_is_tried_again(
         ("Sun, 06 Nov 99999999999999999999 08:49:37 GMT", None),
         ("120", 120.0),
         ("soon", None),
+        ("²", None),
     ],
 )
 def test_retry_after_is_read_or_passed_over(text: str, after: float | None) -> None:
-    assert not_now(httpx.Response(503, headers={"retry-after": text})).after == after
+    assert not_now(httpx.Response(503, headers=[(b"retry-after", text.encode())])).after == after
 
 
 async def test_retry_after_is_waited_for(world: World, played: Played) -> None:
