@@ -175,6 +175,15 @@ async def test_a_process_that_leaves_asks_its_clients_to_come_back(world: World)
             assert await socket.numbers(1) == [2]
 
 
+async def test_of_too_many_connections_the_oldest_ends(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("notifier.live.LINES", 2)
+    me = uuid4()
+    async with world.socket(me) as first, world.socket(me), world.socket(uuid4()), world.socket(me) as last:
+        assert await first.closed() == (4409, "replaced")
+        await world.told(me, 1)
+        assert await last.numbers(1) == [1]
+
+
 async def test_a_slow_client_is_told_so_and_resumes_without_loss(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sockets, "PATIENCE", 0.3)
     me, count = uuid4(), 20_000

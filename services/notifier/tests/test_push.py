@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from notifying import World, completed, service, world_of
 from providing import VAPID_KEY, Answer, Browser, Played, client, fcm_error, playing, vapid_claims
 
-from events.catalog.auth import UserErased
+from events.catalog.auth import ProfileChanged, UserErased
 from local.fixtures import DatabaseFactory, until
 from local.nats import Nats
 from notifier.devices import is_service
@@ -23,6 +23,7 @@ from notifier.providers import not_now
 from notifier.webpush import CURVE, WebPush, base64url, encrypt, unbase64
 
 DEVICES = "/notifications/devices"
+HOUR = timedelta(hours=1)
 LONG_AGO = "Sun, 06 Nov 1994 08:49:37 GMT"
 
 
@@ -297,11 +298,25 @@ async def test_nothing_is_pushed_while_the_person_rests_or_where_they_do_not_wan
     await world.http.patch("/notifications/preferences", json=change, headers=world.people.headers(me))
     async with world.hearing():
         await world.say("TODOS", completed(), to=me)
-        query = "select reason from delivery where state = 'queued' and attempts = 1"
-        assert await until(lambda: world.pool.fetchval(query)) == "not to be disturbed"
+        query = "select due_at - now() from delivery where reason = 'not to be disturbed' and attempts = 0"
+        assert timedelta(minutes=14) < await until(lambda: world.pool.fetchval(query)) < timedelta(minutes=16)
         assert played.asked == []
-        world.watch.ahead = timedelta(hours=2)
-        await world.pool.execute("update delivery set due_at = now()")
+        anew = {"do_not_disturb_until": None}
+        await world.http.patch("/notifications/preferences", json=anew, headers=world.people.headers(me))
+        await settled(world)
+    assert len(played.asked) == 1
+
+
+async def test_what_a_change_of_quiet_hours_frees_is_pushed(world: World, played: Played) -> None:
+    me = uuid4()
+    await register(world, me, fcm())
+    now = f"{world.watch():%H:%M}"
+    await world.say("AUTH", ProfileChanged(user_id=me, quiet_from=now, quiet_to=f"{world.watch() - HOUR:%H:%M}"), to=me)
+    async with world.hearing():
+        await world.heard()
+        await world.say("TODOS", completed(), to=me)
+        await until(lambda: world.pool.fetchval("select 1 from delivery where reason = 'not to be disturbed'"))
+        await world.say("AUTH", ProfileChanged(user_id=me, quiet_from=None, quiet_to=None), to=me)
         await settled(world)
     assert len(played.asked) == 1
 

@@ -25,6 +25,9 @@ from notifier.texts import Words, code_words, words_of
 
 FEED: Final = "NOTIFIER"
 CODE: Final = "phone_code"
+TURN: Final = "kind <> 'phone_code', due_at"
+REST_MAX: Final = 900.0
+"""Seconds after which a delivery that waits for a rest to end is looked at again, whatever was heard meanwhile."""
 WORKERS: Final = 8
 Settled = Literal["sent", "failed", "unknown", "expired"]
 _SETTLED_AS: Final[dict[DeliveryFailure, Settled]] = {"unknown": "unknown", "expired": "expired"}
@@ -36,8 +39,24 @@ class ClaimLost(Exception):
     """Another worker has the delivery now."""
 
 
+class Resting(Exception):
+    """The person is not to be disturbed for so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("not to be disturbed")
+        self.seconds = seconds
+
+
 class Capped(Exception):
     """The person got as many messages as a day allows."""
+
+
+_REASONS: Final[Mapping[type[Exception], DeliveryFailure]] = {
+    Unregistered: "unregistered",
+    Refused: "refused",
+    Capped: "capped",
+    Unsure: "unknown",
+}
 
 
 class Deliveries:
@@ -77,16 +96,13 @@ class Deliveries:
             await self._attempt(row)
         except ClaimLost:
             log.info("a delivery is another worker's now", delivery=str(row["id"]))
+        except Resting as error:
+            seconds = min(error.seconds, REST_MAX)
+            await self._insist(row, lambda: self._pool.execute(SQL.hold_delivery, row["id"], row["token"], seconds))
         except Deferred as error:
             await self._queue_again(row, error)
-        except Unregistered as error:
-            await self._fail(row, "unregistered", str(error))
-        except Refused as error:
-            await self._fail(row, "refused", str(error))
-        except Capped:
-            await self._fail(row, "capped", "capped")
-        except Unsure as error:
-            await self._fail(row, "unknown", str(error))
+        except (Unregistered, Refused, Capped, Unsure) as error:
+            await self._fail(row, _REASONS[type(error)], str(error))
         else:
             waited = max(0, round((self._clock() - row["happened_at"]).total_seconds() * 1000))
             told = NotificationDelivered(
@@ -145,13 +161,12 @@ class Deliveries:
         now = self._clock()
         chosen = (await preferences(self._pool, [person])).get(person, Preferences())
         if (until := chosen.rests_until(now)) is not None:
-            left = (until - now).total_seconds()
-            raise Deferred("not to be disturbed", after=min(left, 60.0))  # looked at again: the person may choose anew
+            raise Resting((until - now).total_seconds())
 
     async def _let_pay(self, row: Row) -> None:
         """Messages cost money: the first so many of a day go, by when they were written."""
         if row["channel"] == "sms" and await self._pool.fetchval(SQL.sms_before, row["id"]) >= self._sms_per_day:
-            raise Capped
+            raise Capped("capped")
 
     async def _judge(self, row: Row) -> None:
         await self._fail(row, "unknown", "the worker ended")

@@ -1,6 +1,7 @@
 """Firebase Cloud Messaging, HTTP v1, with a service account's tokens."""
 
 import asyncio
+from time import time
 from typing import Any, Final
 
 import google.auth.exceptions
@@ -77,7 +78,8 @@ class Fcm:
             "notification": {"title": push.words.title, "body": push.words.body},
             "data": {"id": push.tag, "kind": push.kind},
             "android": {"ttl": f"{push.lives}s", "notification": {"tag": push.tag}},
-            "apns": {"headers": {"apns-collapse-id": push.tag}},
+            "apns": {"headers": {"apns-collapse-id": push.tag, "apns-expiration": str(int(time()) + push.lives)}},
+            "webpush": {"headers": {"TTL": str(push.lives)}},
         }
         headers = {"authorization": f"Bearer {token}"}
         request = self._client.build_request("POST", self._url, json={"message": message}, headers=headers)

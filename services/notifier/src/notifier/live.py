@@ -30,6 +30,8 @@ from notifier.tables import last_numbers, standing
 HEARTBEAT: Final = 20.0
 POLL: Final = 2.0
 TIMEOUT: Final = 5.0
+LINES: Final = 20
+"""Live connections of one person in one process; one more ends the oldest."""
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +51,7 @@ TICKET_INVALID: Final = Reason(4401, "ticket_invalid")
 TOKEN_EXPIRED: Final = Reason(4402, "token_expired")
 TOKEN_REFUSED: Final = Reason(4403, "token_refused")
 TOO_SLOW: Final = Reason(4408, "too_slow")
+REPLACED: Final = Reason(4409, "replaced")
 
 
 class Goodbye(Exception):
@@ -177,7 +180,7 @@ class Live:
         self._dial = dial
         self._clock = clock
         self._refuse = refuse
-        self._lines: dict[UUID, set[Line]] = defaultdict(set)
+        self._lines: dict[UUID, dict[Line, None]] = defaultdict(dict)  # each person's, oldest first
         self._leaving = False
         self._state = Check("live", "ok")
 
@@ -192,11 +195,13 @@ class Live:
         if self._leaving:
             line.end(RESTARTING)
         lines = self._lines[person.id]
-        lines.add(line)
+        if len(lines) >= LINES:
+            next(iter(lines)).end(REPLACED)
+        lines[line] = None
         try:
             yield line
         finally:
-            lines.discard(line)
+            lines.pop(line, None)
             if not lines:
                 self._lines.pop(person.id, None)
 

@@ -33,7 +33,7 @@ from notifier import choosing, devices, phones, sockets
 from notifier.api import ROUTES, Notifications
 from notifier.consumers import NAME, hears
 from notifier.crier import Crier
-from notifier.deliveries import Deliveries
+from notifier.deliveries import TURN, Deliveries
 from notifier.fcm import Fcm
 from notifier.live import Live
 from notifier.providers import TIMEOUT, Provider
@@ -73,7 +73,7 @@ async def _main(parts: Roles, settings: Settings) -> None:
         crier, live = Crier(dial), Live(pool, dial, clock, lambda person: person.id in tombstones)
         health.add(live.check)
         web = web_push_of(settings, client, clock)
-        providers = providers_of(settings, client, web)
+        providers = providers_of(settings, client, web) if parts.worker else {}
         tasks = worker_tasks(settings, pool, health, clock, crier=crier, providers=providers) if parts.worker else []
         app = create_app(
             title="Notifications",
@@ -113,7 +113,7 @@ def worker_tasks(
     dial = dialer(settings.database_url, application=NAME)
     broker = Broker(settings.nats_url, name=NAME)
     relay = Relay(FEEDS["NOTIFIER"], dial, broker)
-    table = WorkTable("delivery", pool, clock=clock)
+    table = WorkTable("delivery", pool, clock=clock, turn=TURN)
     eraser = Eraser(pool, broker, feeds_of(NAME), [erase_notifications, erase_deliveries, erase_inbox])
     consumer = Consumer(NAME, hears(clock, crier.tell, table.wake, eraser.wake), dial, broker, Codec(TYPES))
     retention = Retention(

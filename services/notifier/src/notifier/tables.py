@@ -148,21 +148,26 @@ async def preferences(connection: Connection | asyncpg.Pool, people: Collection[
 async def choose(
     connection: Connection, user_id: UUID, chosen: Preferences, now: datetime, *, until: bool
 ) -> Preferences:
-    """Add to what a person chose, the end of their rest only where `until`; what they have chosen then."""
+    """Add to what a person chose, the end of their rest only where `until`; what they have chosen then.
+
+    What waits for a rest to end is looked at again.
+    """
     choices = {f"{kind}.{channel}": wanted for (kind, channel), wanted in chosen.choices.items()}
     encoded = msgspec.json.encode(choices).decode()
     [row] = await connection.fetch(SQL.choose, user_id, encoded, chosen.do_not_disturb_until, until, now)
+    await connection.execute(SQL.wake_deliveries, [user_id])
     return _chosen(row)
 
 
 async def keep_profiles(connection: Connection, changes: Sequence[ProfileChanged]) -> None:
-    """Keep what people changed in their profiles, at most one change a person."""
+    """Keep what people changed in their profiles, at most one change a person; what waits is looked at again."""
     columns: list[list[object]] = [[change.user_id for change in changes]]
     for name in ("timezone", "quiet_from", "quiet_to"):
         values = [getattr(change, name) for change in changes]
         columns.append([value is not msgspec.UNSET for value in values])
         columns.append([None if value is msgspec.UNSET else value for value in values])
     await connection.execute(SQL.keep_profiles, *columns)
+    await connection.execute(SQL.wake_deliveries, columns[0])
 
 
 def _chosen(row: asyncpg.Record) -> Preferences:
