@@ -120,13 +120,15 @@ ALTER TABLE ONLY public.preference
 ALTER TABLE ONLY public.ticket
     ADD CONSTRAINT ticket_pkey PRIMARY KEY (hash);
 
-CREATE INDEX delivery_due_at_idx ON public.delivery USING btree (due_at) WHERE (state = 'queued'::text);
+CREATE INDEX delivery_expires_at ON public.delivery USING btree (expires_at) WHERE (state = 'queued'::text);
 
 CREATE INDEX delivery_lease_until_idx ON public.delivery USING btree (lease_until) WHERE (state = ANY (ARRAY['claimed'::text, 'sending'::text]));
 
 CREATE INDEX delivery_person ON public.delivery USING btree (user_id);
 
 CREATE INDEX delivery_settled_at ON public.delivery USING btree (settled_at) WHERE (settled_at IS NOT NULL);
+
+CREATE INDEX delivery_turn ON public.delivery USING btree (((kind <> 'phone_code'::text)), due_at) WHERE (state = 'queued'::text);
 
 CREATE INDEX device_person ON public.device USING btree (user_id, created_at);
 
