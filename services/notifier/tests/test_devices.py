@@ -48,6 +48,7 @@ async def test_what_waits_for_a_device_that_changed_hands_goes_to_nobody(world: 
     me, other = uuid4(), uuid4()
     await register(world, me, fcm())
     await world.say("TODOS", completed(), to=me)
+    await world.say("TODOS", completed(), to=other)
     await register(world, other, fcm())
     async with world.hearing():
         await world.heard()
