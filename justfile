@@ -7,6 +7,7 @@ packages := "libs/events libs/api services/auth services/todos services/mailer s
 
 # Three files of tests at a time: most of a test is waiting, and two cores are what the suite is measured on
 side_by_side := "--numprocesses 3 --dist loadfile"
+full_counts := "--numprocesses 2 --dist loadfile --full"
 
 # List the recipes
 default:
@@ -56,7 +57,7 @@ test *OPTIONS: lint
 
 # The full counts of everything that is tried by chance, and every test again
 test-long:
-    @"{{ python }}" -m pytest {{ side_by_side }} --full
+    @"{{ python }}" -m pytest {{ full_counts }}
 
 # The tests over PostgreSQL and NATS from containers, where a Docker engine answers
 [positional-arguments]
