@@ -53,7 +53,7 @@ _decode: Final = msgspec.json.Decoder(_Frame).decode
 class Follower:
     """A person's client, which comes back whenever it is cut off and names the last number that it saw."""
 
-    def __init__(self, person: UUID, token: str, url: str, http: httpx.AsyncClient) -> None:
+    def __init__(self, person: UUID, token: str, url: str, http: httpx.AsyncClient, door: asyncio.Semaphore) -> None:
         self.person = person
         self.numbers: list[int] = []
         self.arrived: dict[UUID, float] = {}
@@ -62,6 +62,7 @@ class Follower:
         self._headers = {"authorization": f"Bearer {token}"}
         self._url = url
         self._http = http
+        self._door = door
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -70,7 +71,8 @@ class Follower:
                 await self._follow()
 
     async def _follow(self) -> None:
-        sold = await self._http.post("/notifications/ticket", headers=self._headers)
+        async with self._door:  # the client's pool is slow where thousands wait for it
+            sold = await self._http.post("/notifications/ticket", headers=self._headers)
         ticket = sold.raise_for_status().json()["data"]["ticket"]
         last = self.numbers[-1] if self.numbers else 0
         address = f"{self._url}/notifications/ws?ticket={ticket}&last={last}"
@@ -108,7 +110,8 @@ async def _measure(stack: Stack, people: int, rate: int, seconds: int) -> None:
     limits = httpx.Limits(max_connections=_AT_ONCE)
     async with httpx.AsyncClient(base_url=stack.notifier, limits=limits, timeout=30) as http:
         url = stack.notifier.replace("http", "ws", 1)
-        followers = [Follower(person, stack.token(person), url, http) for person in (uuid7() for _ in range(people))]
+        door, ids = asyncio.Semaphore(_AT_ONCE), [uuid7() for _ in range(people)]
+        followers = [Follower(person, stack.token(person), url, http, door) for person in ids]
         async with asyncio.TaskGroup() as group:
             following = [group.create_task(each.run()) for each in followers]
             await _until(lambda: all(each.greeted for each in followers))
