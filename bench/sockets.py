@@ -5,6 +5,7 @@ From when an append is answered until its frame is read. In the end every client
 
 import argparse
 import asyncio
+import gc
 import random
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -28,6 +29,7 @@ from events.ids import uuid7
 from events.log import Log
 from events.notify import Notifier
 from events.postgres import dialer
+from events.process import GARBAGE
 from events.relay import channel_of
 from todos.tables import TodoRow
 
@@ -99,6 +101,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=60, help="for how long (60)")
     parser.add_argument("--with-all", action="store_true", help="leave activity and mailer running, which hear as much")
     options = parser.parse_args()
+    gc.set_threshold(*GARBAGE)  # the client's own stops would be told as the service's
     with running() as stack:
         if not options.with_all:
             stack.stop("activity", "mailer")

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import gc
 import resource
 import signal
 import sys
@@ -17,6 +18,11 @@ import uvloop
 from events.health import Health
 
 log = structlog.get_logger(__name__)
+
+GARBAGE = (20_000, 50, 10)
+"""When cycles are looked for (`gc.set_threshold`). A look at everything stops a process that holds 2,000 connections for
+0.4 to 0.6 s: every 19 s with Python's own (700, 10, 10). What is in no cycle goes at once, as ever.
+"""
 
 Task: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 """Runs until cancelled."""
@@ -45,6 +51,7 @@ def start(main: Coroutine[Any, Any, None]) -> None:
     """Run a service's main coroutine on uvloop; each connection needs a file, and as many are opened as are allowed."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    gc.set_threshold(*GARBAGE)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main)
 
