@@ -20,8 +20,8 @@ from events.health import Health
 log = structlog.get_logger(__name__)
 
 GARBAGE = (20_000, 50, 10)
-"""When cycles are looked for (`gc.set_threshold`). A look at everything stops a process that holds 2,000 connections for
-0.4 to 0.6 s: every 19 s with Python's own (700, 10, 10). What is in no cycle goes at once, as ever.
+"""When cycles are looked for (`gc.set_threshold`). A look at everything stops a process with 2,000 connections for 0.4
+to 0.6 s: every 19 s with Python's own (700, 10, 10). What is in no cycle goes at once, as ever.
 """
 
 Task: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
