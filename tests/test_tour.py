@@ -3,6 +3,7 @@
 `TOUR=write pytest tests/test_tour.py` (`just tour`) writes the answers into the page instead.
 """
 
+import asyncio
 import os
 import re
 import shutil
@@ -68,7 +69,12 @@ def test_the_tour_shows_what_is_answered(world: System, tmp_path: Path) -> None:
     text = PAGE.read_text()
     tour = [step for block in BLOCK.findall(text) for step in steps(block)]
     assert len(tour) > 15
+    asyncio.run(world.ready("activity", "notifier"))
     answers = walk(tour, world.stack.gateway, tmp_path)
+    if any(
+        '"status":503' in answer for answer in answers
+    ):  # a busy machine was late: every client has to come back then
+        answers = walk(tour, world.stack.gateway, tmp_path)
     if os.environ.get("TOUR") == "write":
         rest = iter(answers)
         PAGE.write_text(BLOCK.sub(lambda block: written(block[1], rest), text))
