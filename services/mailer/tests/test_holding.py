@@ -10,7 +10,7 @@ from mailing import Post
 
 from events.ids import uuid7
 from events.postgres import open_pool
-from mailer.outcomes import lasting
+from events.work import lasting
 from mailer.tables import release
 
 HELD = """

@@ -9,14 +9,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from random import uniform
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import asyncpg
 import structlog
 
 from events.clock import Clock, system_clock
 from events.health import Check
-from events.postgres import AWAY, Connection
+from events.postgres import AWAY, Connection, is_rejection
 from events.sql import load
 from events.telemetry import WORK_AGE, WORK_DONE, WORK_ROWS
 
@@ -26,6 +26,9 @@ POLL = 1.0
 DRAIN = 5.0
 BACKOFF_FIRST = 1.0
 BACKOFF_MAX = 300.0
+AGAIN = 0.5
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +42,21 @@ def backoff(attempts: int, longest: float = BACKOFF_MAX) -> float:
     doublings = min(attempts - 1, 16)  # past the longest wait; a float ends after a thousand of them
     most: float = min(longest, BACKOFF_FIRST * 2.0**doublings)
     return uniform(most / 2, most)  # noqa: S311 - jitter, not a secret
+
+
+async def lasting(row: Row, write: Callable[[], Awaitable[T]]) -> T:
+    """Write what became of a row until the database answers, within the time that its attempt has.
+
+    What the database rejects for good is raised: no repetition changes that.
+    """
+    while True:
+        try:
+            return await write()
+        except AWAY as error:
+            if isinstance(error, asyncpg.PostgresError) and is_rejection(error):
+                raise
+            log.warning("the outcome will be written again", id=str(row["id"]), error=type(error).__name__)
+        await asyncio.sleep(AGAIN)
 
 
 class WorkTable:

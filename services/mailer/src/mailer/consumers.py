@@ -6,13 +6,11 @@ from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
-from msgspec.structs import replace
-
 from events.catalog.activity import ReportReady
 from events.catalog.auth import OtpRequested, ProfileChanged, UserErased, UserRegistered, UserSignedIn
 from events.catalog.feeds import FEEDS
 from events.catalog.mailer import MailKind, MailResumed
-from events.catalog.patch import said
+from events.catalog.patch import followed
 from events.catalog.todos import TodoDueSoon, TodoOverdue, TodoToggled
 from events.catalog.types import TYPES
 from events.clock import Clock
@@ -25,7 +23,7 @@ from events.ids import uuid7
 from events.log import append_all_last
 from events.postgres import Connection
 from mailer.domain import DEFAULT_LOCALE, Letter, Notice, address_id, has_expired, letter_id, message_id, notice_of
-from mailer.tables import Contact, ContactChange, change_contacts, keep_contacts, queue_letters, resume
+from mailer.tables import Contact, change_contacts, keep_contacts, queue_letters, resume
 
 CODEC: Final = Codec(TYPES)
 
@@ -57,11 +55,11 @@ async def hear_people(connection: Connection, events: Sequence[Event], *, sender
     known = await living(connection, events)
     contacts = [_contact(event, event.data) for event in known if isinstance(event.data, UserRegistered)]
     await keep_contacts(connection, contacts)
-    changes: dict[UUID, ContactChange] = {}
+    changes: dict[UUID, ProfileChanged] = {}
     for event in known:
         if isinstance(event.data, ProfileChanged):
             person = event.data.user_id
-            changes[person] = _with(changes.get(person, ContactChange(user_id=person)), event.data)
+            changes[person] = followed(changes.get(person, event.data), event.data)
     await change_contacts(connection, list(changes.values()))
     await write_notices(connection, known, sender=sender, clock=clock)
     proofs = [event.envelope for event in known if isinstance(event.data, UserSignedIn)]
@@ -129,11 +127,6 @@ def _contact(event: Event, person: UserRegistered) -> Contact:
         timezone=person.timezone,
         registered_at=event.envelope.time,
     )
-
-
-def _with(earlier: ContactChange, changed: ProfileChanged) -> ContactChange:
-    """A person's changes of one batch, the later word counts."""
-    return replace(earlier, **said(changed))
 
 
 def hears(sender: str, clock: Clock, wake: Callable[[], None], wake_eraser: Callable[[], None]) -> tuple[Hears, ...]:

@@ -20,12 +20,12 @@ from events.clock import Clock
 from events.codec import Codec
 from events.health import Check
 from events.postgres import AWAY
-from events.work import BACKOFF_MAX, Row, WorkTable, backoff
+from events.work import BACKOFF_MAX, Row, WorkTable, backoff, lasting
 from mailer.console import keep
 from mailer.domain import ATTEMPTS_MAX, Letter, failed, has_expired, may_go_again, sent, settled_as
 from mailer.holding import Holding
 from mailer.letters import Letters, Mail
-from mailer.outcomes import Outcomes, lasting
+from mailer.outcomes import Outcomes
 from mailer.people import Held, People, Skipped, Unknown
 from mailer.seals import KeyMissing, Seals, Unreadable
 from mailer.smtp import Deferred, Mark, Refused, Unsure

@@ -1,11 +1,9 @@
 """What became of letters: each outcome is written and told in one transaction, however long the database takes."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Final, TypeAlias, TypeVar
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
 import asyncpg
-import structlog
 
 from events.catalog.mailer import MailFailed, MailSent, MailSuppressed
 from events.clock import Clock
@@ -13,34 +11,14 @@ from events.codec import Codec
 from events.command import Change, Context, new_command
 from events.erasure import hold_off
 from events.log import append_last
-from events.postgres import AWAY, Connection, is_rejection
-from events.work import Row, WorkTable
+from events.postgres import Connection
+from events.work import Row, WorkTable, lasting
 from mailer.domain import Settled, address_id
 from mailer.tables import accepted, clear_content, refused, settle_parts
 
 FEED: Final = "MAILER"
-AGAIN: Final = 0.5
-
-T = TypeVar("T")
 Outcome: TypeAlias = MailSent | MailFailed | None
 """What is told of a letter's end; a skipped one ends in silence."""
-
-log = structlog.get_logger(__name__)
-
-
-async def lasting(row: Row, write: Callable[[], Awaitable[T]]) -> T:
-    """Write what became of a letter until the database answers, within the time that its attempt has.
-
-    What the database rejects for good is raised: no repetition changes that.
-    """
-    while True:
-        try:
-            return await write()
-        except AWAY as error:
-            if isinstance(error, asyncpg.PostgresError) and is_rejection(error):
-                raise
-            log.warning("the outcome will be written again", letter=str(row["id"]), error=type(error).__name__)
-        await asyncio.sleep(AGAIN)
 
 
 class Outcomes:

@@ -8,8 +8,9 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from events.catalog.auth import Locale
+from events.catalog.auth import Locale, ProfileChanged
 from events.catalog.mailer import MailKind
+from events.catalog.patch import columns
 from events.clock import Clock
 from events.postgres import Connection
 from events.sql import load
@@ -46,17 +47,6 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True):
     locale: Locale | None
     timezone: str | None
     registered_at: datetime
-
-
-class ContactChange(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person changed; the rest is unset."""
-
-    user_id: UUID
-    name: str | msgspec.UnsetType | None = msgspec.UNSET
-    locale: Locale | msgspec.UnsetType | None = msgspec.UNSET
-    timezone: str | msgspec.UnsetType | None = msgspec.UNSET
-    quiet_from: str | msgspec.UnsetType | None = msgspec.UNSET
-    quiet_to: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -145,14 +135,11 @@ async def erase_contact(pool: asyncpg.Pool, person_id: UUID, _: int) -> int:
     return int(await pool.fetchval(SQL.erase_contact, person_id))
 
 
-async def change_contacts(connection: Connection, changes: Sequence[ContactChange]) -> None:
+async def change_contacts(connection: Connection, changes: Sequence[ProfileChanged]) -> None:
     """Keep what people changed, at most one change a person; nothing happens to who is not there."""
-    columns: list[list[object]] = [[change.user_id for change in changes]]
-    for name in ("name", "locale", "timezone", "quiet_from", "quiet_to"):
-        values = [getattr(change, name) for change in changes]
-        columns.append([value is not msgspec.UNSET for value in values])
-        columns.append([None if value is msgspec.UNSET else value for value in values])
-    await connection.execute(SQL.change_contacts, *columns)
+    people = [change.user_id for change in changes]
+    named = columns(changes, "name", "locale", "timezone", "quiet_from", "quiet_to")
+    await connection.execute(SQL.change_contacts, people, *named)
 
 
 async def clear_content(connection: Connection, row: Row) -> None:

@@ -7,12 +7,11 @@ from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 import msgspec
-from msgspec.structs import replace
 
 from events.catalog.activity import ReportReady
 from events.catalog.auth import ProfileChanged, UserErased, UserRegistered
 from events.catalog.feeds import FEEDS
-from events.catalog.patch import said
+from events.catalog.patch import followed
 from events.catalog.todos import TodoDueSoon, TodoOverdue, TodoToggled
 from events.clock import Clock
 from events.erasure import forget, living
@@ -68,7 +67,7 @@ async def hear_people(connection: Connection, events: Sequence[Event]) -> None:
                 pass
             case _:
                 continue
-        changes[person] = replace(changes.get(person, changed), **said(changed))
+        changes[person] = followed(changes.get(person, changed), changed)
     await keep_profiles(connection, list(changes.values()))
 
 

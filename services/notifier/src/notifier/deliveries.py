@@ -1,7 +1,6 @@
 """Acting: deliveries to providers, outcomes to events. The same life as a letter's (services/mailer)."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Literal
 from uuid import UUID
 
@@ -16,7 +15,7 @@ from events.codec import Codec
 from events.command import Change, Command, Context, new_command
 from events.log import append_last
 from events.postgres import AWAY
-from events.work import Row, WorkTable
+from events.work import Row, WorkTable, lasting
 from notifier.domain import Preferences
 from notifier.providers import Deferred, Provider, Push, Refused, Target, Unregistered, Unsure
 from notifier.sms import code_of
@@ -98,7 +97,7 @@ class Deliveries:
             log.info("a delivery is another worker's now", delivery=str(row["id"]))
         except Resting as error:
             seconds = min(error.seconds, REST_MAX)
-            await self._insist(row, lambda: self._pool.execute(SQL.hold_delivery, row["id"], row["token"], seconds))
+            await lasting(row, lambda: self._pool.execute(SQL.hold_delivery, row["id"], row["token"], seconds))
         except Deferred as error:
             await self._queue_again(row, error)
         except (Unregistered, Refused, Capped, Unsure) as error:
@@ -134,17 +133,7 @@ class Deliveries:
 
     async def _queue_again(self, row: Row, error: Deferred) -> None:
         """Until the database answers: a row left past its mark would be taken for one that may have arrived."""
-        await self._insist(row, lambda: self._table.retry(row, str(error), after=error.after))
-
-    async def _insist(self, row: Row, write: Callable[[], Awaitable[object]]) -> None:
-        while True:
-            try:
-                await write()
-            except AWAY as error:
-                log.warning("the outcome will be written again", delivery=str(row["id"]), error=type(error).__name__)
-                await asyncio.sleep(0.5)
-            else:
-                return
+        await lasting(row, lambda: self._table.retry(row, str(error), after=error.after))
 
     def _push(self, row: Row, locale: Locale) -> Push:
         lives = max(1, int((row["expires_at"] - self._clock()).total_seconds()))
@@ -184,7 +173,7 @@ class Deliveries:
         """Write the outcome and tell it, both or neither; until the database answers, with the same ids."""
         command = self._command(row, event)
         gone = isinstance(event, NotificationFailed) and event.reason == "unregistered"
-        await self._insist(row, lambda: self._settle_once(row, state, command, detail, gone=gone))
+        await lasting(row, lambda: self._settle_once(row, state, command, detail, gone=gone))
         self._on_settled()
 
     async def _settle_once(self, row: Row, state: Settled, command: Command, detail: str | None, *, gone: bool) -> None:

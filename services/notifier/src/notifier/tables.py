@@ -9,6 +9,7 @@ import asyncpg
 import msgspec
 
 from events.catalog.auth import ProfileChanged
+from events.catalog.patch import columns
 from events.clock import Clock
 from events.postgres import Connection
 from events.sql import load
@@ -75,14 +76,14 @@ async def add_notifications(
     connection: Connection, heard_at: datetime, notifications: Sequence[NewNotification]
 ) -> None:
     """Put notifications into their inboxes in this order, each under the next number; one already there stays."""
-    columns = ([getattr(each, name) for each in notifications] for name in NewNotification.__struct_fields__)
-    await connection.execute(SQL.add_notifications, heard_at, *columns)
+    arrays = ([getattr(each, name) for each in notifications] for name in NewNotification.__struct_fields__)
+    await connection.execute(SQL.add_notifications, heard_at, *arrays)
 
 
 async def queue_deliveries(connection: Connection, heard_at: datetime, told: Sequence[NewDelivery]) -> None:
     """Queue a delivery for each device of each person; what is queued already stays as it is."""
-    columns = ([getattr(each, name) for each in told] for name in NewDelivery.__struct_fields__)
-    await connection.execute(SQL.queue_deliveries, heard_at, *columns)
+    arrays = ([getattr(each, name) for each in told] for name in NewDelivery.__struct_fields__)
+    await connection.execute(SQL.queue_deliveries, heard_at, *arrays)
 
 
 async def drop_deliveries(pool: asyncpg.Pool, clock: Clock, limit: int) -> int:
@@ -161,13 +162,9 @@ async def choose(
 
 async def keep_profiles(connection: Connection, changes: Sequence[ProfileChanged]) -> None:
     """Keep what people changed in their profiles, at most one change a person; what waits is looked at again."""
-    columns: list[list[object]] = [[change.user_id for change in changes]]
-    for name in ("timezone", "quiet_from", "quiet_to"):
-        values = [getattr(change, name) for change in changes]
-        columns.append([value is not msgspec.UNSET for value in values])
-        columns.append([None if value is msgspec.UNSET else value for value in values])
-    await connection.execute(SQL.keep_profiles, *columns)
-    await connection.execute(SQL.wake_deliveries, columns[0])
+    people = [change.user_id for change in changes]
+    await connection.execute(SQL.keep_profiles, people, *columns(changes, "timezone", "quiet_from", "quiet_to"))
+    await connection.execute(SQL.wake_deliveries, people)
 
 
 def _chosen(row: asyncpg.Record) -> Preferences:
