@@ -34,6 +34,7 @@ from events.eraser import Eraser
 from events.erasure import Tombstones
 from events.health import Health
 from events.ids import uuid7
+from events.notify import Notifier
 from events.postgres import dialer, open_pool
 from events.work import WorkTable
 from local.fixtures import Database, until
@@ -41,9 +42,8 @@ from local.nats import Nats
 from notifier import choosing, devices, phones, sockets
 from notifier.api import ROUTES, Notifications
 from notifier.consumers import NAME, hears
-from notifier.crier import Crier
 from notifier.deliveries import Deliveries
-from notifier.live import Live
+from notifier.live import CHANNEL, Live
 from notifier.providers import Provider
 from notifier.tables import NewNotification, add_notifications, erase_deliveries, erase_inbox, erase_notifications
 from notifier.tickets import Tickets
@@ -163,7 +163,7 @@ class World:
     @asynccontextmanager
     async def hearing(self) -> AsyncIterator[Consumer]:
         """The worker: hears while the block runs."""
-        crier = Crier(dialer(self.database.url, application=NAME))
+        crier = Notifier(CHANNEL, dialer(self.database.url, application=NAME))
         dial, broker = dialer(self.database.url, application=NAME), Broker(self.nats.url(NAME), name=NAME)
         eraser = Eraser(self.pool, broker, feeds_of(NAME), [erase_notifications, erase_deliveries, erase_inbox])
         table = WorkTable("delivery", self.pool, clock=self.watch)
@@ -186,7 +186,7 @@ class World:
         """A process of the api role."""
         dial = dialer(self.database.url, application=NAME)
         live = Live(self.pool, dial, self.watch, lambda person: person.id in self.tombstones)
-        crier = Crier(dial)
+        crier = Notifier(CHANNEL, dial)
         app = create_app(
             title="Notifications",
             routes=(*ROUTES, *sockets.ROUTES, *choosing.ROUTES, *devices.ROUTES, *phones.ROUTES),

@@ -1,26 +1,37 @@
-"""Tells a relay in another process of new events: a NOTIFY of its own, after the commit, coalesced.
+"""Tells other processes what changed: a NOTIFY of its own, after the commit, coalesced.
 
 Inside the append's transaction a NOTIFY would serialise every commit of the cluster (docs/adr/0001).
 """
 
 import asyncio
+from collections.abc import Collection, Iterator
+from itertools import islice
 
 from events.postgres import AWAY, Connection, Dial
 
 TIMEOUT = 3.0
+# A payload may have 8,000 bytes; a word is an id, of 36 characters, and its comma.
+WORDS = 200
 
 
 class Notifier:
-    """Sends one NOTIFY for all the wake-ups since the last one. A lost one costs only the relay's next poll."""
+    """Sends the words it was told, by commas, while `run` runs. Who listens polls, in case one is lost all the same."""
 
     def __init__(self, channel: str, dial: Dial) -> None:
         self._channel = channel
         self._dial = dial
+        self._words: set[str] = set()
         self._news = asyncio.Event()
 
     def wake(self) -> None:
         """There is something new in the log."""
-        self._news.set()
+        self.tell([""])
+
+    def tell(self, words: Collection[object]) -> None:
+        """These changed, and that is committed; ids, at most."""
+        if words:
+            self._words.update(map(str, words))
+            self._news.set()
 
     async def run(self) -> None:
         """Send until cancelled."""
@@ -42,5 +53,17 @@ class Notifier:
         while True:
             await self._news.wait()
             self._news.clear()
-            async with asyncio.timeout(TIMEOUT):
-                await connection.execute("select pg_notify($1, '')", self._channel)
+            words, self._words = self._words, set()
+            try:
+                async with asyncio.timeout(TIMEOUT):
+                    query = "select pg_notify($1, payload) from unnest($2::text[]) as payload"
+                    await connection.execute(query, self._channel, list(_payloads(words)))
+            except AWAY:
+                self.tell(words)
+                raise
+
+
+def _payloads(words: Collection[str]) -> Iterator[str]:
+    left = iter(words)
+    while part := list(islice(left, WORDS)):
+        yield ",".join(part)

@@ -21,7 +21,7 @@ from api.requests import Request
 from api.transactions import writing
 from events.catalog.feeds import HEARS
 from events.clock import Clock
-from notifier.crier import Crier
+from events.notify import Notifier
 from notifier.shapes import Notification, told
 from notifier.tables import TOP, heard_up_to, list_notifications, read_all, read_one, standing
 from notifier.tickets import LIFE, Tickets
@@ -66,7 +66,7 @@ class Notifications:
 
     pool: asyncpg.Pool
     now: Clock
-    crier: Crier
+    crier: Notifier
 
     async def position_of(self, feed: str) -> tuple[int, None]:
         """How much of a feed is in the inboxes; raises `KeyError` for one that is not heard here."""

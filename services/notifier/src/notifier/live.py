@@ -21,12 +21,13 @@ from api.requests import Person
 from events.clock import Clock
 from events.health import Check
 from events.postgres import AWAY, Connection, Dial
-from notifier.crier import CHANNEL
 from notifier.domain import missing
 from notifier.reading import BATCH, Reader
 from notifier.shapes import Authenticated, Frame, Gap, Heartbeat, Hello, News, Unread, told
 from notifier.tables import last_numbers, standing
 
+CHANNEL: Final = "inbox"
+"""Where processes tell one another whose inboxes changed."""
 HEARTBEAT: Final = 20.0
 POLL: Final = 2.0
 TIMEOUT: Final = 5.0

@@ -22,6 +22,7 @@ from events.consumer import Consumer
 from events.eraser import Eraser
 from events.erasure import Tombstones
 from events.health import Health
+from events.notify import Notifier
 from events.postgres import dialer, open_pool
 from events.process import Roles, Task, roles, run, start
 from events.relay import Relay
@@ -32,10 +33,9 @@ from events.work import WorkTable
 from notifier import choosing, devices, phones, sockets
 from notifier.api import ROUTES, Notifications
 from notifier.consumers import NAME, hears
-from notifier.crier import Crier
 from notifier.deliveries import TURN, Deliveries
 from notifier.fcm import Fcm
-from notifier.live import Live
+from notifier.live import CHANNEL, Live
 from notifier.providers import TIMEOUT, Provider
 from notifier.settings import Settings
 from notifier.sms import Sms
@@ -70,7 +70,7 @@ async def _main(parts: Roles, settings: Settings) -> None:
     ):
         tombstones = Tombstones(pool)
         dial = dialer(settings.database_url, application=NAME)
-        crier, live = Crier(dial), Live(pool, dial, clock, lambda person: person.id in tombstones)
+        crier, live = Notifier(CHANNEL, dial), Live(pool, dial, clock, lambda person: person.id in tombstones)
         health.add(live.check)
         web = web_push_of(settings, client, clock)
         providers = providers_of(settings, client, web) if parts.worker else {}
@@ -106,7 +106,7 @@ def worker_tasks(
     health: Health,
     clock: Clock,
     *,
-    crier: Crier,
+    crier: Notifier,
     providers: Mapping[str, Provider],
 ) -> list[Task]:
     """What hears and says: the tasks of the worker role, their checks added to `health`."""

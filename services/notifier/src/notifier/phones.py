@@ -2,7 +2,7 @@
 
 import hmac
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import ceil
 from typing import Annotated, Final, TypeAlias
 from uuid import UUID
@@ -27,7 +27,7 @@ from events.postgres import Connection
 from notifier.sms import code_of
 from notifier.tables import SQL
 
-LIFE: Final = 600
+LIFE: Final = timedelta(minutes=10)
 _TAKES_SMS: Final = frozenset({PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE})
 
 SHOWN: Final = Message(key="phone.shown", en="Phone retrieved successfully", ko="휴대폰을 조회했습니다")
@@ -121,9 +121,9 @@ async def ask_for_code(request: Request, phones: Parts, data: JSONBody[Number]) 
         now = phones.now()
         await _wait(connection, request.user.id, number, now)
         trace = request.trace
-        row = (uuid7(), request.user.id, number, request.locale, now, trace.correlation_id, trace.traceparent)
-        await connection.execute(SQL.ask_code, *row)
-    return answer(request, ASKED, Asked(number, LIFE))
+        row = (uuid7(), request.user.id, number, request.locale, now, now + LIFE)
+        await connection.execute(SQL.ask_code, *row, trace.correlation_id, trace.traceparent)
+    return answer(request, ASKED, Asked(number, int(LIFE.total_seconds())))
 
 
 @post("/notifications/phone/verify", guards=[signed_in], status_code=200, keyed=False, problems=[NOT_OFFERED])

@@ -1,10 +1,10 @@
 -- A code that a person asked for, and its message on the way.
 with asked as (
     insert into phone_challenge (id, user_id, number, locale, asked_at, expires_at)
-    values ($1, $2, $3, $4, $5, $5::timestamptz + interval '10 minutes')
+    values ($1, $2, $3, $4, $5, $6)
     returning id, user_id, asked_at, expires_at
 )
 insert into delivery (
     id, expires_at, channel, device_id, user_id, cause, kind, data, correlation_id, traceparent, happened_at
 )
-select uuidv7(), expires_at, 'sms', id, user_id, id, 'phone_code', '{}', $6, $7, asked_at from asked
+select uuidv7(), expires_at, 'sms', id, user_id, id, 'phone_code', '{}', $7, $8, asked_at from asked
