@@ -101,7 +101,7 @@ async def test_a_letter_that_is_being_settled_is_not_gathered_into(post: Post):
 
 async def test_an_outcome_that_the_database_rejects_for_good_is_not_written_again(monkeypatch: pytest.MonkeyPatch):
     """An outcome that fits into no event would else be written until its lease ends, in line with all others."""
-    monkeypatch.setattr("mailer.outcomes.AGAIN", 0.0)
+    monkeypatch.setattr("events.work.AGAIN", 0.0)
     errors: list[Exception] = [OSError(), asyncpg.QueryCanceledError(), asyncpg.CheckViolationError()]
 
     async def write() -> None:
