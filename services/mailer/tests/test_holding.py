@@ -16,12 +16,13 @@ from mailer.tables import release
 HELD = """
 insert into letter (
     id, due_at, expires_at, kind, cause, subject, correlation_id, traceparent, happened_at, message_id, facts,
-    held_until, part_of
+    held_until, part_of, todo_id
 )
 select
     gen_random_uuid(), 'infinity', case when $4::uuid is null then $3::timestamptz end, $2,
     gen_random_uuid(), $1, '-', '-',
-    now() - interval '1 hour' + make_interval(secs => nr), '', $6, case when $4::uuid is null then now() end, $4
+    now() - interval '1 hour' + make_interval(secs => nr), '', $6, case when $4::uuid is null then now() end, $4,
+    gen_random_uuid()
 from generate_series(1, $5) nr
 returning id
 """

@@ -50,7 +50,7 @@ from notifier.tickets import Tickets
 
 CODEC = Codec(TYPES)
 PHONE_KEY = b"0123456789abcdef0123456789abcdef"
-DUE = datetime(2026, 12, 1, 9, tzinfo=UTC)
+DUE = datetime(2099, 12, 1, 9, tzinfo=UTC)
 
 
 class Watch:
@@ -71,8 +71,8 @@ def reopened() -> TodoToggled:
     return TodoToggled(todo_id=uuid4(), title="우유 사기", priority=3, completed=False)
 
 
-def due_soon(title: str = "우유 사기", zone: str | None = "Asia/Seoul") -> TodoDueSoon:
-    return TodoDueSoon(todo_id=uuid4(), title=title, priority=3, due_at=DUE, due_zone=zone)
+def due_soon(title: str = "우유 사기", zone: str | None = "Asia/Seoul", due_at: datetime = DUE) -> TodoDueSoon:
+    return TodoDueSoon(todo_id=uuid4(), title=title, priority=3, due_at=due_at, due_zone=zone)
 
 
 def overdue(title: str = "우유 사기") -> TodoOverdue:

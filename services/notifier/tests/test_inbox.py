@@ -159,13 +159,13 @@ async def test_nobody_reads_or_marks_what_is_anothers(world: World) -> None:
             ["주간 보고서", "마감이 다가와요"],
             [
                 "완료 4개, 새로 만든 할 일 5개, 마감이 지난 할 일 1개입니다.",
-                "“우유 {0}” 할 일의 마감은 2026-12-01 18:00입니다.",
+                "“우유 {0}” 할 일의 마감은 2099-12-01 18:00입니다.",
             ],
         ),
         (
             "en",
             ["Your week", "Due soon"],
-            ["You completed 4 and created 5; 1 went overdue.", "“우유 {0}” is due on 2026-12-01 18:00."],
+            ["You completed 4 and created 5; 1 went overdue.", "“우유 {0}” is due on 2099-12-01 18:00."],
         ),
     ],
 )

@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,10 +12,11 @@ import asyncpg
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from notifying import World, completed, service, world_of
+from notifying import World, completed, due_soon, overdue, service, world_of
 from providing import VAPID_KEY, Answer, Browser, Played, client, fcm_error, playing, vapid_claims
 
 from events.catalog.auth import ProfileChanged, UserErased
+from events.catalog.todos import TodoDeleted, TodoEdited, TodoToggled
 from local.fixtures import DatabaseFactory, until
 from local.nats import Nats
 from notifier.devices import is_service
@@ -51,7 +53,7 @@ def fcm(token: str = "device-1") -> dict[str, Any]:
 
 
 async def settled(world: World, count: int = 1) -> list[asyncpg.Record]:
-    query = "select state, reason, attempts from delivery where settled_at is not null order by settled_at"
+    query = "select kind, state, reason, attempts from delivery where settled_at is not null order by settled_at"
 
     async def enough() -> list[asyncpg.Record]:
         rows = await world.pool.fetch(query)
@@ -305,6 +307,45 @@ async def test_nothing_is_pushed_while_the_person_rests_or_where_they_do_not_wan
         await world.http.patch("/notifications/preferences", json=anew, headers=world.people.headers(me))
         await settled(world)
     assert len(played.asked) == 1
+
+
+async def test_what_is_no_longer_true_when_a_rest_ends_is_not_pushed_and_what_is_true_is(
+    world: World, played: Played
+) -> None:
+    me, done, moved, gone, true, close = (
+        uuid4(),
+        overdue(),
+        due_soon(),
+        overdue(),
+        overdue(),
+        due_soon(due_at=datetime.now(UTC)),
+    )
+    await register(world, me, fcm())
+    until_then = (world.watch() + HOUR).isoformat()
+    rest = {"do_not_disturb_until": until_then}
+    await world.http.patch("/notifications/preferences", json=rest, headers=world.people.headers(me))
+    async with world.hearing():
+        await world.say("TODOS", done, moved, gone, true, close, to=me)
+        resting = "select count(*) = 4 from delivery where reason = 'not to be disturbed'"
+        await until(lambda: world.pool.fetchval(resting))
+        ends = (
+            TodoToggled(todo_id=done.todo_id, title="우유", priority=3, completed=True),
+            TodoEdited(todo_id=moved.todo_id, due_at=None),
+            TodoDeleted(todo_id=gone.todo_id, title="우유", priority=3, completed=False),
+        )
+        await world.say("TODOS", *ends, to=me)
+        await settled(world, 4)
+        anew = {"do_not_disturb_until": None}
+        await world.http.patch("/notifications/preferences", json=anew, headers=world.people.headers(me))
+        rows = await settled(world, 6)
+    assert Counter((row["kind"], row["state"]) for row in rows) == {
+        ("overdue", "expired"): 2,
+        ("due_soon", "expired"): 2,
+        ("overdue", "sent"): 1,
+        ("completion", "sent"): 1,
+    }
+    inbox = (await world.get("/notifications/", me)).json()
+    assert len(inbox["data"]) == 6, "the inbox keeps what happened"
 
 
 async def test_what_a_change_of_quiet_hours_frees_is_pushed(world: World, played: Played) -> None:

@@ -11,7 +11,8 @@ from events.catalog.auth import OtpRequested, ProfileChanged, UserErased, UserRe
 from events.catalog.feeds import FEEDS
 from events.catalog.mailer import MailKind, MailResumed
 from events.catalog.patch import followed
-from events.catalog.todos import TodoDueSoon, TodoOverdue, TodoToggled
+from events.catalog.stale import STALE_BY, stale_before
+from events.catalog.todos import TodoDueSoon, TodoOverdue
 from events.catalog.types import TYPES
 from events.clock import Clock
 from events.codec import Codec
@@ -23,7 +24,7 @@ from events.ids import uuid7
 from events.log import append_all_last
 from events.postgres import Connection
 from mailer.domain import DEFAULT_LOCALE, Letter, Notice, address_id, has_expired, letter_id, message_id, notice_of
-from mailer.tables import Contact, change_contacts, keep_contacts, queue_letters, resume
+from mailer.tables import Contact, change_contacts, expire_stale, keep_contacts, queue_letters, resume
 
 CODEC: Final = Codec(TYPES)
 
@@ -44,6 +45,12 @@ async def write_notices(connection: Connection, events: Sequence[Event], *, send
         if (notice := notice_of(event.data, event.envelope.time)) and not has_expired(notice.expires_at, now)
     ]
     await queue_letters(connection, noticed)
+
+
+async def hear_todos(connection: Connection, events: Sequence[Event], *, sender: str, clock: Clock) -> None:
+    """Letters about to-dos; what waits to be told and is no longer true is not told."""
+    await write_notices(connection, events, sender=sender, clock=clock)
+    await expire_stale(connection, stale_before((event.data, event.envelope.time) for event in events))
 
 
 async def hear_people(connection: Connection, events: Sequence[Event], *, sender: str, clock: Clock) -> None:
@@ -100,7 +107,8 @@ def _code(event: Event, asked: OtpRequested, sender: str) -> Letter:
 def _notice(event: Event, notice: Notice, sender: str) -> Letter:
     # A welcome tells nothing of its event, which holds an address, if a sealed one.
     facts = "{}" if notice.kind == "welcome" else event.raw.decode()
-    return _letter(event, notice.kind, sender, expires_at=notice.expires_at, facts=facts, held_until=notice.held_until)
+    content = {"expires_at": notice.expires_at, "held_until": notice.held_until, "todo_id": notice.todo_id}
+    return _letter(event, notice.kind, sender, facts=facts, **content)
 
 
 def _letter(event: Event, kind: MailKind, sender: str, **content: Any) -> Letter:
@@ -138,9 +146,10 @@ def hears(sender: str, clock: Clock, wake: Callable[[], None], wake_eraser: Call
 
     people = partial(hear_people, sender=sender, clock=clock)
     notices = partial(write_notices, sender=sender, clock=clock)
+    todos = partial(hear_todos, sender=sender, clock=clock)
     return (
         Hears(FEEDS["OTP"], partial(write_codes, sender=sender), (OtpRequested,), on_heard=wake),
         Hears(FEEDS["AUTH"], people, (UserRegistered, ProfileChanged, UserSignedIn, UserErased), on_heard=wake_both),
-        Hears(FEEDS["TODOS"], notices, (TodoToggled, TodoDueSoon, TodoOverdue), on_heard=wake),
+        Hears(FEEDS["TODOS"], todos, (*STALE_BY, TodoDueSoon, TodoOverdue), on_heard=wake),
         Hears(FEEDS["ACTIVITY"], notices, (ReportReady,), on_heard=wake),
     )

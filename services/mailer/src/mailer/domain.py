@@ -37,11 +37,12 @@ GATHERS_FOR: Final = timedelta(minutes=1)
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """What an event is worth a letter for: its kind, until when it may be sent, from when on."""
+    """What an event is worth a letter for: its kind, until when it may be sent, from when on, of which to-do."""
 
     kind: NoticeKind
     expires_at: datetime
     held_until: datetime | None = None
+    todo_id: UUID | None = None
 
 
 class Letter(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +65,7 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     sealed: str | None = None
     facts: str | None = None
     held_until: datetime | None = None
+    todo_id: UUID | None = None
 
 
 def letter_id(cause: UUID, kind: MailKind) -> UUID:
@@ -95,7 +97,8 @@ def notice_of(data: object, happened_at: datetime) -> Notice | None:
     expires_at = happened_at + LIVES[kind]
     if isinstance(data, TodoDueSoon):
         expires_at = min(expires_at, data.due_at)
-    return Notice(kind, expires_at, happened_at + GATHERS_FOR if kind == "completion" else None)
+    todo_id = data.todo_id if isinstance(data, TodoToggled | TodoDueSoon | TodoOverdue) else None
+    return Notice(kind, expires_at, happened_at + GATHERS_FOR if kind == "completion" else None, todo_id)
 
 
 def message_id(letter: UUID, sender: str) -> str:

@@ -11,6 +11,7 @@ import msgspec
 from events.catalog.auth import Locale, ProfileChanged
 from events.catalog.mailer import MailKind
 from events.catalog.patch import columns
+from events.catalog.stale import StaleKind
 from events.clock import Clock
 from events.postgres import Connection
 from events.sql import load
@@ -36,6 +37,7 @@ _LETTER = (
     "sealed",
     "facts",
     "held_until",
+    "todo_id",
 )
 
 
@@ -83,6 +85,15 @@ def letter_of(row: Row) -> Letter:
 async def queue_letters(connection: Connection, letters: Sequence[Letter]) -> None:
     """Queue letters; those already there stay as they are."""
     await connection.execute(SQL.queue_letters, *([getattr(each, name) for each in letters] for name in _LETTER))
+
+
+async def expire_stale(connection: Connection, before: Mapping[tuple[UUID, StaleKind], datetime]) -> None:
+    """End letters about a to-do and kind that tell of something before a moment each: it is no longer true."""
+    if not before:
+        return
+    await connection.execute(SQL.release_lock)  # who gathers completions locks them in another order
+    todos, kinds = zip(*before, strict=True)
+    await connection.execute(SQL.expire_stale, todos, kinds, list(before.values()))
 
 
 async def keep_contacts(connection: Connection, contacts: Sequence[Contact]) -> None:

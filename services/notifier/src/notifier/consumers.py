@@ -12,7 +12,8 @@ from events.catalog.activity import ReportReady
 from events.catalog.auth import ProfileChanged, UserErased, UserRegistered
 from events.catalog.feeds import FEEDS
 from events.catalog.patch import followed
-from events.catalog.todos import TodoDueSoon, TodoOverdue, TodoToggled
+from events.catalog.stale import STALE_BY, stale_before
+from events.catalog.todos import TodoDueSoon, TodoOverdue
 from events.clock import Clock
 from events.erasure import forget, living
 from events.hearing import Event, Hears
@@ -22,6 +23,7 @@ from notifier.tables import (
     NewDelivery,
     NewNotification,
     add_notifications,
+    expire_stale,
     keep_profiles,
     preferences,
     queue_deliveries,
@@ -33,6 +35,8 @@ Tell: TypeAlias = Callable[[Collection[UUID]], None]
 
 async def notify(connection: Connection, events: Sequence[Event], *, clock: Clock, changed: set[UUID]) -> None:
     """Into the inboxes of those who are not erased; what is too old to be kept stays out, also when heard again.
+
+    What waits to be pushed and is no longer true is not pushed; it stays in its inbox.
 
     Whose inboxes these are is added to `changed`.
     """
@@ -53,6 +57,7 @@ async def notify(connection: Connection, events: Sequence[Event], *, clock: Cloc
         changed.update(each.user_id for each in told)
     if sent:
         await queue_deliveries(connection, now, sent)
+    await expire_stale(connection, stale_before((event.data, event.envelope.time) for event in events))
 
 
 async def hear_people(connection: Connection, events: Sequence[Event]) -> None:
@@ -108,7 +113,7 @@ def hears(clock: Clock, tell: Tell, wake: Callable[[], None], wake_eraser: Calla
     """Who hears what; `tell` is told whose inboxes changed, after the commit, `wake` calls the workers."""
     return (
         Hears(FEEDS["AUTH"], hear_people, (UserRegistered, ProfileChanged, UserErased), on_heard=wake_eraser),
-        _notifies("TODOS", (TodoToggled, TodoDueSoon, TodoOverdue), clock, tell, wake),
+        _notifies("TODOS", (*STALE_BY, TodoDueSoon, TodoOverdue), clock, tell, wake),
         _notifies("ACTIVITY", (ReportReady,), clock, tell, wake),
     )
 

@@ -10,6 +10,7 @@ import msgspec
 
 from events.catalog.auth import ProfileChanged
 from events.catalog.patch import columns
+from events.catalog.stale import StaleKind
 from events.clock import Clock
 from events.postgres import Connection
 from events.sql import load
@@ -84,6 +85,13 @@ async def queue_deliveries(connection: Connection, heard_at: datetime, told: Seq
     """Queue a delivery for each device of each person; what is queued already stays as it is."""
     arrays = ([getattr(each, name) for each in told] for name in NewDelivery.__struct_fields__)
     await connection.execute(SQL.queue_deliveries, heard_at, *arrays)
+
+
+async def expire_stale(connection: Connection, before: Mapping[tuple[UUID, StaleKind], datetime]) -> None:
+    """End deliveries about a to-do and kind that tell of something before a moment each: it is no longer true."""
+    if before:
+        todos, kinds = zip(*before, strict=True)
+        await connection.execute(SQL.expire_stale, todos, kinds, list(before.values()))
 
 
 async def drop_deliveries(pool: asyncpg.Pool, clock: Clock, limit: int) -> int:

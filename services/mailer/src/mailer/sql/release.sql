@@ -16,7 +16,7 @@ with due as materialized (
     ) l
 ), told as materialized (
     select p.id, p.subject, p.happened_at, p.expires_at from letter p join held h on p.part_of = h.id
-    where p.settled_at is null for update of p skip locked
+    where p.settled_at is null and p.expires_at is null for update of p skip locked
 ), counted as (
     select
         id, subject, happened_at,

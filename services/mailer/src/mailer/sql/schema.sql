@@ -57,6 +57,7 @@ CREATE TABLE public.letter (
     facts text,
     held_until timestamp with time zone,
     part_of uuid,
+    todo_id uuid,
     CONSTRAINT letter_kind_check CHECK ((kind = ANY (ARRAY['code'::text, 'welcome'::text, 'completion'::text, 'due_soon'::text, 'overdue'::text, 'weekly_report'::text, 'monthly_report'::text]))),
     CONSTRAINT letter_locale_check CHECK ((locale = ANY (ARRAY['ko'::text, 'en'::text]))),
     CONSTRAINT letter_settled CHECK (((settled_at IS NULL) OR ((sealed IS NULL) AND (facts IS NULL)))),
@@ -81,6 +82,8 @@ ALTER TABLE ONLY public.preference
 
 CREATE INDEX letter_due_at_idx ON public.letter USING btree (due_at) WHERE (state = 'queued'::text);
 
+CREATE INDEX letter_expires_at ON public.letter USING btree (expires_at) WHERE (state = 'queued'::text);
+
 CREATE INDEX letter_held ON public.letter USING btree (held_until) WHERE (held_until IS NOT NULL);
 
 CREATE INDEX letter_lease_until_idx ON public.letter USING btree (lease_until) WHERE (state = ANY (ARRAY['claimed'::text, 'sending'::text]));
@@ -90,6 +93,8 @@ CREATE INDEX letter_part ON public.letter USING btree (part_of) WHERE (part_of I
 CREATE INDEX letter_settled_at ON public.letter USING btree (settled_at) WHERE (settled_at IS NOT NULL);
 
 CREATE INDEX letter_subject ON public.letter USING btree (subject);
+
+CREATE INDEX letter_todo ON public.letter USING btree (todo_id) WHERE ((todo_id IS NOT NULL) AND (settled_at IS NULL));
 
 CREATE INDEX letter_turn ON public.letter USING btree (((kind <> 'code'::text)), due_at) WHERE (state = 'queued'::text);
 

@@ -20,6 +20,7 @@ CREATE TABLE public.delivery (
     correlation_id text NOT NULL,
     traceparent text NOT NULL,
     happened_at timestamp with time zone NOT NULL,
+    todo_id uuid,
     CONSTRAINT delivery_channel_check CHECK ((channel = ANY (ARRAY['push'::text, 'sms'::text]))),
     CONSTRAINT work_state_check CHECK ((state = ANY (ARRAY['queued'::text, 'claimed'::text, 'sending'::text, 'sent'::text, 'failed'::text, 'unknown'::text, 'expired'::text])))
 )
@@ -127,6 +128,8 @@ CREATE INDEX delivery_lease_until_idx ON public.delivery USING btree (lease_unti
 CREATE INDEX delivery_person ON public.delivery USING btree (user_id);
 
 CREATE INDEX delivery_settled_at ON public.delivery USING btree (settled_at) WHERE (settled_at IS NOT NULL);
+
+CREATE INDEX delivery_todo ON public.delivery USING btree (todo_id) WHERE ((todo_id IS NOT NULL) AND (settled_at IS NULL));
 
 CREATE INDEX delivery_turn ON public.delivery USING btree (((kind <> 'phone_code'::text)), due_at) WHERE (state = 'queued'::text);
 
