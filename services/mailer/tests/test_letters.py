@@ -118,13 +118,15 @@ def test_every_notice_can_be_stopped_by_a_link_of_any_length_and_is_plain_ascii_
     name = "아주 긴 이름을 가진 사람"
     notice = letter(kind=kind, expires_at=None, sealed=None)
     person = Person(recipient="person@example.com", name=name, locale=locale, zone=UTC)
-    mail = Letters("할 일 & API", SENDER, lambda user_id, kind: link).write_notice(notice, person, facts(kind))
+    letters, now = Letters("할 일 & API", SENDER, lambda user_id, kind: link), datetime(2026, 11, 28, 7, tzinfo=UTC)
+    mail = letters.write_notice(notice, person, facts(kind), now)
     assert mail.content.isascii()
     assert all(len(line) <= 998 for line in mail.content.split(b"\r\n"))
     assert f"\r\n <{link}>\r\n".encode() in mail.content
     message = message_from_bytes(mail.content, policy=default)
     assert message["List-Unsubscribe"].strip() == f"<{link}>"
     assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert message["Date"].datetime == now, "not when its event happened: it may have been held"
     assert message["To"].addresses[0].display_name == name
     assert message["Subject"] == mail.subject
     assert link in mail.text
@@ -138,7 +140,8 @@ def test_every_notice_can_be_stopped_by_a_link_of_any_length_and_is_plain_ascii_
 def test_a_name_that_no_header_can_hold_unharmed_is_left_to_the_letter():
     person = Person(recipient="person@example.com", name="하늘, " * 25, locale="ko", zone=UTC)
     notice = letter(kind="welcome", expires_at=None, sealed=None)
-    mail = Letters("Todo API", SENDER, lambda user_id, kind: LINK).write_notice(notice, person, facts("welcome"))
+    letters = Letters("Todo API", SENDER, lambda user_id, kind: LINK)
+    mail = letters.write_notice(notice, person, facts("welcome"), datetime.now(UTC))
     assert message_from_bytes(mail.content, policy=default)["To"] == "person@example.com"
     assert person.name in mail.text
 

@@ -107,6 +107,17 @@ async def test_what_can_wait_is_held_in_quiet_hours_and_says_so_and_what_cannot_
     assert len(server.mails) == 4
 
 
+async def test_what_waits_for_quiet_hours_to_end_goes_once_its_person_wants_none(
+    post: Post, server: MailServer, by_smtp: dict[str, Any]
+):
+    async with post.mailer(**by_smtp):
+        ada = await known(post, **quiet_now())
+        overdue = await post.auth.say(alarm(TodoOverdue, due_in=-5), subject=ada.user_id)
+        await until(lambda: post.owner.fetchrow(HELD, overdue.id))
+        await post.auth.say(ProfileChanged(user_id=ada.user_id, quiet_from=None, quiet_to=None))
+        await post.settled(overdue, "sent")
+
+
 HELD = "select * from letter where cause = $1 and held_until is not null"
 REFUSED = "550 there is nobody here"
 

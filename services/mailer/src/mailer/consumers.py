@@ -67,7 +67,7 @@ async def hear_people(connection: Connection, events: Sequence[Event], *, sender
         if isinstance(event.data, ProfileChanged):
             person = event.data.user_id
             changes[person] = followed(changes.get(person, event.data), event.data)
-    await change_contacts(connection, list(changes.values()))
+    await change_contacts(connection, list(changes.values()), clock())
     await write_notices(connection, known, sender=sender, clock=clock)
     proofs = [event.envelope for event in known if isinstance(event.data, UserSignedIn)]
     await tell_resumed(connection, {proof.subject: proof.time for proof in proofs}, clock, actor="system")

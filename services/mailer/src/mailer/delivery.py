@@ -185,7 +185,8 @@ class Delivery:
         if until and not has_expired(letter.expires_at, until):  # what would be over by then cannot wait
             raise Held(until)
         parts = await parts_of(self._pool, letter.id)
-        return self._letters.write_notice(letter, person, [letter.facts or "", *(part.facts for part in parts)])
+        facts = [letter.facts or "", *(part.facts for part in parts)]
+        return self._letters.write_notice(letter, person, facts, self._clock())
 
     def _keep(self, mail: Mail) -> None:
         if self._mail_dir is None:

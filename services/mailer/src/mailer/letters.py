@@ -87,15 +87,18 @@ class Letters:
     def write_code(self, letter: Letter, code: Code, now: datetime) -> Mail:
         """The letter that brings a sign-in code, with the minutes it still lives."""
         minutes = max(1, round((code.expires_at - now) / _MINUTE))
-        message = self._message(letter, code.recipient)
+        message = self._message(letter, letter.happened_at, code.recipient)
         locale = letter.locale or DEFAULT_LOCALE
         return self._write(letter, locale, message, {"code": code.code, "minutes": minutes})
 
-    def write_notice(self, letter: Letter, person: Person, facts: Sequence[str]) -> Mail:
-        """A letter that tells a person of events; `facts` are their data as JSON, oldest first."""
+    def write_notice(self, letter: Letter, person: Person, facts: Sequence[str], now: datetime) -> Mail:
+        """A letter that tells a person of events; `facts` are their data as JSON, oldest first.
+
+        It is dated `now`, not when its event happened: it may have been held for a night.
+        """
         assert letter.kind != "code"  # noqa: S101 - a code is no notice
         link = self._unsubscribe(letter.subject, letter.kind)
-        message = self._message(letter, person.recipient, person.name)
+        message = self._message(letter, now, person.recipient, person.name)
         # One click and no page: RFC 8058.
         message[_LINK] = f"<{link}>"
         message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
@@ -120,12 +123,12 @@ class Letters:
             content=self._sign(message.as_bytes()),
         )
 
-    def _message(self, letter: Letter, recipient: str, name: str | None = None) -> EmailMessage:
+    def _message(self, letter: Letter, date: datetime, recipient: str, name: str | None = None) -> EmailMessage:
         message = EmailMessage(_POLICY)
         message["From"] = Address(self._product, addr_spec=self._sender)
         fits = name is not None and len(name.encode()) <= _NAME_BYTES
         message["To"] = Address(name if name and fits else "", addr_spec=recipient)
-        message["Date"] = letter.happened_at
+        message["Date"] = date
         message["Message-ID"] = letter.message_id
         message["Auto-Submitted"] = "auto-generated"
         return message

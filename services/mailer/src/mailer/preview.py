@@ -83,7 +83,8 @@ def example(kind: MailKind, locale: Locale) -> Mail:
         return letters.write_code(letter, Code(_RECIPIENT, "519834", _NOW + timedelta(minutes=5)), _NOW)
     zone = ZoneInfo("Asia/Seoul")
     person = Person(recipient=_RECIPIENT, name=_NAMES[locale], locale=locale, zone=zone)
-    return letters.write_notice(letter, person, [msgspec.json.encode(each).decode() for each in facts(kind, locale)])
+    encoded = [msgspec.json.encode(each).decode() for each in facts(kind, locale)]
+    return letters.write_notice(letter, person, encoded, letter.happened_at)
 
 
 def facts(kind: MailKind, locale: Locale) -> Sequence[msgspec.Struct]:

@@ -146,11 +146,15 @@ async def erase_contact(pool: asyncpg.Pool, person_id: UUID, _: int) -> int:
     return int(await pool.fetchval(SQL.erase_contact, person_id))
 
 
-async def change_contacts(connection: Connection, changes: Sequence[ProfileChanged]) -> None:
-    """Keep what people changed, at most one change a person; nothing happens to who is not there."""
+async def change_contacts(connection: Connection, changes: Sequence[ProfileChanged], now: datetime) -> None:
+    """Keep what people changed, at most one change a person; nothing happens to who is not there.
+
+    What waits for their quiet hours to end is looked at again.
+    """
     people = [change.user_id for change in changes]
     named = columns(changes, "name", "locale", "timezone", "quiet_from", "quiet_to")
     await connection.execute(SQL.change_contacts, people, *named)
+    await connection.execute(SQL.look_again, people, now)
 
 
 async def clear_content(connection: Connection, row: Row) -> None:
