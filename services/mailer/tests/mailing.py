@@ -170,6 +170,14 @@ class Post:
         finally:
             await admin.close()
 
+    async def let_log_in(self, *, allowed: bool) -> None:
+        """Whether mailers can connect to their database anew."""
+        admin = await asyncpg.connect(self.database.admin_url)
+        try:
+            await admin.execute(f"alter role mailer {'login' if allowed else 'nologin'}")
+        finally:
+            await admin.close()
+
     @asynccontextmanager
     async def mailer(self, **changes: Any) -> AsyncIterator[Health]:
         """A mailer that works while the body runs."""

@@ -1,11 +1,17 @@
 """Of a person who was erased the mailer knows neither an address nor a letter."""
 
+from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import mailing
 import pytest
+from aiosmtpd.smtp import SMTP
+from mailserver import MailServer
+from test_notices import alarm
 
 from events.catalog.auth import UserErased
+from events.catalog.todos import TodoOverdue
 from local.fixtures import until
 
 
@@ -54,3 +60,28 @@ async def test_nobody_is_remembered_after_an_erasure(post: mailing.Post, togethe
         await post.auth.say(UserErased(user_id=uuid4()))
         await until(lambda: post.owner.fetchval("select count(*) = 2 from events.erasure"))
     assert await contacts(post) == 0
+
+
+async def test_an_erasure_under_way_and_an_outcome_do_not_wait_for_each_other(
+    post: mailing.Post, server: MailServer, by_smtp: dict[str, Any]
+) -> None:
+    me, eraser = mailing.registered(), await asyncpg.connect(post.database.owner_url)
+    begun = eraser.transaction()
+
+    async def begin(smtp: SMTP) -> str:
+        await begun.start()
+        await eraser.execute("select pg_advisory_xact_lock(hashtext('events.erasure'))")
+        return "250 OK"
+
+    try:
+        async with post.mailer(**by_smtp):
+            await post.settled(await post.auth.say(me), "sent")
+            await post.owner.execute("update contact set refusals = 1")
+            server.data.append(begin)
+            cause = await post.auth.say(alarm(TodoOverdue, due_in=-5), subject=me.user_id)
+            await until(lambda: post.owner.fetchval("select true from pg_locks where not granted"))
+            await eraser.execute("select from contact for update nowait")
+            await begun.commit()
+            await post.settled(cause, "sent")
+    finally:
+        await eraser.close()

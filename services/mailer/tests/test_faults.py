@@ -89,6 +89,28 @@ async def test_taken_by_the_server_a_letter_is_settled_though_the_database_was_a
     assert [type(said) for said in await post.said()] == [MailSent]
 
 
+async def test_a_letter_whose_mark_was_lost_with_the_database_goes_once_and_is_no_riddle(
+    post: Post, server: MailServer, by_smtp: dict[str, Any]
+):
+    async def shut_out(smtp: SMTP) -> str:
+        await post.let_log_in(allowed=False)
+        await post.cut_connections()
+        server.hanging = True
+        return "250 OK"
+
+    def gave_up() -> bool:
+        return server.hanging and server.connections[0].transport is None
+
+    server.rcpt.append(shut_out)
+    async with post.mailer(**by_smtp):
+        cause = await post.auth.say(asked())
+        await until(gave_up)
+        await post.let_log_in(allowed=True)
+        letter = await post.settled(cause, "sent")
+    assert (letter["resent"], letter["attempts"]) == (False, 2)
+    assert len(server.mails) == 1
+
+
 async def test_a_code_that_expired_before_it_was_heard_is_never_sent(
     post: Post, server: MailServer, by_smtp: dict[str, Any]
 ):

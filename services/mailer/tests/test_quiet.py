@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mailing import Post, environment, registered
+from mailing import Post, check_of, environment, registered
 from mailserver import MailServer
 from msgspec.structs import replace
 from test_notices import alarm
@@ -116,6 +116,14 @@ async def test_what_waits_for_quiet_hours_to_end_goes_once_its_person_wants_none
         await until(lambda: post.owner.fetchrow(HELD, overdue.id))
         await post.auth.say(ProfileChanged(user_id=ada.user_id, quiet_from=None, quiet_to=None))
         await post.settled(overdue, "sent")
+
+
+async def test_letters_that_stay_held_are_seen(post: Post):
+    async with post.mailer() as health:
+        await post.owner.execute("revoke update on letter from mailer")
+        await until(lambda: check_of(health, "held letters").state == "late")
+        await post.owner.execute("grant update on letter to mailer")
+        await until(lambda: check_of(health, "held letters").state == "ok")
 
 
 HELD = "select * from letter where cause = $1 and held_until is not null"

@@ -63,8 +63,11 @@ async def transaction(connection: Connection) -> AsyncIterator[None]:
     await block.commit()
 
 
-_NOT_NOW = {"08", "25", "40", "42", "53", "55", "57", "58", "F0", "XX"}
-"""Classes of SQLSTATE that speak of the server, its load or its schema, not of the data (PostgreSQL, appendix A)."""
+_NOT_NOW = {"08", "0A", "25", "28", "3D", "40", "42", "53", "55", "57", "58", "F0", "XX"}
+"""Classes of SQLSTATE that speak of the server, its schema or our login, not of the data (PostgreSQL, appendix A).
+
+0A: a plan from before a migration.
+"""
 
 
 def is_rejection(error: asyncpg.PostgresError) -> bool:
