@@ -71,7 +71,7 @@ class World:
     @asynccontextmanager
     async def activity(self) -> AsyncIterator[Consumer]:
         dial, broker = dialer(self.database.url, application="activity"), Broker(self.nats.url("activity"), name="a")
-        consumer = Consumer("activity", hears(system_clock), dial, broker, CODEC)
+        consumer = Consumer("activity", hears(system_clock, lambda: None, lambda: None), dial, broker, CODEC)
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(broker.run()), group.create_task(consumer.run())]
             yield consumer

@@ -122,9 +122,14 @@ def _archived(event: Event, kept: Collection[int]) -> Heard:
     return Heard(msgspec.structs.replace(event.envelope, type=ERASED), "{}", sha256(raw).digest())
 
 
-def hears(clock: Clock, wake: Callable[[], None] = lambda: None) -> tuple[Hears, ...]:
-    """Who hears what; without types, a handler gets every event of its feed. `wake` calls the eraser."""
+def hears(clock: Clock, wake: Callable[[], None], wake_eraser: Callable[[], None]) -> tuple[Hears, ...]:
+    """Who hears what; without types, a handler gets every event of its feed. `wake` calls who reads the archive."""
+
+    def wake_both() -> None:
+        wake()
+        wake_eraser()
+
     return tuple(
-        Hears(FEEDS[feed], partial(keep, clock=clock), on_heard=wake if feed == "AUTH" else None)
+        Hears(FEEDS[feed], partial(keep, clock=clock), on_heard=wake_both if feed == "AUTH" else wake)
         for feed in HEARS[NAME]
     )

@@ -5,9 +5,17 @@ from functools import partial
 
 from activity.api import ROUTES, Activity
 from activity.consumers import NAME, hears
+from activity.projections import Projections
 from activity.reports import FEED, Reports
 from activity.settings import Settings
-from activity.tables import SQL, erase_archive, erase_entries, erase_known_todos, erase_person
+from activity.tables import (
+    SQL,
+    erase_archive,
+    erase_entries,
+    erase_known_todos,
+    erase_person,
+    erase_projections,
+)
 from api.app import create_app
 from api.exports import export_route
 from api.guard import Guard
@@ -43,14 +51,16 @@ async def _main(parts: Roles, settings: Settings) -> None:
     broker = Broker(settings.nats_url, name=NAME)
     async with await open_pool(settings.database_url, application=NAME) as pool, Jwks(settings.jwks_url) as keys:
         probe, tombstones = Probe(pool), Tombstones(pool)
-        steps = [erase_person, erase_entries, erase_known_todos, erase_archive]
+        # The archive before what is built from it.
+        steps = [erase_person, erase_entries, erase_known_todos, erase_archive, erase_projections]
+        projections = Projections(pool)
         eraser = Eraser(pool, broker, feeds_of(NAME), steps)
-        consumer = Consumer(NAME, hears(clock, eraser.wake), dial, broker, Codec(TYPES))
+        consumer = Consumer(NAME, hears(clock, projections.wake, eraser.wake), dial, broker, Codec(TYPES))
         relay = Relay(FEEDS[FEED], dial, broker)
         reports = Reports(pool, broker, clock, heard_as=NAME, on_appended=relay.wake)
-        checks = [*consumer.checks(), eraser.check, relay.check, reports.check]
+        checks = [*consumer.checks(), eraser.check, relay.check, reports.check, projections.check]
         health.add(probe.check, *(checks if parts.worker else []))
-        work = [broker.run, consumer.run, eraser.run, relay.run, reports.run]
+        work = [broker.run, consumer.run, eraser.run, relay.run, reports.run, projections.run]
         app = create_app(
             title="Activity",
             routes=(*ROUTES, export_route("/activity/export", pool, SQL.export)) if parts.api else (),

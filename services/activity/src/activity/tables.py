@@ -204,6 +204,11 @@ async def erase_person(pool: asyncpg.Pool, person_id: UUID, _: int) -> int:
     return int(await pool.fetchval(SQL.erase_person, person_id))
 
 
+async def erase_projections(pool: asyncpg.Pool, person_id: UUID, limit: int) -> int:
+    """Drop up to so many rows of each projection that tell of an erased person; how many."""
+    return int(await pool.fetchval(SQL.erase_projections, person_id, limit))
+
+
 async def heard_up_to(pool: asyncpg.Pool, consumer: str, feed: str) -> int:
     """The number of the last event of a feed that is in these tables."""
     seq: int = await pool.fetchval(EVENTS_SQL.checkpoint_read, consumer, feed)
