@@ -34,8 +34,7 @@ class Projection(Struct, frozen=True):
 
 
 PROJECTIONS: Final = {
-    each.name: each
-    for each in (Projection("actions", 1, (SQL.actions_zones, SQL.actions_counted, SQL.actions_moved)),)
+    each.name: each for each in (Projection("actions", 1, (SQL.actions_zones, SQL.actions_counted, SQL.actions_moved)),)
 }
 
 
