@@ -16,7 +16,7 @@ from events.catalog.auth import ProfileChanged, UserErased, UserRegistered
 from events.catalog.feeds import FEEDS
 from events.catalog.todos import TodoCreated, TodoOverdue, TodoToggled
 from events.catalog.types import TYPES
-from events.clock import system_clock
+from events.clock import Clock, system_clock
 from events.codec import Codec
 from events.envelope import Envelope
 from events.hearing import Event
@@ -37,6 +37,7 @@ class Diary:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self.pool = pool
         self.reports = self.another()
+        self.clock: Clock = system_clock
         self._seqs = dict.fromkeys(("AUTH", "TODOS"), 0)
 
     def another(self) -> Reports:
@@ -48,7 +49,7 @@ class Diary:
         feed = "AUTH" if isinstance(events[0], UserRegistered | ProfileChanged | UserErased) else "TODOS"
         heard = [self._event(feed, subject, at(when), data) for data in events]
         async with self.pool.acquire() as connection, connection.transaction():
-            await keep(connection, heard, clock=system_clock)
+            await keep(connection, heard, clock=self.clock)
 
     def _event(self, feed: str, subject: UUID, when: datetime, data: msgspec.Struct) -> Event:
         self._seqs[feed] += 1

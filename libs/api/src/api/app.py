@@ -31,6 +31,9 @@ _EXPOSED: Final = [
     "Idempotency-Replayed",
     "X-Request-Id",
     "X-Event-Position",
+    "X-Metric-Version",
+    "X-Archive-Position",
+    "X-Reflects",
 ]
 _ACCEPTED: Final = [
     "Authorization",

@@ -3,8 +3,10 @@
 import sys
 from functools import partial
 
+from activity import analytics
 from activity.api import ROUTES, Activity
 from activity.consumers import NAME, hears
+from activity.figures import Figures
 from activity.projections import Projections
 from activity.reports import FEED, Reports
 from activity.settings import Settings
@@ -63,7 +65,9 @@ async def _main(parts: Roles, settings: Settings) -> None:
         work = [broker.run, consumer.run, eraser.run, relay.run, reports.run, projections.run]
         app = create_app(
             title="Activity",
-            routes=(*ROUTES, export_route("/activity/export", pool, SQL.export)) if parts.api else (),
+            routes=(*ROUTES, *analytics.ROUTES, export_route("/activity/export", pool, SQL.export))
+            if parts.api
+            else (),
             health=health,
             guard=Guard(
                 keys.find,
@@ -72,7 +76,7 @@ async def _main(parts: Roles, settings: Settings) -> None:
                 clock=clock,
                 refuse=lambda person: person.id in tombstones,
             ),
-            parts={"activity": Activity(pool)},
+            parts={"activity": Activity(pool), "analytics": analytics.Analytics(Figures(pool), clock)},
             cors_origins=[origin for origin in settings.cors_origins.split(",") if origin],
         )
         await run(

@@ -87,7 +87,7 @@ grant execute on function projections.add_build, projections.drop_build to :role
 -- The numbers of the archive follow its times: `heard_at` never goes back.
 alter table archive_counter add column heard_at timestamptz not null default '-infinity';
 update archive_counter set heard_at = coalesce((select max(heard_at) from archive), '-infinity');
-create index archive_heard_at on archive (heard_at);
+create index archive_heard_at on archive (heard_at, number);
 
 -- What the views show: the live builds, each at its position, or before that where the transaction says `analytics.as_of`.
 create view projections.shown as

@@ -1,0 +1,2 @@
+-- The projections that are shown.
+select projection, version from projections.shown
