@@ -1,5 +1,6 @@
 """No provider holds up another: each has workers of its own."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
 
@@ -15,11 +16,13 @@ from local.fixtures import DatabaseFactory, until
 from local.nats import Nats
 from local.prepare import migrate_database
 from notifier.deliveries import LANES, WORKERS
-from notifier.fcm import Fcm
-from notifier.providers import TIMEOUT
+from notifier.fcm import PAUSE, Fcm
+from notifier.providers import TIMEOUT, Deferred, Push, Target
 from notifier.sms import Sms
+from notifier.texts import Words
 from notifier.webpush import WebPush
 
+PUSH = Push(tag="t", kind="completion", words=Words("title", "body"), lives=60)
 DEVICES = 20  # more than all workers together could hold
 
 
@@ -62,6 +65,35 @@ async def test_while_fcm_hangs_web_push_and_codes_go_out(world: World, played: P
         await until(lambda: len(played.asked) == 2, within=3)
         assert {asked["path"].split("/")[1] for asked in played.asked} == {"web", "sms"}
         assert len(stuck.asked) == WORKERS
+
+
+async def test_a_token_that_is_not_given_is_waited_for_once(played: Played) -> None:
+    time, marks = [0.0], 0
+    played.token_answers.extend([Answer(400, b'{"error":"invalid_grant"}')] * 2)
+    played.hesitates = 0.2
+
+    async def mark() -> None:
+        nonlocal marks
+        marks += 1
+
+    async with client() as http:
+        provider = Fcm(http, played.url, played.account, now=lambda: time[0])
+
+        async def send() -> None:
+            await provider.send(Target(address="device-1"), PUSH, mark)
+
+        together = await asyncio.gather(*(send() for _ in range(WORKERS)), return_exceptions=True)
+        assert [(type(each), str(each)) for each in together] == [(Deferred, "RefreshError")] * WORKERS
+        assert len(played.token_answers) == 1
+        time[0] = PAUSE - 0.1
+        with pytest.raises(Deferred):
+            await send()
+        assert len(played.token_answers) == 1
+        time[0] = PAUSE
+        played.token_answers.clear()
+        await send()
+        await send()
+    assert (len(played.asked), marks, len(played.tokens)) == (2, 2, 1)
 
 
 async def test_deliveries_from_before_the_lanes_are_in_the_lane_of_their_device(world: World, played: Played) -> None:
