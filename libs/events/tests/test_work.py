@@ -1,6 +1,7 @@
 """Work tables over real PostgreSQL: a row has one holder, and only the holder writes its outcome."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -231,8 +232,8 @@ async def test_a_row_that_is_claimed_while_its_worker_leaves_is_given_back(
     [row] = await put(pool)
     claimed, claim = asyncio.Event(), letters.claim
 
-    async def slow_claim(limit: int) -> Sequence[Row]:
-        rows = await claim(limit)
+    async def slow_claim(limit: int, lane: str) -> Sequence[Row]:
+        rows = await claim(limit, lane)
         claimed.set()
         await asyncio.sleep(0.1)  # its answer is on its way
         return rows
@@ -254,6 +255,59 @@ async def test_a_new_row_is_acted_on_at_once_when_told_of(pool: asyncpg.Pool, le
         [row] = await put(pool)
         letters.wake()
         await until(lambda: ("act", row) in acted, within=0.5)
+
+
+async def test_what_hangs_in_one_lane_holds_up_no_other(pool: asyncpg.Pool, letters: WorkTable) -> None:
+    stuck = await put(pool, 5)
+    await pool.execute("update letter set reason = 'stuck'")
+    [free] = await put(pool)
+    begun: list[UUID] = []
+    ended: list[UUID] = []
+    comes_back = asyncio.Event()
+
+    async def act(row: Row) -> None:
+        begun.append(row["id"])
+        if row["reason"] == "stuck":
+            await comes_back.wait()
+        assert await settled(pool, letters, row)
+        ended.append(row["id"])
+
+    lanes = ("reason = 'stuck'", "reason is null")
+    async with running(partial(letters.run, act, judge=never, expire=never, workers=2, lanes=lanes)):
+        await until(lambda: ended == [free] and len(begun) == 3)
+        comes_back.set()
+        await until(lambda: len(ended) == 6)
+    assert set(begun) == {*stuck, free}
+
+
+async def test_a_lane_that_is_told_of_a_row_as_it_looks_looks_again_whatever_others_do(
+    pool: asyncpg.Pool, letters: WorkTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, other = "reason is null", "reason is not null"
+    looked, claim, late = Counter[str](), letters.claim, asyncio.Event()
+
+    async def slow_claim(limit: int, lane: str) -> Sequence[Row]:
+        rows = await claim(limit, lane)
+        looked[lane] += 1
+        if lane == mine and looked[mine] == 1:
+            await late.wait()  # its answer, that there is nothing, is on its way
+        return rows
+
+    monkeypatch.setattr(letters, "claim", slow_claim)
+    acted: list[UUID] = []
+
+    async def act(row: Row) -> None:
+        assert await settled(pool, letters, row)
+        acted.append(row["id"])
+
+    async with running(partial(letters.run, act, judge=never, expire=never, workers=1, lanes=(mine, other))):
+        await until(lambda: looked[mine] == 1 and looked[other] >= 1)
+        [row] = await put(pool)
+        before = looked[other]
+        letters.wake()
+        await until(lambda: looked[other] > before)
+        late.set()
+        await until(lambda: acted == [row], within=0.5)
 
 
 async def test_work_goes_on_when_the_table_comes_back(pool: asyncpg.Pool, todos: Database, letters: WorkTable) -> None:

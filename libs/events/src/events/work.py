@@ -27,6 +27,7 @@ DRAIN = 5.0
 BACKOFF_FIRST = 1.0
 BACKOFF_MAX = 300.0
 AGAIN = 0.5
+EVERY_ROW = "true"
 
 T = TypeVar("T")
 
@@ -79,7 +80,7 @@ class WorkTable:
         self._pool = pool
         self._lease = lease
         self._clock = clock
-        self._news = asyncio.Event()
+        self._news: dict[str, asyncio.Event] = {}
         self._state = Check(f"work {table}", "ok")
         self._sql = {
             name: getattr(SQL, f"work_{name}").replace("{table}", table).replace("{turn}", turn)
@@ -88,15 +89,16 @@ class WorkTable:
 
     def wake(self) -> None:
         """There may be a new row."""
-        self._news.set()
+        for news in self._news.values():
+            news.set()
 
     def check(self) -> Check:
         """ok, or late while the table cannot be reached."""
         return self._state
 
-    async def claim(self, limit: int) -> Sequence[Row]:
-        """Claim up to `limit` due rows that have not expired, oldest first."""
-        return await self._pool.fetch(self._sql["claim"], limit, self._lease, self._now())
+    async def claim(self, limit: int, lane: str = EVERY_ROW) -> Sequence[Row]:
+        """Claim up to `limit` due rows of a lane that have not expired, in their turn."""
+        return await self._pool.fetch(self._sql["claim"].replace("{lane}", lane), limit, self._lease, self._now())
 
     async def doubtful(self, limit: int) -> Sequence[Row]:
         """Rows whose holder vanished after the point of no return: nobody knows whether the effect happened."""
@@ -125,22 +127,30 @@ class WorkTable:
             WORK_DONE.labels(self.table, state).inc()
         return settled is not None
 
-    async def run(self, act: Act, *, judge: Act, expire: Act, workers: int = 4) -> None:
+    async def run(
+        self, act: Act, *, judge: Act, expire: Act, workers: int = 4, lanes: Sequence[str] = (EVERY_ROW,)
+    ) -> None:
         """Work until cancelled: `act` on claimed rows, `judge` on doubtful ones, `expire` on overdue ones.
 
         Each settles its row itself. An exception is logged and leaves the row to its lease. What is under way when the
         cancel comes has five seconds to end.
+
+        A lane is a condition on a row, in SQL, with so many `workers` of its own: what hangs in one holds up no other.
+        A row that is in no lane is never acted on.
         """
+        self._news = {lane: asyncio.Event() for lane in lanes}
         async with asyncio.TaskGroup() as group:
             group.create_task(self._sweep(judge, expire))
-            for _ in range(workers):
-                group.create_task(self._work(act))
+            for lane in lanes:
+                for _ in range(workers):
+                    group.create_task(self._work(act, lane))
 
-    async def _work(self, act: Act) -> None:
+    async def _work(self, act: Act, lane: str) -> None:
+        news = self._news[lane]  # each lane's own: another would take the word for a row that it does not claim
         while True:
-            self._news.clear()
+            news.clear()
             try:
-                rows = await self._claim_whole()
+                rows = await self._claim_whole(lane)
                 self._state = Check(self._state.name, "ok")
             except AWAY as error:
                 self._state = Check(self._state.name, "late", f"the table is out of reach: {type(error).__name__}")
@@ -148,11 +158,11 @@ class WorkTable:
             for row in rows:
                 await self._attempt(act, row)
             if not rows:
-                await self._rest()
+                await self._rest(news)
 
-    async def _claim_whole(self) -> Sequence[Row]:
+    async def _claim_whole(self, lane: str) -> Sequence[Row]:
         """Claim a row; cancelled, give back what was claimed by then: it would else wait for its lease to end."""
-        claiming = asyncio.create_task(self.claim(1))
+        claiming = asyncio.create_task(self.claim(1, lane))
         try:
             return await asyncio.shield(claiming)
         except asyncio.CancelledError:
@@ -206,10 +216,10 @@ class WorkTable:
             WORK_ROWS.labels(self.table, state).set(row[state])
         WORK_AGE.labels(self.table).set(row["oldest"])
 
-    async def _rest(self) -> None:
+    async def _rest(self, news: asyncio.Event) -> None:
         try:
             async with asyncio.timeout(POLL):
-                await self._news.wait()
+                await news.wait()
         except TimeoutError:
             return
 

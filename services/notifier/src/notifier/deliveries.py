@@ -27,7 +27,10 @@ CODE: Final = "phone_code"
 TURN: Final = "kind <> 'phone_code', due_at"
 REST_MAX: Final = 900.0
 """Seconds after which a delivery that waits for a rest to end is looked at again, whatever was heard meanwhile."""
-WORKERS: Final = 8
+LANES: Final = ("service = 'fcm'", "service = 'web'", "service = 'sms'")
+"""A provider that hangs keeps its own workers waiting, and nobody else's."""
+WORKERS: Final = 4
+"""For each lane."""
 Settled = Literal["sent", "failed", "unknown", "expired"]
 _SETTLED_AS: Final[dict[DeliveryFailure, Settled]] = {"unknown": "unknown", "expired": "expired"}
 
@@ -87,7 +90,7 @@ class Deliveries:
 
     async def run(self) -> None:
         """Deliver until cancelled."""
-        await self._table.run(self._deliver, judge=self._judge, expire=self._expire, workers=WORKERS)
+        await self._table.run(self._deliver, judge=self._judge, expire=self._expire, workers=WORKERS, lanes=LANES)
 
     async def _deliver(self, row: Row) -> None:
         """One attempt."""

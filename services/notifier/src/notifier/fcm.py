@@ -1,7 +1,8 @@
 """Firebase Cloud Messaging, HTTP v1, with a service account's tokens."""
 
 import asyncio
-from time import time
+from collections.abc import Callable
+from time import monotonic, time
 from typing import Any, Final
 
 import google.auth.exceptions
@@ -13,6 +14,8 @@ from google.oauth2 import service_account
 from notifier.providers import TIMEOUT, Deferred, Mark, Push, Refused, Target, Unregistered, not_now, posted
 
 SCOPE: Final = "https://www.googleapis.com/auth/firebase.messaging"
+PAUSE: Final = 5.0
+"""Seconds for which no token is asked for once none was given: each worker would else wait for that in turn."""
 
 
 def is_account(text: str) -> bool:
@@ -61,14 +64,16 @@ class _Request(google.auth.transport.Request):
 
 
 class Fcm:
-    """Pushes by FCM at `url`; `account` is the service account's key file as JSON."""
+    """Pushes by FCM at `url`; `account` is a service account's key file as JSON, `now` gives seconds that only grow."""
 
-    def __init__(self, client: httpx.AsyncClient, url: str, account: str) -> None:
+    def __init__(self, client: httpx.AsyncClient, url: str, account: str, now: Callable[[], float] = monotonic) -> None:
         details = msgspec.json.decode(account)
         self._client = client
         self._url = f"{url}/v1/projects/{details['project_id']}/messages:send"
         self._credentials = service_account.Credentials.from_service_account_info(details, scopes=[SCOPE])  # type: ignore[no-untyped-call]
         self._turn = asyncio.Lock()
+        self._now = now
+        self._failure, self._pause_ends = "", 0.0
 
     async def send(self, target: Target, push: Push, mark: Mark) -> None:
         """Push once; raises what `notifier.providers` names."""
@@ -92,11 +97,18 @@ class Fcm:
     async def _token(self) -> str:
         async with self._turn:
             if not self._credentials.valid:
-                try:
-                    await asyncio.to_thread(self._credentials.refresh, _Request())
-                except google.auth.exceptions.GoogleAuthError as error:
-                    raise Deferred(type(error).__name__) from None
+                await self._refresh()
         return str(self._credentials.token)
+
+    async def _refresh(self) -> None:
+        """Get a new token; a failure stands for all who ask within `PAUSE`."""
+        if self._now() < self._pause_ends:
+            raise Deferred(self._failure)
+        try:
+            await asyncio.to_thread(self._credentials.refresh, _Request())
+        except google.auth.exceptions.GoogleAuthError as error:
+            self._failure, self._pause_ends = type(error).__name__, self._now() + PAUSE
+            raise Deferred(self._failure) from None
 
 
 def failure_of(answer: httpx.Response) -> Exception:

@@ -1,8 +1,9 @@
--- Claims due rows for one worker: in their turn, none that another holds; each gets a lease and a fresh token.
+-- Claims due rows of a lane for one worker: in their turn, none that another holds; each gets a lease and a fresh token.
 -- Materialized: a plan that read the choice twice would claim more than the limit.
 with due as materialized (
     select id from {table}
-    where state = 'queued' and due_at <= clock_timestamp() and (expires_at is null or expires_at > $3)
+    where state = 'queued' and ({lane})
+        and due_at <= clock_timestamp() and (expires_at is null or expires_at > $3)
     order by {turn}
     limit $1
     for update skip locked

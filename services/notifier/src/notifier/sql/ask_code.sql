@@ -5,6 +5,6 @@ with asked as (
     returning id, user_id, asked_at, expires_at
 )
 insert into delivery (
-    id, expires_at, channel, device_id, user_id, cause, kind, data, correlation_id, traceparent, happened_at
+    id, expires_at, channel, service, device_id, user_id, cause, kind, data, correlation_id, traceparent, happened_at
 )
-select uuidv7(), expires_at, 'sms', id, user_id, id, 'phone_code', '{}', $7, $8, asked_at from asked
+select uuidv7(), expires_at, 'sms', 'sms', id, user_id, id, 'phone_code', '{}', $7, $8, asked_at from asked

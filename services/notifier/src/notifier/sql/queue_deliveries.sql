@@ -2,12 +2,12 @@
 -- already there stays as it is, and an event of yesterday is told on no device any more, nor is a deadline that has passed
 -- told to be soon.
 insert into delivery (
-    id, expires_at, channel, device_id, user_id, cause, kind, data, correlation_id, traceparent, happened_at,
+    id, expires_at, channel, service, device_id, user_id, cause, kind, data, correlation_id, traceparent, happened_at,
     todo_id
 )
 select uuidv7(),
     least(n.at + interval '24 hours', case n.kind when 'due_soon' then (n.data ->> 'due_at')::timestamptz end),
-    case d.service when 'sms' then 'sms' else 'push' end, d.id, n.user_id, n.id,
+    case d.service when 'sms' then 'sms' else 'push' end, d.service, d.id, n.user_id, n.id,
     n.kind, n.data, n.correlation_id, n.traceparent, n.at, (n.data ->> 'todo_id')::uuid
 from unnest(
     $2::uuid[], $3::uuid[], $4::text[], $5::json[], $6::timestamptz[], $7::text[], $8::text[], $9::boolean[], $10::boolean[]

@@ -20,8 +20,10 @@ CREATE TABLE public.delivery (
     correlation_id text NOT NULL,
     traceparent text NOT NULL,
     happened_at timestamp with time zone NOT NULL,
+    service text DEFAULT 'fcm'::text NOT NULL,
     todo_id uuid,
     CONSTRAINT delivery_channel_check CHECK ((channel = ANY (ARRAY['push'::text, 'sms'::text]))),
+    CONSTRAINT delivery_service_check CHECK ((service = ANY (ARRAY['fcm'::text, 'web'::text, 'sms'::text]))),
     CONSTRAINT work_state_check CHECK ((state = ANY (ARRAY['queued'::text, 'claimed'::text, 'sending'::text, 'sent'::text, 'failed'::text, 'unknown'::text, 'expired'::text])))
 )
 WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='1000');
@@ -131,7 +133,7 @@ CREATE INDEX delivery_settled_at ON public.delivery USING btree (settled_at) WHE
 
 CREATE INDEX delivery_todo ON public.delivery USING btree (todo_id) WHERE ((todo_id IS NOT NULL) AND (settled_at IS NULL));
 
-CREATE INDEX delivery_turn ON public.delivery USING btree (((kind <> 'phone_code'::text)), due_at) WHERE (state = 'queued'::text);
+CREATE INDEX delivery_turn ON public.delivery USING btree (service, ((kind <> 'phone_code'::text)), due_at) WHERE (state = 'queued'::text);
 
 CREATE INDEX device_person ON public.device USING btree (user_id, created_at);
 
