@@ -135,7 +135,7 @@ class World:
     tombstones: Tombstones
     web_push: str = "http://push.test"
     sms_per_day: int = 20
-    phone_key: bytes | None = PHONE_KEY
+    phone_keys: tuple[bytes, ...] = (PHONE_KEY,)
     providers: dict[str, Provider] = field(default_factory=dict)
     seqs: dict[str, int] = field(default_factory=dict)
     http: httpx.AsyncClient = field(init=False)
@@ -174,7 +174,7 @@ class World:
             providers=self.providers,
             clock=self.watch,
             on_settled=lambda: None,
-            phone_key=self.phone_key,
+            phone_key=next(iter(self.phone_keys), None),
             sms_per_day=self.sms_per_day,
         )
         consumer = Consumer(NAME, hears(self.watch, crier.tell, table.wake, eraser.wake), dial, broker, CODEC)
@@ -197,7 +197,7 @@ class World:
                 "tickets": Tickets(self.pool, self.watch, frozenset({"https://app.example"})),
                 "live": live,
                 "choosing": choosing.Choosing(self.pool, self.watch),
-                "phones": phones.Phones(self.pool, self.watch, self.phone_key),
+                "phones": phones.Phones(self.pool, self.watch, self.phone_keys),
                 "devices": devices.Devices(self.pool, self.watch, ("http://*.localhost", self.web_push), "the key"),
             },
         )
@@ -294,7 +294,7 @@ async def running(*tasks: Any) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def world_of(
-    database: Database, nats: Nats, *, phone_key: bytes | None = PHONE_KEY, guarded: bool = True
+    database: Database, nats: Nats, *, phone_keys: tuple[bytes, ...] = (PHONE_KEY,), guarded: bool = True
 ) -> AsyncIterator[World]:
     """`guarded`: whether the guard hears who was erased."""
     admin = await nats_client.connect(nats.url())
@@ -306,7 +306,7 @@ async def world_of(
         async with await open_pool(database.url, application=NAME) as pool:
             tombstones = Tombstones(pool)
             people = People(watch, refuse=lambda person: person.id in tombstones)
-            world = World(js, nats, database, pool, people, watch, tombstones, phone_key=phone_key)
+            world = World(js, nats, database, pool, people, watch, tombstones, phone_keys=phone_keys)
             async with running(*[tombstones.run] * guarded), world.replica() as face:
                 world.http, world.live = face.http, face.live
                 yield world

@@ -24,8 +24,13 @@ RIGHT = {
 
 def test_without_a_provider_nothing_is_needed_for_it() -> None:
     needed = {name: RIGHT[name] for name in ("DATABASE_URL", "NATS_URL", "JWKS_URL", "ISSUER")}
-    assert read(Settings, needed).phone_key is None
-    assert read(Settings, RIGHT).phone_key == bytes(32)
+    assert (read(Settings, needed).phone_key, read(Settings, needed).code_keys) == (None, ())
+    assert (read(Settings, RIGHT).phone_key, read(Settings, RIGHT).code_keys) == (bytes(32), (bytes(32),))
+
+
+def test_of_several_keys_the_first_makes_codes_whatever_they_are_called() -> None:
+    keys = {"PHONE_KEYS": f"p9:{'A' * 42}E,p1:{'A' * 43}"}
+    assert read(Settings, {**RIGHT, **keys}).code_keys == (bytes(31) + b"\x01", bytes(32))
 
 
 @pytest.mark.parametrize(

@@ -220,7 +220,7 @@ async def test_a_provider_is_taken_at_its_word(
 
 
 async def test_where_no_sms_is_sent_no_phone_is_taken(database: DatabaseFactory, nats: Nats) -> None:
-    async with world_of(database("notifier"), nats, phone_key=None) as world:
+    async with world_of(database("notifier"), nats, phone_keys=()) as world:
         for refused in (await ask(world, uuid4()), await answer(world, uuid4(), "123456")):
             assert (refused.status_code, refused.json()["code"]) == (409, "phone.not_offered")
 

@@ -91,7 +91,7 @@ async def _main(parts: Roles, settings: Settings) -> None:
                 "tickets": Tickets(pool, clock, frozenset(settings.origins)),
                 "live": live,
                 "choosing": choosing.Choosing(pool, clock),
-                "phones": phones.Phones(pool, clock, settings.phone_key),
+                "phones": phones.Phones(pool, clock, settings.code_keys),
                 "devices": devices.Devices(pool, clock, settings.services, web.public_key if web else None),
             },
             cors_origins=settings.origins,

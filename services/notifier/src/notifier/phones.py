@@ -1,6 +1,6 @@
 """A person's phone over HTTP: theirs once they answer the code that was sent to it."""
 
-import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
@@ -24,7 +24,7 @@ from api.transactions import writing
 from events.clock import Clock
 from events.ids import uuid7
 from events.postgres import Connection
-from notifier.sms import code_of
+from notifier.sms import is_code_of
 from notifier.tables import SQL
 
 LIFE: Final = timedelta(minutes=10)
@@ -81,11 +81,11 @@ class Phone(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Phones:
-    """What the handlers work with; `key` makes the codes, None where no SMS is sent."""
+    """What the handlers work with; any of `keys` may be behind a code, none where no SMS is sent."""
 
     pool: asyncpg.Pool
     now: Clock
-    key: bytes | None
+    keys: Sequence[bytes]
 
 
 Parts: TypeAlias = NamedDependency[Phones]
@@ -112,7 +112,7 @@ async def show_phone(request: Request, phones: Parts) -> Answer[Envelope[Phone]]
 @post("/notifications/phone", guards=[signed_in], status_code=200, keyed=False, problems=[NOT_OFFERED])
 async def ask_for_code(request: Request, phones: Parts, data: JSONBody[Number]) -> Answer[Envelope[Asked]]:
     """Get a code sent to a phone: once a minute, five times a day. The phone that you have stays until you answer."""
-    if phones.key is None:
+    if not phones.keys:
         raise Problem(NOT_OFFERED)
     number = number_of(data.phone_number)
     if number is None:
@@ -129,12 +129,12 @@ async def ask_for_code(request: Request, phones: Parts, data: JSONBody[Number]) 
 @post("/notifications/phone/verify", guards=[signed_in], status_code=200, keyed=False, problems=[NOT_OFFERED])
 async def verify_phone(request: Request, phones: Parts, data: JSONBody[Code]) -> Answer[Envelope[Phone]]:
     """Answer the code; the phone is yours from now on, and nobody else's. Choose `sms` to be notified there."""
-    if phones.key is None:
+    if not phones.keys:
         raise Problem(NOT_OFFERED)
     now = phones.now()
     # Counted and committed before it is compared: guesses that come together count each.
     asked = await phones.pool.fetchrow(SQL.guess_code, request.user.id, now)
-    if asked is None or not hmac.compare_digest(code_of(phones.key, asked["id"]), data.code):
+    if asked is None or not is_code_of(phones.keys, asked["id"], data.code):
         raise Problem(INVALID, errors=[FieldError("code", "wrong_code", _WRONG)])
     async with writing(request, phones.pool) as connection:
         if await connection.fetchval(SQL.use_code, asked["id"], now) is None:

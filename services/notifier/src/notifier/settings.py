@@ -32,7 +32,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     - SMS_ACCOUNT_SID, SMS_AUTH_TOKEN, SMS_FROM: an account with Twilio and its number; without them nothing goes by SMS
     - SMS_URL: where Twilio is, or whatever speaks its API
     - SMS_PER_DAY: how many messages a person gets in 24 hours
-    - PHONE_KEYS: keys behind the codes that prove a phone, `kid:base64url`; the first counts; needed for SMS
+    - PHONE_KEYS: keys behind the codes that prove a phone, `kid:base64url`; the first makes codes, all are accepted;
+      needed for SMS
     - PRODUCT_NAME: in whose name messages are sent
     - LOG_LEVEL: DEBUG, INFO, WARNING or ERROR
     - CLOCK_FILE: in development, a file with seconds to add to the clock
@@ -72,9 +73,14 @@ class Settings(Struct, frozen=True, kw_only=True):
         return tuple(self.web_push_services.split(","))
 
     @property
+    def code_keys(self) -> tuple[bytes, ...]:
+        """The keys behind the codes that prove a phone, the current one first; none where no SMS is sent."""
+        return tuple(read_keys(self.phone_keys, size=KEY_SIZE).by_id.values()) if self.sms_account_sid else ()
+
+    @property
     def phone_key(self) -> bytes | None:
-        """The key behind the codes that prove a phone; None where no SMS is sent."""
-        return read_keys(self.phone_keys, size=KEY_SIZE).value if self.sms_account_sid else None
+        """The current one of them; None where no SMS is sent."""
+        return next(iter(self.code_keys), None)
 
     def _wrong_push(self) -> Iterator[str]:
         if self.vapid_private_key and not is_key(self.vapid_private_key):
