@@ -167,6 +167,7 @@ async def test_a_number_has_one_owner_and_a_person_one_number(world: World, play
         assert await number(world, me) == NUMBER
         await answer(world, me, await code_in(played, 2))
         assert await number(world, me) == "+821087654321"
+        world.watch.ahead += timedelta(minutes=2)
         await verified(world, played, other, "+821087654321")
     assert await number(world, me) is None
     assert (await world.get("/notifications/devices", other)).json()["data"] == []

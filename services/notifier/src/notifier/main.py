@@ -42,6 +42,7 @@ from notifier.sms import Sms
 from notifier.tables import (
     SQL,
     drop_codes,
+    drop_counts,
     drop_deliveries,
     drop_notifications,
     erase_deliveries,
@@ -122,6 +123,7 @@ def worker_tasks(
             "tickets": partial(drop_tickets, pool, clock),
             "deliveries": partial(drop_deliveries, pool, clock),
             "phone codes": partial(drop_codes, pool, clock),
+            "counts of phone codes": partial(drop_counts, pool, clock),
         }
     )
     deliveries = Deliveries(

@@ -24,7 +24,7 @@ from api.transactions import writing
 from events.clock import Clock
 from events.ids import uuid7
 from events.postgres import Connection
-from notifier.sms import is_code_of
+from notifier.sms import hash_of, is_code_of
 from notifier.tables import SQL
 
 LIFE: Final = timedelta(minutes=10)
@@ -111,7 +111,10 @@ async def show_phone(request: Request, phones: Parts) -> Answer[Envelope[Phone]]
 
 @post("/notifications/phone", guards=[signed_in], status_code=200, keyed=False, problems=[NOT_OFFERED])
 async def ask_for_code(request: Request, phones: Parts, data: JSONBody[Number]) -> Answer[Envelope[Asked]]:
-    """Get a code sent to a phone: once a minute, five times a day. The phone that you have stays until you answer."""
+    """Get a code sent to a phone: once a minute, five times a day. The phone that you have stays until you answer.
+
+    A number gets no more than that either, whoever asks.
+    """
     if not phones.keys:
         raise Problem(NOT_OFFERED)
     number = number_of(data.phone_number)
@@ -119,10 +122,11 @@ async def ask_for_code(request: Request, phones: Parts, data: JSONBody[Number]) 
         raise Problem(INVALID, errors=[FieldError("phone_number", "not_a_mobile_number", _NO_NUMBER)])
     async with writing(request, phones.pool) as connection:
         now = phones.now()
-        await _wait(connection, request.user.id, number, now)
+        hashes = [hash_of(key, number) for key in phones.keys]
+        await _wait(connection, request.user.id, number, hashes, now)
         trace = request.trace
         row = (uuid7(), request.user.id, number, request.locale, now, now + LIFE)
-        await connection.execute(SQL.ask_code, *row, trace.correlation_id, trace.traceparent)
+        await connection.execute(SQL.ask_code, *row, trace.correlation_id, trace.traceparent, hashes[0])
     return answer(request, ASKED, Asked(number, int(LIFE.total_seconds())))
 
 
@@ -154,11 +158,11 @@ async def remove_phone(request: Request, phones: Parts) -> Answer[Envelope[None]
     return answer(request, REMOVED, None)
 
 
-async def _wait(connection: Connection, person_id: UUID, number: str, now: datetime) -> None:
+async def _wait(connection: Connection, person_id: UUID, number: str, hashes: Sequence[bytes], now: datetime) -> None:
     """Raises `TOO_MANY_REQUESTS` while no code may be asked for."""
     for what in (f"code of {person_id}", f"code to {number}"):
         await connection.execute(SQL.lock_for_a_code, what)
-    wait = await connection.fetchval(SQL.code_wait, person_id, number, now)
+    wait = await connection.fetchval(SQL.code_wait, person_id, hashes, now)
     if wait is not None:
         raise Problem(TOO_MANY_REQUESTS, retry_after=ceil(wait))
 

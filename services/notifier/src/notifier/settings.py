@@ -32,8 +32,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     - SMS_ACCOUNT_SID, SMS_AUTH_TOKEN, SMS_FROM: an account with Twilio and its number; without them nothing goes by SMS
     - SMS_URL: where Twilio is, or whatever speaks its API
     - SMS_PER_DAY: how many messages a person gets in 24 hours
-    - PHONE_KEYS: keys behind the codes that prove a phone, `kid:base64url`; the first makes codes, all are accepted;
-      needed for SMS
+    - PHONE_KEYS: keys behind the codes that prove a phone, `kid:base64url`; the first makes codes, all are accepted,
+      and numbers are counted under them for a day; needed for SMS
     - PRODUCT_NAME: in whose name messages are sent
     - LOG_LEVEL: DEBUG, INFO, WARNING or ERROR
     - CLOCK_FILE: in development, a file with seconds to add to the clock
