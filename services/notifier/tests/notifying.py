@@ -136,6 +136,7 @@ class World:
     web_push: str = "http://push.test"
     sms_per_day: int = 20
     phone_keys: tuple[bytes, ...] = (PHONE_KEY,)
+    countries: frozenset[str] = frozenset()
     providers: dict[str, Provider] = field(default_factory=dict)
     seqs: dict[str, int] = field(default_factory=dict)
     http: httpx.AsyncClient = field(init=False)
@@ -197,7 +198,7 @@ class World:
                 "tickets": Tickets(self.pool, self.watch, frozenset({"https://app.example"})),
                 "live": live,
                 "choosing": choosing.Choosing(self.pool, self.watch),
-                "phones": phones.Phones(self.pool, self.watch, self.phone_keys),
+                "phones": phones.Phones(self.pool, self.watch, self.phone_keys, self.countries),
                 "devices": devices.Devices(self.pool, self.watch, ("http://*.localhost", self.web_push), "the key"),
             },
         )

@@ -152,3 +152,26 @@ async def test_given_a_code_when_it_is_counted_then_the_number_stands_there_unde
     [row] = await world.pool.fetch("select * from number_asked")
     assert set(row.keys()) == {"number_hash", "asked_at"}
     assert row["number_hash"] == hmac.digest(NEW_KEY, b"phone number\0" + NUMBER.encode(), "sha256")
+
+
+@pytest.mark.parametrize(
+    ("number", "language", "words"),
+    [
+        ("+1 604 555 0123", "en", "is of a country that gets no SMS from here"),  # Canada: +1 is more than the US
+        ("+44 7400 123456", "ko", "SMS를 보내지 않는 국가의 번호입니다"),
+    ],
+)
+async def test_given_countries_that_are_served_when_a_code_is_to_go_elsewhere_then_nothing_is_written(
+    world: World, number: str, language: str, words: str
+) -> None:
+    me = uuid4()
+    world.countries = frozenset({"KR", "US"})
+    async with restarted(world, PHONE_KEY):
+        refused = await ask(world, me, number, language)
+        assert refused.status_code == 422
+        [error] = refused.json()["errors"]
+        assert (error["field"], error["code"], error["message"]) == ("phone_number", "country_not_served", words)
+        for table in ("phone_challenge", "number_asked", "delivery"):
+            assert await world.pool.fetchval(f"select count(*) from {table}") == 0
+        for served in (NUMBER, "+1 212 555 2368"):
+            assert (await ask(world, uuid4(), served)).status_code == 200

@@ -33,6 +33,11 @@ def test_of_several_keys_the_first_makes_codes_whatever_they_are_called() -> Non
     assert read(Settings, {**RIGHT, **keys}).code_keys == (bytes(31) + b"\x01", bytes(32))
 
 
+def test_given_no_countries_all_are_served_and_given_some_these() -> None:
+    assert read(Settings, RIGHT).countries == frozenset()
+    assert read(Settings, {**RIGHT, "SMS_COUNTRIES": "KR,US"}).countries == {"KR", "US"}
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -43,6 +48,10 @@ def test_of_several_keys_the_first_makes_codes_whatever_they_are_called() -> Non
         ({"FCM_ACCOUNT": '{"project_id": "p"}'}, "FCM_ACCOUNT must be the JSON"),
         ({"SMS_AUTH_TOKEN": ""}, "SMS_ACCOUNT_SID, SMS_AUTH_TOKEN and SMS_FROM go together"),
         ({"SMS_PER_DAY": "0"}, "SMS_PER_DAY"),
+        ({"SMS_COUNTRIES": "KR,Korea"}, "SMS_COUNTRIES must be regions"),
+        ({"SMS_COUNTRIES": "UK"}, "SMS_COUNTRIES must be regions"),  # it is GB
+        ({"SMS_COUNTRIES": "kr"}, "SMS_COUNTRIES must be regions"),
+        ({"SMS_COUNTRIES": "KR,"}, "SMS_COUNTRIES must be regions"),
         ({"PHONE_KEYS": ""}, "PHONE_KEYS must be a list"),
         ({"PHONE_KEYS": "p1:c2hvcnQ"}, "PHONE_KEYS must hold keys of 32 bytes"),
     ],

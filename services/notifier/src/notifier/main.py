@@ -92,7 +92,7 @@ async def _main(parts: Roles, settings: Settings) -> None:
                 "tickets": Tickets(pool, clock, frozenset(settings.origins)),
                 "live": live,
                 "choosing": choosing.Choosing(pool, clock),
-                "phones": phones.Phones(pool, clock, settings.code_keys),
+                "phones": phones.Phones(pool, clock, settings.code_keys, settings.countries),
                 "devices": devices.Devices(pool, clock, settings.services, web.public_key if web else None),
             },
             cors_origins=settings.origins,

@@ -1,6 +1,6 @@
 """A person's phone over HTTP: theirs once they answer the code that was sent to it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
@@ -47,6 +47,7 @@ _NO_NUMBER: Final = Text(
     "must be a mobile number with its country, as +821012345678",
     "+821012345678처럼 국가 번호가 있는 휴대폰 번호여야 합니다",
 )
+_NOT_SERVED: Final = Text("is of a country that gets no SMS from here", "SMS를 보내지 않는 국가의 번호입니다")
 _WRONG: Final = Text(
     "is wrong, used or over; after five guesses ask for a new one",
     "잘못되었거나 이미 사용했거나 만료되었습니다. 다섯 번 틀리면 새로 요청하세요",
@@ -81,11 +82,15 @@ class Phone(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Phones:
-    """What the handlers work with; any of `keys` may be behind a code, none where no SMS is sent."""
+    """What the handlers work with; any of `keys` may be behind a code, none where no SMS is sent.
+
+    `countries` (ISO 3166 regions) are those whose numbers get codes; all where there are none.
+    """
 
     pool: asyncpg.Pool
     now: Clock
     keys: Sequence[bytes]
+    countries: Collection[str]
 
 
 Parts: TypeAlias = NamedDependency[Phones]
@@ -100,6 +105,11 @@ def number_of(text: str) -> str | None:
     if not phonenumbers.is_valid_number(number) or phonenumbers.number_type(number) not in _TAKES_SMS:
         return None
     return phonenumbers.format_number(number, PhoneNumberFormat.E164)
+
+
+def country_of(number: str) -> str | None:
+    """The region (ISO 3166) of a number in E.164; None where it belongs to none alone."""
+    return phonenumbers.region_code_for_number(phonenumbers.parse(number))
 
 
 @get("/notifications/phone", guards=[signed_in])
@@ -117,9 +127,7 @@ async def ask_for_code(request: Request, phones: Parts, data: JSONBody[Number]) 
     """
     if not phones.keys:
         raise Problem(NOT_OFFERED)
-    number = number_of(data.phone_number)
-    if number is None:
-        raise Problem(INVALID, errors=[FieldError("phone_number", "not_a_mobile_number", _NO_NUMBER)])
+    number = _served(phones, data.phone_number)
     async with writing(request, phones.pool) as connection:
         now = phones.now()
         hashes = [hash_of(key, number) for key in phones.keys]
@@ -156,6 +164,16 @@ async def remove_phone(request: Request, phones: Parts) -> Answer[Envelope[None]
     if await phones.pool.fetchval(SQL.remove_phone, request.user.id) is None:
         raise Problem(NOT_FOUND)
     return answer(request, REMOVED, None)
+
+
+def _served(phones: Phones, text: str) -> str:
+    """A number that may get a code, in E.164; raises `INVALID` for another."""
+    number = number_of(text)
+    if number is None:
+        raise Problem(INVALID, errors=[FieldError("phone_number", "not_a_mobile_number", _NO_NUMBER)])
+    if phones.countries and country_of(number) not in phones.countries:
+        raise Problem(INVALID, errors=[FieldError("phone_number", "country_not_served", _NOT_SERVED)])
+    return number
 
 
 async def _wait(connection: Connection, person_id: UUID, number: str, hashes: Sequence[bytes], now: datetime) -> None:
