@@ -20,6 +20,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from api.app import create_app
+from api.exports import export_route
 from api.testing import People, serving
 from events import streams
 from events.broker import Broker
@@ -45,7 +46,7 @@ from notifier.consumers import NAME, hears
 from notifier.deliveries import Deliveries
 from notifier.live import CHANNEL, Live
 from notifier.providers import Provider
-from notifier.tables import NewNotification, add_notifications, erase_deliveries, erase_inbox, erase_notifications
+from notifier.tables import SQL, NewNotification, add_notifications, erase_deliveries, erase_inbox, erase_notifications
 from notifier.tickets import Tickets
 
 CODEC = Codec(TYPES)
@@ -190,7 +191,10 @@ class World:
         crier = Notifier(CHANNEL, dial)
         app = create_app(
             title="Notifications",
-            routes=(*ROUTES, *sockets.ROUTES, *choosing.ROUTES, *devices.ROUTES, *phones.ROUTES),
+            routes=(
+                *(*ROUTES, *sockets.ROUTES, *choosing.ROUTES, *devices.ROUTES, *phones.ROUTES),
+                export_route("/notifications/export", self.pool, SQL.export),
+            ),
             health=Health(),
             guard=self.people.guard,
             parts={
