@@ -20,6 +20,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from api.app import create_app
+from api.exports import export_route
 from api.testing import People, serving
 from events import streams
 from events.broker import Broker
@@ -45,7 +46,7 @@ from notifier.consumers import NAME, hears
 from notifier.deliveries import Deliveries
 from notifier.live import CHANNEL, Live
 from notifier.providers import Provider
-from notifier.tables import NewNotification, add_notifications, erase_deliveries, erase_inbox, erase_notifications
+from notifier.tables import SQL, NewNotification, add_notifications, erase_deliveries, erase_inbox, erase_notifications
 from notifier.tickets import Tickets
 
 CODEC = Codec(TYPES)
@@ -135,7 +136,8 @@ class World:
     tombstones: Tombstones
     web_push: str = "http://push.test"
     sms_per_day: int = 20
-    phone_key: bytes | None = PHONE_KEY
+    phone_keys: tuple[bytes, ...] = (PHONE_KEY,)
+    countries: frozenset[str] = frozenset()
     providers: dict[str, Provider] = field(default_factory=dict)
     seqs: dict[str, int] = field(default_factory=dict)
     http: httpx.AsyncClient = field(init=False)
@@ -174,7 +176,7 @@ class World:
             providers=self.providers,
             clock=self.watch,
             on_settled=lambda: None,
-            phone_key=self.phone_key,
+            phone_key=next(iter(self.phone_keys), None),
             sms_per_day=self.sms_per_day,
         )
         consumer = Consumer(NAME, hears(self.watch, crier.tell, table.wake, eraser.wake), dial, broker, CODEC)
@@ -189,7 +191,10 @@ class World:
         crier = Notifier(CHANNEL, dial)
         app = create_app(
             title="Notifications",
-            routes=(*ROUTES, *sockets.ROUTES, *choosing.ROUTES, *devices.ROUTES, *phones.ROUTES),
+            routes=(
+                *(*ROUTES, *sockets.ROUTES, *choosing.ROUTES, *devices.ROUTES, *phones.ROUTES),
+                export_route("/notifications/export", self.pool, SQL.export),
+            ),
             health=Health(),
             guard=self.people.guard,
             parts={
@@ -197,7 +202,7 @@ class World:
                 "tickets": Tickets(self.pool, self.watch, frozenset({"https://app.example"})),
                 "live": live,
                 "choosing": choosing.Choosing(self.pool, self.watch),
-                "phones": phones.Phones(self.pool, self.watch, self.phone_key),
+                "phones": phones.Phones(self.pool, self.watch, self.phone_keys, self.countries),
                 "devices": devices.Devices(self.pool, self.watch, ("http://*.localhost", self.web_push), "the key"),
             },
         )
@@ -294,7 +299,7 @@ async def running(*tasks: Any) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def world_of(
-    database: Database, nats: Nats, *, phone_key: bytes | None = PHONE_KEY, guarded: bool = True
+    database: Database, nats: Nats, *, phone_keys: tuple[bytes, ...] = (PHONE_KEY,), guarded: bool = True
 ) -> AsyncIterator[World]:
     """`guarded`: whether the guard hears who was erased."""
     admin = await nats_client.connect(nats.url())
@@ -306,7 +311,7 @@ async def world_of(
         async with await open_pool(database.url, application=NAME) as pool:
             tombstones = Tombstones(pool)
             people = People(watch, refuse=lambda person: person.id in tombstones)
-            world = World(js, nats, database, pool, people, watch, tombstones, phone_key=phone_key)
+            world = World(js, nats, database, pool, people, watch, tombstones, phone_keys=phone_keys)
             async with running(*[tombstones.run] * guarded), world.replica() as face:
                 world.http, world.live = face.http, face.live
                 yield world

@@ -3,9 +3,10 @@
 from datetime import timedelta
 from uuid import uuid4
 
-from notifying import World
+from notifying import World, service
 
-from notifier.tables import drop_codes, drop_deliveries
+from local.fixtures import until
+from notifier.tables import drop_codes, drop_counts, drop_deliveries
 from notifier.tickets import drop_tickets
 
 
@@ -21,9 +22,22 @@ async def test_what_counts_codes_goes_after_a_day(world: World) -> None:
     number = {"phone_number": "+821012345678"}
     await world.http.post("/notifications/phone", json=number, headers=world.people.headers(uuid4()))
     world.watch.ahead = timedelta(hours=23, minutes=59)
-    assert await drop_codes(world.pool, world.watch, 100) == 0
+    for drop in (drop_codes, drop_counts):
+        assert await drop(world.pool, world.watch, 100) == 0
     world.watch.ahead = timedelta(hours=24, seconds=1)
-    assert await drop_codes(world.pool, world.watch, 100) == 1
+    for drop in (drop_codes, drop_counts):
+        assert await drop(world.pool, world.watch, 100) == 1
+
+
+async def test_given_a_number_that_was_counted_a_day_ago_when_the_notifier_runs_then_it_goes(world: World) -> None:
+    count = "select count(*) from number_asked"
+    await world.pool.execute("insert into number_asked values ('old', now() - interval '25 hours'), ('new', now())")
+    async with service(world):
+
+        async def one_is_left() -> bool:
+            return bool(await world.pool.fetchval(count) == 1)
+
+        await until(one_is_left, within=20)
 
 
 async def test_deliveries_go_a_month_after_they_were_settled(world: World) -> None:

@@ -24,8 +24,18 @@ RIGHT = {
 
 def test_without_a_provider_nothing_is_needed_for_it() -> None:
     needed = {name: RIGHT[name] for name in ("DATABASE_URL", "NATS_URL", "JWKS_URL", "ISSUER")}
-    assert read(Settings, needed).phone_key is None
-    assert read(Settings, RIGHT).phone_key == bytes(32)
+    assert (read(Settings, needed).phone_key, read(Settings, needed).code_keys) == (None, ())
+    assert (read(Settings, RIGHT).phone_key, read(Settings, RIGHT).code_keys) == (bytes(32), (bytes(32),))
+
+
+def test_of_several_keys_the_first_makes_codes_whatever_they_are_called() -> None:
+    keys = {"PHONE_KEYS": f"p9:{'A' * 42}E,p1:{'A' * 43}"}
+    assert read(Settings, {**RIGHT, **keys}).code_keys == (bytes(31) + b"\x01", bytes(32))
+
+
+def test_given_no_countries_all_are_served_and_given_some_these() -> None:
+    assert read(Settings, RIGHT).countries == frozenset()
+    assert read(Settings, {**RIGHT, "SMS_COUNTRIES": "KR,US"}).countries == {"KR", "US"}
 
 
 @pytest.mark.parametrize(
@@ -38,6 +48,10 @@ def test_without_a_provider_nothing_is_needed_for_it() -> None:
         ({"FCM_ACCOUNT": '{"project_id": "p"}'}, "FCM_ACCOUNT must be the JSON"),
         ({"SMS_AUTH_TOKEN": ""}, "SMS_ACCOUNT_SID, SMS_AUTH_TOKEN and SMS_FROM go together"),
         ({"SMS_PER_DAY": "0"}, "SMS_PER_DAY"),
+        ({"SMS_COUNTRIES": "KR,Korea"}, "SMS_COUNTRIES must be regions"),
+        ({"SMS_COUNTRIES": "UK"}, "SMS_COUNTRIES must be regions"),  # it is GB
+        ({"SMS_COUNTRIES": "kr"}, "SMS_COUNTRIES must be regions"),
+        ({"SMS_COUNTRIES": "KR,"}, "SMS_COUNTRIES must be regions"),
         ({"PHONE_KEYS": ""}, "PHONE_KEYS must be a list"),
         ({"PHONE_KEYS": "p1:c2hvcnQ"}, "PHONE_KEYS must hold keys of 32 bytes"),
     ],

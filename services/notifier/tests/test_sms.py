@@ -167,6 +167,7 @@ async def test_a_number_has_one_owner_and_a_person_one_number(world: World, play
         assert await number(world, me) == NUMBER
         await answer(world, me, await code_in(played, 2))
         assert await number(world, me) == "+821087654321"
+        world.watch.ahead += timedelta(minutes=2)
         await verified(world, played, other, "+821087654321")
     assert await number(world, me) is None
     assert (await world.get("/notifications/devices", other)).json()["data"] == []
@@ -220,7 +221,7 @@ async def test_a_provider_is_taken_at_its_word(
 
 
 async def test_where_no_sms_is_sent_no_phone_is_taken(database: DatabaseFactory, nats: Nats) -> None:
-    async with world_of(database("notifier"), nats, phone_key=None) as world:
+    async with world_of(database("notifier"), nats, phone_keys=()) as world:
         for refused in (await ask(world, uuid4()), await answer(world, uuid4(), "123456")):
             assert (refused.status_code, refused.json()["code"]) == (409, "phone.not_offered")
 

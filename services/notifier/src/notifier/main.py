@@ -42,6 +42,7 @@ from notifier.sms import Sms
 from notifier.tables import (
     SQL,
     drop_codes,
+    drop_counts,
     drop_deliveries,
     drop_notifications,
     erase_deliveries,
@@ -91,7 +92,7 @@ async def _main(parts: Roles, settings: Settings) -> None:
                 "tickets": Tickets(pool, clock, frozenset(settings.origins)),
                 "live": live,
                 "choosing": choosing.Choosing(pool, clock),
-                "phones": phones.Phones(pool, clock, settings.phone_key),
+                "phones": phones.Phones(pool, clock, settings.code_keys, settings.countries),
                 "devices": devices.Devices(pool, clock, settings.services, web.public_key if web else None),
             },
             cors_origins=settings.origins,
@@ -122,6 +123,7 @@ def worker_tasks(
             "tickets": partial(drop_tickets, pool, clock),
             "deliveries": partial(drop_deliveries, pool, clock),
             "phone codes": partial(drop_codes, pool, clock),
+            "counts of phone codes": partial(drop_counts, pool, clock),
         }
     )
     deliveries = Deliveries(

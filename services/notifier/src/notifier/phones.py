@@ -1,6 +1,6 @@
 """A person's phone over HTTP: theirs once they answer the code that was sent to it."""
 
-import hmac
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
@@ -24,7 +24,7 @@ from api.transactions import writing
 from events.clock import Clock
 from events.ids import uuid7
 from events.postgres import Connection
-from notifier.sms import code_of
+from notifier.sms import hash_of, is_code_of
 from notifier.tables import SQL
 
 LIFE: Final = timedelta(minutes=10)
@@ -47,6 +47,7 @@ _NO_NUMBER: Final = Text(
     "must be a mobile number with its country, as +821012345678",
     "+821012345678처럼 국가 번호가 있는 휴대폰 번호여야 합니다",
 )
+_NOT_SERVED: Final = Text("is of a country that gets no SMS from here", "SMS를 보내지 않는 국가의 번호입니다")
 _WRONG: Final = Text(
     "is wrong, used or over; after five guesses ask for a new one",
     "잘못되었거나 이미 사용했거나 만료되었습니다. 다섯 번 틀리면 새로 요청하세요",
@@ -81,11 +82,15 @@ class Phone(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Phones:
-    """What the handlers work with; `key` makes the codes, None where no SMS is sent."""
+    """What the handlers work with; any of `keys` may be behind a code, none where no SMS is sent.
+
+    `countries` (ISO 3166 regions) are those whose numbers get codes; all where there are none.
+    """
 
     pool: asyncpg.Pool
     now: Clock
-    key: bytes | None
+    keys: Sequence[bytes]
+    countries: Collection[str]
 
 
 Parts: TypeAlias = NamedDependency[Phones]
@@ -102,6 +107,11 @@ def number_of(text: str) -> str | None:
     return phonenumbers.format_number(number, PhoneNumberFormat.E164)
 
 
+def country_of(number: str) -> str | None:
+    """The region (ISO 3166) of a number in E.164; None where it belongs to none alone."""
+    return phonenumbers.region_code_for_number(phonenumbers.parse(number))
+
+
 @get("/notifications/phone", guards=[signed_in])
 async def show_phone(request: Request, phones: Parts) -> Answer[Envelope[Phone]]:
     """Get your phone."""
@@ -111,30 +121,32 @@ async def show_phone(request: Request, phones: Parts) -> Answer[Envelope[Phone]]
 
 @post("/notifications/phone", guards=[signed_in], status_code=200, keyed=False, problems=[NOT_OFFERED])
 async def ask_for_code(request: Request, phones: Parts, data: JSONBody[Number]) -> Answer[Envelope[Asked]]:
-    """Get a code sent to a phone: once a minute, five times a day. The phone that you have stays until you answer."""
-    if phones.key is None:
+    """Get a code sent to a phone: once a minute, five times a day. The phone that you have stays until you answer.
+
+    A number gets no more than that either, whoever asks.
+    """
+    if not phones.keys:
         raise Problem(NOT_OFFERED)
-    number = number_of(data.phone_number)
-    if number is None:
-        raise Problem(INVALID, errors=[FieldError("phone_number", "not_a_mobile_number", _NO_NUMBER)])
+    number = _served(phones, data.phone_number)
     async with writing(request, phones.pool) as connection:
         now = phones.now()
-        await _wait(connection, request.user.id, number, now)
+        hashes = [hash_of(key, number) for key in phones.keys]
+        await _wait(connection, request.user.id, number, hashes, now)
         trace = request.trace
         row = (uuid7(), request.user.id, number, request.locale, now, now + LIFE)
-        await connection.execute(SQL.ask_code, *row, trace.correlation_id, trace.traceparent)
+        await connection.execute(SQL.ask_code, *row, trace.correlation_id, trace.traceparent, hashes[0])
     return answer(request, ASKED, Asked(number, int(LIFE.total_seconds())))
 
 
 @post("/notifications/phone/verify", guards=[signed_in], status_code=200, keyed=False, problems=[NOT_OFFERED])
 async def verify_phone(request: Request, phones: Parts, data: JSONBody[Code]) -> Answer[Envelope[Phone]]:
     """Answer the code; the phone is yours from now on, and nobody else's. Choose `sms` to be notified there."""
-    if phones.key is None:
+    if not phones.keys:
         raise Problem(NOT_OFFERED)
     now = phones.now()
     # Counted and committed before it is compared: guesses that come together count each.
     asked = await phones.pool.fetchrow(SQL.guess_code, request.user.id, now)
-    if asked is None or not hmac.compare_digest(code_of(phones.key, asked["id"]), data.code):
+    if asked is None or not is_code_of(phones.keys, asked["id"], data.code):
         raise Problem(INVALID, errors=[FieldError("code", "wrong_code", _WRONG)])
     async with writing(request, phones.pool) as connection:
         if await connection.fetchval(SQL.use_code, asked["id"], now) is None:
@@ -154,11 +166,21 @@ async def remove_phone(request: Request, phones: Parts) -> Answer[Envelope[None]
     return answer(request, REMOVED, None)
 
 
-async def _wait(connection: Connection, person_id: UUID, number: str, now: datetime) -> None:
+def _served(phones: Phones, text: str) -> str:
+    """A number that may get a code, in E.164; raises `INVALID` for another."""
+    number = number_of(text)
+    if number is None:
+        raise Problem(INVALID, errors=[FieldError("phone_number", "not_a_mobile_number", _NO_NUMBER)])
+    if phones.countries and country_of(number) not in phones.countries:
+        raise Problem(INVALID, errors=[FieldError("phone_number", "country_not_served", _NOT_SERVED)])
+    return number
+
+
+async def _wait(connection: Connection, person_id: UUID, number: str, hashes: Sequence[bytes], now: datetime) -> None:
     """Raises `TOO_MANY_REQUESTS` while no code may be asked for."""
     for what in (f"code of {person_id}", f"code to {number}"):
         await connection.execute(SQL.lock_for_a_code, what)
-    wait = await connection.fetchval(SQL.code_wait, person_id, number, now)
+    wait = await connection.fetchval(SQL.code_wait, person_id, hashes, now)
     if wait is not None:
         raise Problem(TOO_MANY_REQUESTS, retry_after=ceil(wait))
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
+from phonenumbers import SUPPORTED_REGIONS
 
 from events.keys import read_keys
 from notifier.fcm import is_account
@@ -31,8 +32,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     - WEB_PUSH_SERVICES: origins that subscriptions may name, `https://*.example.org` for all below, separated by commas
     - SMS_ACCOUNT_SID, SMS_AUTH_TOKEN, SMS_FROM: an account with Twilio and its number; without them nothing goes by SMS
     - SMS_URL: where Twilio is, or whatever speaks its API
+    - SMS_COUNTRIES: regions (ISO 3166) whose numbers get codes, as `KR,US`; without them all do
     - SMS_PER_DAY: how many messages a person gets in 24 hours
-    - PHONE_KEYS: keys behind the codes that prove a phone, `kid:base64url`; the first counts; needed for SMS
+    - PHONE_KEYS: keys behind the codes that prove a phone, `kid:base64url`; the first makes codes, all are accepted,
+      and numbers are counted under them for a day; needed for SMS
     - PRODUCT_NAME: in whose name messages are sent
     - LOG_LEVEL: DEBUG, INFO, WARNING or ERROR
     - CLOCK_FILE: in development, a file with seconds to add to the clock
@@ -56,6 +59,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     sms_auth_token: str = ""
     sms_from: str = ""
     sms_url: str = "https://api.twilio.com"
+    sms_countries: str = ""
     sms_per_day: Annotated[int, Meta(ge=1)] = 20
     phone_keys: str = ""
     product_name: str = "Todo API"
@@ -72,9 +76,19 @@ class Settings(Struct, frozen=True, kw_only=True):
         return tuple(self.web_push_services.split(","))
 
     @property
+    def countries(self) -> frozenset[str]:
+        """The regions of SMS_COUNTRIES; none: all."""
+        return frozenset(self.sms_countries.split(",")) if self.sms_countries else frozenset()
+
+    @property
+    def code_keys(self) -> tuple[bytes, ...]:
+        """The keys behind the codes that prove a phone, the current one first; none where no SMS is sent."""
+        return tuple(read_keys(self.phone_keys, size=KEY_SIZE).by_id.values()) if self.sms_account_sid else ()
+
+    @property
     def phone_key(self) -> bytes | None:
-        """The key behind the codes that prove a phone; None where no SMS is sent."""
-        return read_keys(self.phone_keys, size=KEY_SIZE).value if self.sms_account_sid else None
+        """The current one of them; None where no SMS is sent."""
+        return next(iter(self.code_keys), None)
 
     def _wrong_push(self) -> Iterator[str]:
         if self.vapid_private_key and not is_key(self.vapid_private_key):
@@ -88,6 +102,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         account = (self.sms_account_sid, self.sms_auth_token, self.sms_from)
         if any(account) and not all(account):
             yield "SMS_ACCOUNT_SID, SMS_AUTH_TOKEN and SMS_FROM go together"
+        if not self.countries <= SUPPORTED_REGIONS:
+            yield "SMS_COUNTRIES must be regions of ISO 3166 in capitals, separated by commas, as KR,US"
         if self.sms_account_sid or self.phone_keys:
             try:
                 read_keys(self.phone_keys, size=KEY_SIZE)

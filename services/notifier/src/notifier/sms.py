@@ -1,6 +1,7 @@
 """SMS by Twilio's API (https://www.twilio.com/docs/messaging/api/message-resource), or whatever speaks it."""
 
 import hmac
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final
 from uuid import UUID
@@ -17,14 +18,26 @@ LONGEST_LIFE: Final = 36_000
 _GONE: Final = frozenset({21211, 21214, 21217, 21610, 21614})
 _NOT_NOW: Final = frozenset({401, 403, 404, 429, 503})
 
-_PURPOSE: Final = b"phone code\0"
+_CODE: Final = b"phone code\0"
+_NUMBER: Final = b"phone number\0"
 
 
 def code_of(key: bytes, challenge_id: UUID) -> str:
     """The six digits that prove a phone: HOTP's (RFC 4226) over HMAC-SHA-256 of the challenge. None is written down."""
-    mac = hmac.digest(key, _PURPOSE + challenge_id.bytes, sha256)
+    mac = hmac.digest(key, _CODE + challenge_id.bytes, sha256)
     at = mac[-1] & 0xF
     return f"{(int.from_bytes(mac[at : at + 4]) & 0x7FFF_FFFF) % 1_000_000:06}"
+
+
+def is_code_of(keys: Sequence[bytes], challenge_id: UUID, code: str) -> bool:
+    """Whether six digits prove a phone by any of the keys; each is compared, so that time tells nothing."""
+    same = [hmac.compare_digest(code_of(key, challenge_id), code) for key in keys]
+    return any(same)
+
+
+def hash_of(key: bytes, number: str) -> bytes:
+    """A number (E.164) as codes to it are counted: HMAC-SHA-256. Without the key nobody can try all numbers."""
+    return hmac.digest(key, _NUMBER + number.encode(), sha256)
 
 
 class _Refusal(msgspec.Struct, frozen=True):

@@ -104,6 +104,11 @@ async def drop_codes(pool: asyncpg.Pool, clock: Clock, limit: int) -> int:
     return int(await pool.fetchval(SQL.drop_codes, clock(), limit))
 
 
+async def drop_counts(pool: asyncpg.Pool, clock: Clock, limit: int) -> int:
+    """Drop up to so many of the codes counted for a number, a day after they were asked for; how many."""
+    return int(await pool.fetchval(SQL.drop_counts, clock(), limit))
+
+
 async def erase_deliveries(pool: asyncpg.Pool, person_id: UUID, limit: int) -> int:
     """Drop up to so many deliveries of an erased person, and their devices; how many."""
     return int(await pool.fetchval(SQL.erase_deliveries, person_id, limit))

@@ -575,9 +575,9 @@ CREATE INDEX action_person ON ONLY projections.action USING btree (user_id, at);
 
 CREATE UNIQUE INDEX build_state ON projections.build USING btree (projection, state);
 
-CREATE INDEX archive_heard_at ON ONLY public.archive USING btree (heard_at);
+CREATE INDEX archive_heard_at ON ONLY public.archive USING btree (heard_at, number);
 
-CREATE INDEX archive_auth_heard_at_idx ON public.archive_auth USING btree (heard_at);
+CREATE INDEX archive_auth_heard_at_number_idx ON public.archive_auth USING btree (heard_at, number);
 
 CREATE INDEX archive_number ON ONLY public.archive USING btree (number);
 
@@ -587,25 +587,25 @@ CREATE INDEX archive_subject ON ONLY public.archive USING btree (subject) WHERE 
 
 CREATE INDEX archive_auth_subject_idx ON public.archive_auth USING btree (subject) WHERE (sha256 IS NULL);
 
-CREATE INDEX archive_mailer_heard_at_idx ON public.archive_mailer USING btree (heard_at);
+CREATE INDEX archive_mailer_heard_at_number_idx ON public.archive_mailer USING btree (heard_at, number);
 
 CREATE INDEX archive_mailer_number_idx ON public.archive_mailer USING btree (number);
 
 CREATE INDEX archive_mailer_subject_idx ON public.archive_mailer USING btree (subject) WHERE (sha256 IS NULL);
 
-CREATE INDEX archive_other_heard_at_idx ON public.archive_other USING btree (heard_at);
+CREATE INDEX archive_other_heard_at_number_idx ON public.archive_other USING btree (heard_at, number);
 
 CREATE INDEX archive_other_number_idx ON public.archive_other USING btree (number);
 
 CREATE INDEX archive_other_subject_idx ON public.archive_other USING btree (subject) WHERE (sha256 IS NULL);
 
-CREATE INDEX archive_otp_heard_at_idx ON public.archive_otp USING btree (heard_at);
+CREATE INDEX archive_otp_heard_at_number_idx ON public.archive_otp USING btree (heard_at, number);
 
 CREATE INDEX archive_otp_number_idx ON public.archive_otp USING btree (number);
 
 CREATE INDEX archive_otp_subject_idx ON public.archive_otp USING btree (subject) WHERE (sha256 IS NULL);
 
-CREATE INDEX archive_todos_heard_at_idx ON public.archive_todos USING btree (heard_at);
+CREATE INDEX archive_todos_heard_at_number_idx ON public.archive_todos USING btree (heard_at, number);
 
 CREATE INDEX archive_todos_number_idx ON public.archive_todos USING btree (number);
 
@@ -617,7 +617,7 @@ CREATE INDEX known_todo_person ON public.known_todo USING btree (user_id);
 
 CREATE INDEX open_period_due ON public.open_period USING btree (due_at);
 
-ALTER INDEX public.archive_heard_at ATTACH PARTITION public.archive_auth_heard_at_idx;
+ALTER INDEX public.archive_heard_at ATTACH PARTITION public.archive_auth_heard_at_number_idx;
 
 ALTER INDEX public.archive_number ATTACH PARTITION public.archive_auth_number_idx;
 
@@ -625,7 +625,7 @@ ALTER INDEX public.archive_pkey ATTACH PARTITION public.archive_auth_pkey;
 
 ALTER INDEX public.archive_subject ATTACH PARTITION public.archive_auth_subject_idx;
 
-ALTER INDEX public.archive_heard_at ATTACH PARTITION public.archive_mailer_heard_at_idx;
+ALTER INDEX public.archive_heard_at ATTACH PARTITION public.archive_mailer_heard_at_number_idx;
 
 ALTER INDEX public.archive_number ATTACH PARTITION public.archive_mailer_number_idx;
 
@@ -633,7 +633,7 @@ ALTER INDEX public.archive_pkey ATTACH PARTITION public.archive_mailer_pkey;
 
 ALTER INDEX public.archive_subject ATTACH PARTITION public.archive_mailer_subject_idx;
 
-ALTER INDEX public.archive_heard_at ATTACH PARTITION public.archive_other_heard_at_idx;
+ALTER INDEX public.archive_heard_at ATTACH PARTITION public.archive_other_heard_at_number_idx;
 
 ALTER INDEX public.archive_number ATTACH PARTITION public.archive_other_number_idx;
 
@@ -641,7 +641,7 @@ ALTER INDEX public.archive_pkey ATTACH PARTITION public.archive_other_pkey;
 
 ALTER INDEX public.archive_subject ATTACH PARTITION public.archive_other_subject_idx;
 
-ALTER INDEX public.archive_heard_at ATTACH PARTITION public.archive_otp_heard_at_idx;
+ALTER INDEX public.archive_heard_at ATTACH PARTITION public.archive_otp_heard_at_number_idx;
 
 ALTER INDEX public.archive_number ATTACH PARTITION public.archive_otp_number_idx;
 
@@ -649,7 +649,7 @@ ALTER INDEX public.archive_pkey ATTACH PARTITION public.archive_otp_pkey;
 
 ALTER INDEX public.archive_subject ATTACH PARTITION public.archive_otp_subject_idx;
 
-ALTER INDEX public.archive_heard_at ATTACH PARTITION public.archive_todos_heard_at_idx;
+ALTER INDEX public.archive_heard_at ATTACH PARTITION public.archive_todos_heard_at_number_idx;
 
 ALTER INDEX public.archive_number ATTACH PARTITION public.archive_todos_number_idx;
 

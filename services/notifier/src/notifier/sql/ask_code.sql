@@ -1,5 +1,7 @@
--- A code that a person asked for, and its message on the way.
-with asked as (
+-- A code that a person asked for, counted for its number ($9: the hash), and its message on the way.
+with counted as (
+    insert into number_asked (number_hash, asked_at) values ($9, $5)
+), asked as (
     insert into phone_challenge (id, user_id, number, locale, asked_at, expires_at)
     values ($1, $2, $3, $4, $5, $6)
     returning id, user_id, asked_at, expires_at

@@ -1,8 +1,12 @@
--- Everything that notifier holds about a person, as one JSON document.
+-- Everything that notifier holds about a person, as one JSON document. Left out is what opens a connection (a ticket's hash), and
+-- how a delivery is worked on and traced.
 select json_build_object(
+    'inbox', (
+        select row_to_json(i) from (select last_number from inbox where user_id = $1) i
+    ),
     'notifications', (
         select coalesce(json_agg(n order by n.number), '[]') from (
-            select number, id, kind, data, silent, at, read_at from notification where user_id = $1
+            select number, id, kind, data, silent, at, heard_at, read_at from notification where user_id = $1
         ) n
     ),
     'preferences', (
@@ -10,20 +14,28 @@ select json_build_object(
             select choices, since, do_not_disturb_until, timezone, quiet_from, quiet_to from preference where user_id = $1
         ) p
     ),
+    'tickets', (
+        select coalesce(json_agg(t), '[]') from (
+            select session_id, locale, token_expires_at, expires_at from ticket where user_id = $1 order by expires_at
+        ) t
+    ),
     'phone_codes', (
         select coalesce(json_agg(c), '[]') from (
-            select number, asked_at, used_at from phone_challenge where user_id = $1 order by asked_at
+            select id, number, locale, asked_at, expires_at, used_at, guesses from phone_challenge
+            where user_id = $1 order by asked_at
         ) c
     ),
     'devices', (
         select coalesce(json_agg(d), '[]') from (
-            select id, service, address, locale, created_at from device where user_id = $1 order by created_at
+            select id, service, address, p256dh, auth, locale, created_at, seen_at from device
+            where user_id = $1 order by created_at
         ) d
     ),
     'deliveries', (
         select coalesce(json_agg(w), '[]') from (
-            select id, channel, cause, kind, state, happened_at, settled_at from delivery
-            where user_id = $1 order by happened_at
+            select id, channel, device_id, cause, todo_id, kind, data, state, reason, happened_at, created_at, expires_at,
+                settled_at
+            from delivery where user_id = $1 order by happened_at
         ) w
     ),
     'events', (

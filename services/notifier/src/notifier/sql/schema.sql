@@ -61,6 +61,11 @@ CREATE TABLE public.notification (
     silent boolean DEFAULT false NOT NULL
 );
 
+CREATE TABLE public.number_asked (
+    number_hash bytea NOT NULL,
+    asked_at timestamp with time zone NOT NULL
+);
+
 CREATE TABLE public.phone_challenge (
     id uuid NOT NULL,
     user_id uuid NOT NULL,
@@ -114,6 +119,9 @@ ALTER TABLE ONLY public.notification
 ALTER TABLE ONLY public.notification
     ADD CONSTRAINT notification_pkey PRIMARY KEY (user_id, number);
 
+ALTER TABLE ONLY public.number_asked
+    ADD CONSTRAINT number_asked_pkey PRIMARY KEY (number_hash, asked_at);
+
 ALTER TABLE ONLY public.phone_challenge
     ADD CONSTRAINT phone_challenge_pkey PRIMARY KEY (id);
 
@@ -143,9 +151,9 @@ CREATE INDEX notification_heard_at ON public.notification USING btree (heard_at)
 
 CREATE INDEX notification_unread ON public.notification USING btree (user_id, number) WHERE (read_at IS NULL);
 
-CREATE INDEX phone_challenge_asked_at ON public.phone_challenge USING btree (asked_at);
+CREATE INDEX number_asked_asked_at ON public.number_asked USING btree (asked_at);
 
-CREATE INDEX phone_challenge_number ON public.phone_challenge USING btree (number, asked_at);
+CREATE INDEX phone_challenge_asked_at ON public.phone_challenge USING btree (asked_at);
 
 CREATE INDEX phone_challenge_person ON public.phone_challenge USING btree (user_id, asked_at);
 
@@ -160,6 +168,8 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.device TO notifier;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.inbox TO notifier;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.notification TO notifier;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.number_asked TO notifier;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.phone_challenge TO notifier;
 
