@@ -33,8 +33,8 @@ select json_build_object(
     ),
     'deliveries', (
         select coalesce(json_agg(w), '[]') from (
-            select id, channel, device_id, cause, todo_id, kind, data, state, reason, happened_at, created_at, expires_at,
-                settled_at
+            select id, channel, service, device_id, cause, todo_id, kind, data, state, reason, happened_at, created_at,
+                expires_at, settled_at
             from delivery where user_id = $1 order by happened_at
         ) w
     ),
