@@ -1,6 +1,7 @@
 """What notifier hears: what people want to know, when they rest, and whom to forget."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any, Final, TypeAlias
@@ -33,12 +34,20 @@ NAME: Final = "notifier"
 Tell: TypeAlias = Callable[[Collection[UUID]], None]
 
 
-async def notify(connection: Connection, events: Sequence[Event], *, clock: Clock, changed: set[UUID]) -> None:
+@dataclass
+class Outcome:
+    """What was heard led to, until somebody was told: whose inboxes changed, how many deliveries are queued."""
+
+    people: set[UUID] = field(default_factory=set)
+    deliveries: int = 0
+
+
+async def notify(connection: Connection, events: Sequence[Event], *, clock: Clock, outcome: Outcome) -> None:
     """Into the inboxes of those who are not erased; what is too old to be kept stays out, also when heard again.
 
     What waits to be pushed and is no longer true is not pushed; it stays in its inbox.
 
-    Whose inboxes these are is added to `changed`.
+    What that leads to is added to `outcome`.
     """
     now = clock()
     chosen = await preferences(connection, {event.envelope.subject for event in events})
@@ -54,9 +63,9 @@ async def notify(connection: Connection, events: Sequence[Event], *, clock: Cloc
                 sent.append(delivery)
     if told:
         await add_notifications(connection, now, told)
-        changed.update(each.user_id for each in told)
+        outcome.people.update(each.user_id for each in told)
     if sent:
-        await queue_deliveries(connection, now, sent)
+        outcome.deliveries += await queue_deliveries(connection, now, sent)
     await expire_stale(connection, stale_before((event.data, event.envelope.time) for event in events))
 
 
@@ -121,12 +130,14 @@ def hears(clock: Clock, tell: Tell, wake: Callable[[], None], wake_eraser: Calla
 def _notifies(
     feed: str, types: tuple[type[msgspec.Struct], ...], clock: Clock, tell: Tell, wake: Callable[[], None]
 ) -> Hears:
-    # A set a feed: what the other one has not committed yet must not be told.
-    changed: set[UUID] = set()
+    # One a feed: what the other one has not committed yet must not be told.
+    outcome = Outcome()
 
     def on_heard() -> None:
-        tell(set(changed))
-        changed.clear()
-        wake()
+        tell(set(outcome.people))
+        if outcome.deliveries:  # most people have no device: each word has every worker ask the database
+            wake()
+        outcome.people.clear()
+        outcome.deliveries = 0
 
-    return Hears(FEEDS[feed], partial(notify, clock=clock, changed=changed), types, on_heard=on_heard)
+    return Hears(FEEDS[feed], partial(notify, clock=clock, outcome=outcome), types, on_heard=on_heard)

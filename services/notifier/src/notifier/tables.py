@@ -81,10 +81,10 @@ async def add_notifications(
     await connection.execute(SQL.add_notifications, heard_at, *arrays)
 
 
-async def queue_deliveries(connection: Connection, heard_at: datetime, told: Sequence[NewDelivery]) -> None:
-    """Queue a delivery for each device of each person; what is queued already stays as it is."""
+async def queue_deliveries(connection: Connection, heard_at: datetime, told: Sequence[NewDelivery]) -> int:
+    """Queue a delivery for each device of each person; what is queued already stays as it is. How many are new."""
     arrays = ([getattr(each, name) for each in told] for name in NewDelivery.__struct_fields__)
-    await connection.execute(SQL.queue_deliveries, heard_at, *arrays)
+    return int(await connection.fetchval(SQL.queue_deliveries, heard_at, *arrays))
 
 
 async def expire_stale(connection: Connection, before: Mapping[tuple[UUID, StaleKind], datetime]) -> None:
