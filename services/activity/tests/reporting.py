@@ -9,6 +9,7 @@ import asyncpg
 import msgspec
 
 from activity.consumers import keep
+from activity.projections import PROJECTIONS, Projections
 from activity.reports import Reports
 from events.broker import Broker
 from events.catalog.activity import ReportReady
@@ -90,6 +91,12 @@ class Diary:
     async def miss(self, person: UUID, when: str) -> None:
         told = TodoOverdue(todo_id=uuid4(), title="a", priority=3, due_at=at(when), due_zone=None)
         await self.hear(person, when, told)
+
+    async def build(self) -> None:
+        """Put everything that was heard into the figures."""
+        projections = Projections(self.pool)
+        for projection in PROJECTIONS:
+            await projections.catch_up(projection)
 
     async def close(self, when: str) -> Sequence[ReportReady]:
         """Close what is due at a moment; what was said about it, weeks first."""

@@ -23,7 +23,6 @@ from activity.analytics import Analytics, media_of
 from activity.figures import Figures
 from activity.formats import CSV, JSON, LINES, PARQUET
 from activity.metrics import METRICS
-from activity.projections import Projections
 from api.app import create_app
 from api.problems import Problem
 from api.testing import People, serving
@@ -46,7 +45,7 @@ class World:
 
     async def live(self) -> None:
         """Two people, some to-dos, everything built."""
-        await Projections(self.diary.pool).catch_up()
+        await self.diary.build()
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Figures from the archive alone: right in each person's own days, whenever events come in, in whatever slices."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
@@ -12,12 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from reporting import Diary, keeping
 
-from activity.projections import PROJECTIONS, Projections, add_build, advance, builds
+from activity.projections import add_build, advance, builds
 from activity.tables import erase_archive, erase_projections
 from events.catalog.auth import UserErased
 from local.fixtures import DatabaseFactory
-
-ACTIONS = PROJECTIONS["actions"]
 
 
 @pytest.fixture
@@ -41,7 +40,7 @@ async def test_what_a_person_did_counts_on_their_own_day(diary: Diary) -> None:
     await diary.toggle(me, "2026-11-22T15:00", todo)
     await diary.toggle(me, "2026-11-22T15:01", todo, done=False)
     await diary.miss(me, "2026-11-23T15:00")
-    await Projections(diary.pool).catch_up()
+    await diary.build()
     assert await daily(diary) == {
         (me, "2026-11-22"): {"created": 1},
         (me, "2026-11-23"): {"completed": 1, "reopened": 1},
@@ -53,11 +52,10 @@ async def test_what_a_person_did_counts_on_their_own_day(diary: Diary) -> None:
 async def test_a_word_about_the_zone_that_comes_late_moves_what_it_concerns_and_nothing_before(diary: Diary) -> None:
     me = await diary.register("2026-11-01T00:00", "UTC")
     await diary.create(me, "2026-11-22T14:00", "2026-11-22T15:30", "2026-11-22T18:30")
-    projections = Projections(diary.pool)
-    await projections.catch_up()
+    await diary.build()
     assert await daily(diary) == {(me, "2026-11-22"): {"created": 3}}
     await diary.move(me, "2026-11-22T15:00", "Asia/Seoul")
-    await projections.catch_up()
+    await diary.build()
     assert await daily(diary) == {(me, "2026-11-22"): {"created": 1}, (me, "2026-11-23"): {"created": 2}}
     assert await daily(diary, as_of=4) == {(me, "2026-11-22"): {"created": 3}}, "as it was told then"
 
@@ -66,11 +64,10 @@ async def test_of_an_erased_person_no_figure_is_left_also_in_a_build_to_come(dia
     me, other = await diary.register("2026-11-01T00:00"), await diary.register("2026-11-01T00:00")
     await diary.create(me, "2026-11-22T14:00")
     await diary.create(other, "2026-11-22T14:00")
-    projections = Projections(diary.pool)
-    await projections.catch_up()
+    await diary.build()
     await diary.hear(me, "2026-11-23T00:00", UserErased(user_id=me))
-    await projections.catch_up()
-    building = await add_build(diary.pool, ACTIONS, "building")
+    await diary.build()
+    building = await add_build(diary.pool, "actions", 1, "building")
     await advance(diary.pool, building, 1000)
     assert {user for user, _ in await daily(diary)} == {me, other}, "not yet"
     await erase_archive(diary.pool, me, 100)
@@ -83,11 +80,9 @@ async def test_of_an_erased_person_no_figure_is_left_also_in_a_build_to_come(dia
 async def test_two_instances_count_nothing_twice(diary: Diary) -> None:
     me = await diary.register("2026-11-01T00:00")
     await diary.create(me, *["2026-11-22T14:00"] * 20)
-    one, other = Projections(diary.pool), Projections(diary.pool)
-    for each in (one, other, one):
-        await each.catch_up()
+    await asyncio.gather(*(diary.build() for _ in range(3)))
     assert await daily(diary) == {(me, "2026-11-22"): {"created": 20}}
-    assert [build.position for build in await builds(diary.pool)] == [21]
+    assert [build.position for build in await builds(diary.pool)] == [21, 21, 21]
 
 
 ZONES = st.sampled_from(["UTC", "Asia/Seoul", "America/New_York", "Pacific/Auckland", "Nowhere/Atall", None])
@@ -121,10 +116,10 @@ async def test_however_late_words_come_and_however_the_archive_is_sliced_days_ar
     for what, hours, *zone in life:
         when = f"{FIRST + timedelta(hours=hours):%Y-%m-%dT%H:%M}"
         await (diary.create(me, when) if what == "made" else diary.move(me, when, zone[0]))
-    await Projections(diary.pool).catch_up()
+    await diary.build()
     mine = {day: told["created"] for (user, day), told in (await daily(diary)).items() if user == me}
     assert mine == {str(day): count for day, count in expected(life).items()}
-    sliced, nr, position, end = await add_build(diary.pool, ACTIONS, "building"), 0, 0, 1
+    sliced, nr, position, end = await add_build(diary.pool, "actions", 1, "building"), 0, 0, 1
     while position < end:
         position, end = await advance(diary.pool, sliced, slices[nr % len(slices)])
         nr += 1
@@ -134,7 +129,7 @@ async def test_however_late_words_come_and_however_the_archive_is_sliced_days_ar
 
 
 DIFFERENCES = """
-with live as (select id from projections.build where state = 'live'),
+with live as (select id from projections.build where state = 'live' and projection = 'actions'),
 one as (select number, event, user_id, kind, wall, delta from projections.action where build = $1),
 other as (select number, event, user_id, kind, wall, delta from projections.action where build = (select id from live))
 (table one except all table other) union all (table other except all table one)

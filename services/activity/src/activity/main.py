@@ -1,10 +1,12 @@
 """Puts the service together and runs it."""
 
 import sys
+from collections.abc import Sequence
 from functools import partial
 
 from activity import analytics
 from activity.api import ROUTES, Activity
+from activity.commands import COMMANDS, obey
 from activity.consumers import NAME, hears
 from activity.figures import Figures
 from activity.projections import Projections
@@ -41,8 +43,17 @@ from events.telemetry import configure_logging
 
 
 def main() -> None:
-    """Run `python -m activity [api|worker]`."""
-    start(_main(roles(sys.argv[1:]), read(Settings)))
+    """Run `python -m activity [api|worker]`, or a command: `rebuild`, `rollback`, `verify` (`--help` tells)."""
+    match sys.argv[1:]:
+        case [command, *_] if command in COMMANDS:
+            start(_command(sys.argv[1:], read(Settings)))
+        case arguments:
+            start(_main(roles(arguments), read(Settings)))
+
+
+async def _command(arguments: Sequence[str], settings: Settings) -> None:
+    async with await open_pool(settings.database_url, application=f"{NAME} {arguments[0]}") as pool:
+        sys.exit(await obey(pool, arguments))
 
 
 async def _main(parts: Roles, settings: Settings) -> None:

@@ -61,5 +61,19 @@ _ALL: Final = (
         day="cohort",
         title=Text("How many of those who registered in a week come back", "가입 주별 재방문"),
     ),
+    Metric(
+        name="sign_ins",
+        projection="sign_ins",
+        grain=("day",),
+        day="day",
+        title=Text("What became of the codes asked for on a day", "하루 로그인 코드의 결과"),
+    ),
+    Metric(
+        name="messages",
+        projection="messages",
+        grain=("day", "channel", "kind"),
+        day="day",
+        title=Text("What became of mails, pushes and SMS", "메일, 푸시, SMS의 결과"),
+    ),
 )
 METRICS: Final = {metric.name: metric for metric in _ALL}

@@ -1,9 +1,8 @@
 """Projections: tables built from the archive alone, in its order, live and in a rebuild alike."""
 
 import asyncio
-from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Final, TypeAlias
 
 import asyncpg
 import structlog
@@ -22,20 +21,15 @@ LATE: Final = 10_000
 log = structlog.get_logger(__name__)
 
 
-class Projection(Struct, frozen=True):
-    """What is built, as a version of its definition, by statements over events after a number up to another.
+Steps: TypeAlias = tuple[str, ...]
+"""Statements that take build, after and up to: over any slices of the archive they add the same rows."""
 
-    Each takes build, after and up to. Over any slices of the archive they add the same rows.
-    """
-
-    name: str
-    version: int
-    steps: tuple[str, ...]
-
-
-PROJECTIONS: Final = {
-    each.name: each for each in (Projection("actions", 1, (SQL.actions_zones, SQL.actions_counted, SQL.actions_moved)),)
+PROJECTIONS: Final[dict[str, dict[int, Steps]]] = {
+    "actions": {1: (SQL.actions_zones, SQL.actions_counted, SQL.actions_moved)},
+    "sign_ins": {1: (SQL.sign_ins_counted,)},
+    "messages": {1: (SQL.messages_counted,)},
 }
+"""What is built, by the versions of its definition. An earlier one stays until nobody has it live."""
 
 
 class Build(Struct, frozen=True):
@@ -53,37 +47,56 @@ async def builds(connection: Connection | asyncpg.Pool) -> list[Build]:
     return [Build(**row) for row in await connection.fetch(SQL.builds)]
 
 
-async def add_build(connection: Connection | asyncpg.Pool, projection: Projection, state: str) -> Build:
+async def in_state(connection: Connection | asyncpg.Pool, projection: str, state: str) -> Build | None:
+    """The build of a projection in a state."""
+    found = [each for each in await builds(connection) if (each.projection, each.state) == (projection, state)]
+    return found[0] if found else None
+
+
+def newest(projection: str) -> int:
+    """The newest version of a projection's definition."""
+    return max(PROJECTIONS[projection])
+
+
+async def add_build(connection: Connection | asyncpg.Pool, projection: str, version: int, state: str) -> Build:
     """Begin a build; raises asyncpg's `UniqueViolationError` where one is in this state already."""
-    id_: int = await connection.fetchval(SQL.add_build, projection.name, projection.version, state)
-    return Build(id_, projection.name, projection.version, state, 0)
+    id_: int = await connection.fetchval(SQL.add_build, projection, version, state)
+    return Build(id_, projection, version, state, 0)
 
 
 async def advance(pool: asyncpg.Pool, build: Build, limit: int) -> tuple[int, int]:
-    """Put the next up to `limit` events of the archive into a build; its position then, and the archive's end."""
+    """Put the next up to `limit` events of the archive into a build; its position then, and the archive's end.
+
+    Raises `LookupError` for a build that is gone, or of a version that this program does not know.
+    """
     async with pool.acquire() as connection, connection.transaction():
-        await hold_off(connection)  # or an event read before its person's erasure would be written after it
-        row = await connection.fetchrow(SQL.advance_lock, build.id)
-        if row is None:
-            raise LookupError(f"build {build.id} of {build.projection} is gone")
-        position, end = row["position"], row["last_number"]
-        upto = min(position + limit, end)
-        if upto > position:
-            for step in PROJECTIONS[build.projection].steps:
-                await connection.execute(step, build.id, position, upto)
-            await connection.execute(SQL.advance_to, build.id, upto)
-        return upto, end
+        return await advance_in(connection, build, limit)
+
+
+async def advance_in(connection: Connection, build: Build, limit: int) -> tuple[int, int]:
+    """`advance` in a transaction of the caller's, which holds the build until it ends."""
+    steps = PROJECTIONS[build.projection][build.version]
+    await hold_off(connection)  # or an event read before its person's erasure would be written after it
+    row = await connection.fetchrow(SQL.advance_lock, build.id)
+    if row is None:
+        raise LookupError(f"build {build.id} of {build.projection} is gone")
+    position, end = row["position"], row["last_number"]
+    upto = min(position + limit, end)
+    if upto > position:
+        for step in steps:
+            await connection.execute(step, build.id, position, upto)
+        await connection.execute(SQL.advance_to, build.id, upto)
+    return upto, end
 
 
 class Projections:
     """Keeps the live builds up with the archive while `run` runs."""
 
-    def __init__(self, pool: asyncpg.Pool, projections: Sequence[Projection] = tuple(PROJECTIONS.values())) -> None:
+    def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
-        self._projections = projections
         self._news = asyncio.Event()
         self._behind: dict[str, int] = {}
-        self._trouble = ""
+        self._trouble: dict[str, str] = {}
 
     def wake(self) -> None:
         """The archive has grown."""
@@ -92,7 +105,7 @@ class Projections:
     def check(self) -> Check:
         """ok, or late while figures are far behind the archive."""
         if self._trouble:
-            return Check("projections", "late", self._trouble)
+            return Check("projections", "late", "; ".join(self._trouble.values()))
         name, behind = max(self._behind.items(), key=lambda each: each[1], default=("", 0))
         return Check("projections", "late", f"{name} is {behind} events behind") if behind > LATE else _OK
 
@@ -100,33 +113,30 @@ class Projections:
         """Advance until cancelled."""
         while True:
             self._news.clear()
-            try:
-                await self.catch_up()
-                self._trouble = ""
-            except (LookupError, *AWAY) as error:
-                if not self._trouble:
-                    log.warning("figures stand still", error=type(error).__name__)
-                self._trouble = f"figures stand still: {type(error).__name__}"
+            for projection in PROJECTIONS:
+                try:
+                    await self.catch_up(projection)
+                    self._trouble.pop(projection, None)
+                except (LookupError, *AWAY) as error:
+                    if projection not in self._trouble:
+                        log.warning("figures stand still", projection=projection, error=type(error).__name__)
+                    self._trouble[projection] = f"{projection} stands still: {type(error).__name__}"
             with suppress(TimeoutError):
                 async with asyncio.timeout(EVERY):
                     await self._news.wait()
 
-    async def catch_up(self) -> None:
-        """Put everything that is in the archive into the live builds; the first ones are made here."""
-        live = {build.projection: build for build in await builds(self._pool) if build.state == "live"}
-        for projection in self._projections:
-            build = live.get(projection.name) or await self._first(projection)
-            if build is None:
-                continue
-            end, position = 1, 0
-            while position < end:
-                position, end = await advance(self._pool, build, BATCH)
-                self._behind[projection.name] = end - position
+    async def catch_up(self, projection: str) -> None:
+        """Put everything that is in the archive into the live build, which is made here where there is none."""
+        build = await in_state(self._pool, projection, "live") or await self._first(projection)
+        position, end = 0, 1
+        while build and position < end:
+            position, end = await advance(self._pool, build, BATCH)
+            self._behind[projection] = end - position
 
-    async def _first(self, projection: Projection) -> Build | None:
+    async def _first(self, projection: str) -> Build | None:
         """The first build of a projection; None where another instance made it just now."""
         try:
-            return await add_build(self._pool, projection, "live")
+            return await add_build(self._pool, projection, newest(projection), "live")
         except asyncpg.UniqueViolationError:
             return None
 

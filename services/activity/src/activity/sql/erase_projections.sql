@@ -9,5 +9,18 @@ with actions as (
         select tableoid, ctid from projections.zone where user_id = $1 limit $2
     )
     returning 1
+), sign_ins as (
+    delete from projections.sign_in where (tableoid, ctid) in (
+        select tableoid, ctid from projections.sign_in where user_id = $1 limit $2
+    )
+    returning 1
+), messages as (
+    delete from projections.message where (tableoid, ctid) in (
+        select tableoid, ctid from projections.message where user_id = $1 limit $2
+    )
+    returning 1
 )
-select ((select count(*) from actions) + (select count(*) from zones))::int
+select (
+    (select count(*) from actions) + (select count(*) from zones) + (select count(*) from sign_ins)
+    + (select count(*) from messages)
+)::int

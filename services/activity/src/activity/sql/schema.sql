@@ -248,6 +248,60 @@ COMMENT ON COLUMN analytics.daily.deleted IS 'To-dos that were put away.';
 
 COMMENT ON COLUMN analytics.daily.overdue IS 'Deadlines that passed unmet.';
 
+CREATE TABLE projections.message (
+    build integer NOT NULL,
+    number bigint NOT NULL,
+    user_id uuid,
+    channel text NOT NULL,
+    kind text,
+    outcome text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    waited_ms integer
+)
+PARTITION BY LIST (build);
+
+CREATE VIEW analytics.messages AS
+ WITH shown AS MATERIALIZED (
+         SELECT shown.build,
+            shown."position"
+           FROM projections.shown
+          WHERE (shown.projection = 'messages'::text)
+        )
+ SELECT ((at AT TIME ZONE 'UTC'::text))::date AS day,
+    channel,
+    COALESCE(kind, 'unknown'::text) AS kind,
+    (count(*) FILTER (WHERE (outcome = 'sent'::text)))::integer AS sent,
+    (count(*) FILTER (WHERE (outcome <> ALL (ARRAY['sent'::text, 'unknown'::text, 'expired'::text]))))::integer AS failed,
+    (count(*) FILTER (WHERE (outcome = 'expired'::text)))::integer AS expired,
+    (count(*) FILTER (WHERE (outcome = 'unknown'::text)))::integer AS unknown,
+    percentile_disc((0.5)::double precision) WITHIN GROUP (ORDER BY waited_ms) AS wait_p50_ms,
+    percentile_disc((0.95)::double precision) WITHIN GROUP (ORDER BY waited_ms) AS wait_p95_ms
+   FROM projections.message
+  WHERE ((build = ( SELECT shown.build
+           FROM shown)) AND (number <= ( SELECT shown."position"
+           FROM shown)))
+  GROUP BY (((at AT TIME ZONE 'UTC'::text))::date), channel, COALESCE(kind, 'unknown'::text);
+
+COMMENT ON VIEW analytics.messages IS 'What became of mails, pushes and SMS, by the day in UTC on which that was known.';
+
+COMMENT ON COLUMN analytics.messages.day IS 'The day in UTC.';
+
+COMMENT ON COLUMN analytics.messages.channel IS '`mail`, `push` or `sms`.';
+
+COMMENT ON COLUMN analytics.messages.kind IS 'What was told, `code` among them; `unknown` where the event did not say.';
+
+COMMENT ON COLUMN analytics.messages.sent IS 'Taken by the mail server or provider. A letter that tells several completions is one.';
+
+COMMENT ON COLUMN analytics.messages.failed IS 'Refused for good, or given up.';
+
+COMMENT ON COLUMN analytics.messages.expired IS 'No longer worth sending.';
+
+COMMENT ON COLUMN analytics.messages.unknown IS 'Nobody knows whether they were taken.';
+
+COMMENT ON COLUMN analytics.messages.wait_p50_ms IS 'Half of those sent were taken within so many milliseconds of their event, quiet hours included.';
+
+COMMENT ON COLUMN analytics.messages.wait_p95_ms IS 'The same of 95 in 100.';
+
 CREATE VIEW analytics.pattern AS
  WITH shown AS MATERIALIZED (
          SELECT shown.build,
@@ -359,6 +413,72 @@ COMMENT ON COLUMN analytics.retention.weeks_after IS '0 is that week.';
 COMMENT ON COLUMN analytics.retention.registered IS 'How many registered in it.';
 
 COMMENT ON COLUMN analytics.retention.active IS 'How many of them did something to their to-dos in the week so many after.';
+
+CREATE TABLE projections.sign_in (
+    build integer NOT NULL,
+    number bigint NOT NULL,
+    challenge uuid NOT NULL,
+    user_id uuid,
+    step text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    waited_ms integer
+)
+PARTITION BY LIST (build);
+
+CREATE VIEW analytics.sign_ins AS
+ WITH shown AS MATERIALIZED (
+         SELECT shown.build,
+            shown."position"
+           FROM projections.shown
+          WHERE (shown.projection = 'sign_ins'::text)
+        ), steps AS (
+         SELECT sign_in.challenge,
+            sign_in.step,
+            sign_in.at,
+            sign_in.waited_ms
+           FROM projections.sign_in
+          WHERE ((sign_in.build = ( SELECT shown.build
+                   FROM shown)) AND (sign_in.number <= ( SELECT shown."position"
+                   FROM shown)))
+        ), challenges AS (
+         SELECT steps.challenge,
+            min(steps.at) FILTER (WHERE (steps.step = 'requested'::text)) AS at,
+            bool_or((steps.step = 'mailed'::text)) AS is_mailed,
+            min(steps.waited_ms) FILTER (WHERE (steps.step = 'mailed'::text)) AS waited_ms,
+            bool_or((steps.step = 'verified'::text)) AS is_verified,
+            count(*) FILTER (WHERE (steps.step = 'rejected'::text)) AS rejections
+           FROM steps
+          GROUP BY steps.challenge
+        )
+ SELECT ((at AT TIME ZONE 'UTC'::text))::date AS day,
+    (count(*))::integer AS requested,
+    (count(*) FILTER (WHERE is_mailed))::integer AS mailed,
+    (count(*) FILTER (WHERE is_verified))::integer AS verified,
+    (count(*) FILTER (WHERE (rejections > 0)))::integer AS rejected,
+    (sum(rejections))::integer AS rejections,
+    percentile_disc((0.5)::double precision) WITHIN GROUP (ORDER BY waited_ms) AS mail_p50_ms,
+    percentile_disc((0.95)::double precision) WITHIN GROUP (ORDER BY waited_ms) AS mail_p95_ms
+   FROM challenges
+  WHERE (at IS NOT NULL)
+  GROUP BY (((at AT TIME ZONE 'UTC'::text))::date);
+
+COMMENT ON VIEW analytics.sign_ins IS 'What became of the codes that were asked for on a day. A person who was erased is still among `requested` and `mailed`.';
+
+COMMENT ON COLUMN analytics.sign_ins.day IS 'The day in UTC on which the codes were asked for: it is not known where.';
+
+COMMENT ON COLUMN analytics.sign_ins.requested IS 'Codes that were asked for.';
+
+COMMENT ON COLUMN analytics.sign_ins.mailed IS 'Those whose letter the mail server took.';
+
+COMMENT ON COLUMN analytics.sign_ins.verified IS 'Those that were answered rightly.';
+
+COMMENT ON COLUMN analytics.sign_ins.rejected IS 'Those that were answered wrongly at least once.';
+
+COMMENT ON COLUMN analytics.sign_ins.rejections IS 'Wrong answers.';
+
+COMMENT ON COLUMN analytics.sign_ins.mail_p50_ms IS 'Half of the letters were taken within so many milliseconds of being asked for.';
+
+COMMENT ON COLUMN analytics.sign_ins.mail_p95_ms IS 'The same of 95 in 100.';
 
 ALTER TABLE projections.build ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME projections.build_id_seq
@@ -533,6 +653,9 @@ ALTER TABLE ONLY public.archive ATTACH PARTITION public.archive_todos FOR VALUES
 ALTER TABLE ONLY projections.build
     ADD CONSTRAINT build_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY projections.build
+    ADD CONSTRAINT build_state UNIQUE (projection, state) DEFERRABLE;
+
 ALTER TABLE ONLY projections.part
     ADD CONSTRAINT part_pkey PRIMARY KEY (projection, name);
 
@@ -573,7 +696,11 @@ CREATE INDEX action_number ON ONLY projections.action USING brin (number);
 
 CREATE INDEX action_person ON ONLY projections.action USING btree (user_id, at);
 
-CREATE UNIQUE INDEX build_state ON projections.build USING btree (projection, state);
+CREATE INDEX message_person ON ONLY projections.message USING btree (user_id) WHERE (user_id IS NOT NULL);
+
+CREATE INDEX sign_in_challenge ON ONLY projections.sign_in USING btree (challenge);
+
+CREATE INDEX sign_in_person ON ONLY projections.sign_in USING btree (user_id) WHERE (user_id IS NOT NULL);
 
 CREATE INDEX archive_heard_at ON ONLY public.archive USING btree (heard_at, number);
 
@@ -688,6 +815,10 @@ GRANT SELECT ON TABLE analytics.cohorts TO activity;
 
 GRANT SELECT ON TABLE analytics.daily TO activity;
 
+GRANT SELECT,INSERT,DELETE ON TABLE projections.message TO activity;
+
+GRANT SELECT ON TABLE analytics.messages TO activity;
+
 GRANT SELECT ON TABLE analytics.pattern TO activity;
 
 GRANT SELECT,INSERT ON TABLE public.archive TO activity;
@@ -695,6 +826,12 @@ GRANT SELECT,INSERT ON TABLE public.archive TO activity;
 GRANT SELECT ON TABLE analytics.reflected TO activity;
 
 GRANT SELECT ON TABLE analytics.retention TO activity;
+
+GRANT SELECT,INSERT,DELETE ON TABLE projections.sign_in TO activity;
+
+GRANT SELECT ON TABLE analytics.sign_ins TO activity;
+
+GRANT SELECT ON TABLE projections.part TO activity;
 
 GRANT SELECT,INSERT,DELETE ON TABLE projections.zone TO activity;
 

@@ -11,9 +11,11 @@ create table projections.build (
     state text not null check (state in ('building', 'live', 'kept')),
     -- The archive's number up to which events are in.
     position bigint not null default 0,
-    made_at timestamptz not null default clock_timestamp()
+    made_at timestamptz not null default clock_timestamp(),
+    -- One of each: what is shown, what is being built, what was shown before. Checked at the end of a statement: two change
+    -- places in one.
+    constraint build_state unique (projection, state) deferrable initially immediate
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
-create unique index build_state on projections.build (projection, state);
 grant select, update on projections.build to :role;
 
 -- Which zone a person lives in since when, as known from a number on. `zone` null: the default.
@@ -46,6 +48,7 @@ grant select, insert, delete on projections.zone, projections.action to :role;
 
 -- The tables of each projection.
 create table projections.part (projection text not null, name text not null, primary key (projection, name));
+grant select on projections.part to :role;
 insert into projections.part values ('actions', 'zone'), ('actions', 'action');
 
 -- Begins a build, its rows in partitions of their own; which it is. Attached, for making a partition waits for all readers.

@@ -1,0 +1,92 @@
+"""What operators do with figures, from a shell: build them anew, take that back, have them counted anew."""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+import asyncpg
+from tqdm import tqdm
+
+from activity.builds import Report, rebuild, roll_back
+from activity.projections import PROJECTIONS, newest
+from activity.recount import look_through, recount
+
+COMMANDS: Final = ("rebuild", "rollback", "verify")
+SAMPLE: Final = 100
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m activity")
+    commands = parser.add_subparsers(dest="command", required=True)
+    anew = commands.add_parser("rebuild", help="build figures anew from the archive, beside those that are shown")
+    anew.add_argument("name", choices=[*PROJECTIONS, "all"], help="which figures")
+    anew.add_argument("--version", type=int, help="the version of their definition (the newest)")
+    anew.add_argument("--accept", action="store_true", help="show them also where they differ within a version")
+    back = commands.add_parser("rollback", help="show again what was shown before the last rebuild")
+    back.add_argument("name", choices=list(PROJECTIONS), help="which figures")
+    check = commands.add_parser("verify", help="look through the archive, and count some people's days anew")
+    check.add_argument("--sample", type=int, default=SAMPLE, help=f"how many people ({SAMPLE})")
+    return parser
+
+
+@contextmanager
+def _progress(name: str) -> Iterator[Report]:
+    """A bar on stderr, with rate and time left."""
+    with tqdm(desc=name, unit=" events", unit_scale=True) as bar:
+
+        def report(position: int, end: int) -> None:
+            bar.total = end
+            bar.update(position - bar.n)
+
+        yield report
+
+
+async def obey(pool: asyncpg.Pool, arguments: Sequence[str]) -> int:
+    """Do what was asked for; the process's exit code: 1 where something is wrong, 2 for what was not understood."""
+    options = _parser().parse_args(arguments)
+    match options.command:
+        case "rebuild":
+            names = list(PROJECTIONS) if options.name == "all" else [options.name]
+            done = [
+                await _rebuild(pool, name, options.version or newest(name), accept=options.accept) for name in names
+            ]
+            return 0 if all(done) else 1
+        case "rollback":
+            return await _roll_back(pool, options.name)
+        case _:
+            return await _verify(pool, options.sample)
+
+
+async def _rebuild(pool: asyncpg.Pool, name: str, version: int, *, accept: bool) -> bool:
+    if version not in PROJECTIONS[name]:
+        sys.stderr.write(f"{name} has no version {version}; there are {', '.join(map(str, PROJECTIONS[name]))}\n")
+        return False
+    with _progress(name) as report:
+        done = await rebuild(pool, name, version, report, accept=accept)
+    for each in done.differences:
+        sys.stdout.write(f"{name}: {each.rows:,} rows of {each.table} differ, the first at {each.first:,}\n")
+    if done.is_shown:
+        sys.stdout.write(f"{name}: version {version} is shown, as of {done.position:,}\n")
+    else:
+        sys.stdout.write(f"{name}: left beside what is shown; --accept shows it\n")
+    return done.is_shown
+
+
+async def _roll_back(pool: asyncpg.Pool, name: str) -> int:
+    try:
+        with _progress(name) as report:
+            position = await roll_back(pool, name, report)
+    except LookupError as error:
+        sys.stderr.write(f"{error.args[0]}\n")
+        return 1
+    sys.stdout.write(f"{name}: what was shown before is shown, as of {position:,}\n")
+    return 0
+
+
+async def _verify(pool: asyncpg.Pool, sample: int) -> int:
+    findings = [*await look_through(pool, "activity"), *await recount(pool, sample)]
+    for each in findings:
+        sys.stdout.write(f"{'wrong' if each.wrong else 'ok':5} {each.about}{f': {each.wrong}' if each.wrong else ''}\n")
+    return 1 if any(each.wrong for each in findings) else 0
