@@ -29,20 +29,31 @@ def dialer(url: str, *, application: str) -> Dial:
     return dial
 
 
-async def open_pool(url: str, *, application: str, size: int = 8, replans: bool = False) -> asyncpg.Pool:
+async def open_pool(
+    url: str, *, application: str, size: int = 8, replans: bool = False, patience: int | None = None
+) -> asyncpg.Pool:
     """A pool for short reads and writes: connections are opened when first needed, so a start needs no database.
 
     `replans`: every query is planned for its parameters, where those decide which index serves (filters, searches).
+    `patience`: how many seconds a statement may take, instead of what its role is given; a transaction twice that.
+    Whoever uses it leaves no setting, lock or cursor behind in the session: none is taken back.
     """
     settings = {"application_name": application} | ({"plan_cache_mode": "force_custom_plan"} if replans else {})
+    if patience:
+        settings |= {"statement_timeout": f"{patience}s", "transaction_timeout": f"{2 * patience}s"}
     return await asyncpg.create_pool(
         url,
         min_size=0,
         max_size=size,
         timeout=CONNECT_TIMEOUT,
-        command_timeout=COMMAND_TIMEOUT,
+        command_timeout=patience or COMMAND_TIMEOUT,
         server_settings=settings,
+        reset=_as_it_is,
     )
+
+
+async def _as_it_is(_: Connection) -> None:
+    """An open transaction is rolled back anyway; asyncpg's own question would cost each use another round trip."""
 
 
 @asynccontextmanager

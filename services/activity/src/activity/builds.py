@@ -85,11 +85,9 @@ async def _building(pool: asyncpg.Pool, projection: str, version: int) -> Build:
 
 async def _compare(pool: asyncpg.Pool, live: Build, building: Build) -> list[Difference]:
     """What two builds differ in up to the position that both have reached."""
-    async with pool.acquire() as connection:
-        await connection.execute(SQL.patience)
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            positions = [each.position for each in await builds(connection) if each.id in {live.id, building.id}]
-            return await _differences(connection, live, building, min(positions))
+    async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+        positions = [each.position for each in await builds(connection) if each.id in {live.id, building.id}]
+        return await _differences(connection, live, building, min(positions))
 
 
 async def _differences(connection: Connection, live: Build, building: Build, upto: int) -> list[Difference]:
@@ -97,10 +95,9 @@ async def _differences(connection: Connection, live: Build, building: Build, upt
     for part in await connection.fetch(SQL.parts, live.projection):
         names = {"{part}": part["name"], "{columns}": part["columns"]}
         digest, differences = (_filled(query, names) for query in (SQL.digest, SQL.differences))
-        sums = [await connection.fetchrow(digest, each.id, 0, upto, timeout=60) for each in (live, building)]
+        sums = [await connection.fetchrow(digest, each.id, 0, upto) for each in (live, building)]
         if sums[0] != sums[1]:
-            row = await connection.fetchrow(differences, live.id, building.id, upto, timeout=60)
-            assert row is not None  # noqa: S101 - an aggregate has one row
+            [row] = await connection.fetch(differences, live.id, building.id, upto)
             found.append(Difference(part["name"], row["rows"], row["first"]))
     return found
 

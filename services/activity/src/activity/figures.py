@@ -17,12 +17,9 @@ from activity.tables import SQL
 from events.postgres import Connection
 
 ROWS_MAX: Final = 1_000_000
-AT_ONCE: Final = 2
-"""Exports that run beside each other: each keeps a core and a snapshot."""
 IN_MEMORY: Final = 1 << 20
 CHUNK: Final = 5_000
 PATIENCE: Final = 2.0
-TIMEOUT: Final = 120.0
 _POLL: Final = 0.05
 
 AsOf: TypeAlias = int | datetime | None
@@ -62,11 +59,10 @@ class Reflected(Struct, frozen=True):
 
 
 class Figures:
-    """Answers questions."""
+    """Answers questions, as many at once as the pool has connections."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
-        self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def columns(self) -> list[asyncpg.Record]:
         """The columns of every view: `view`, `name`, `type`, `meaning`."""
@@ -93,9 +89,8 @@ class Figures:
 
         A file, for whoever fetches it slowly must hold no snapshot of the database.
         """
-        async with self._turns, self._pool.acquire() as connection:
+        async with self._pool.acquire() as connection:
             await self._wait(connection, question.metric, position)
-            await connection.execute(SQL.patience)
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 return await self._write(connection, question, position, media, head)
 
@@ -121,15 +116,15 @@ class Figures:
         told = Reflected(question.metric.name, row["version"], row["position"], reflects)
         filters, values = _filters(question)
         counting = _filled(SQL.figures_counted, question.metric, filters, limit=question.limit + 1)
-        if await connection.fetchval(counting, *values, timeout=TIMEOUT) > question.limit:
+        if await connection.fetchval(counting, *values) > question.limit:
             raise TooMany
         statement = await connection.prepare(_filled(SQL.figures, question.metric, filters))
         columns = [Column(each.name, each.type.name) for each in statement.get_attributes()]
         file: IO[bytes] = SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - whoever sends it closes it
         try:
             writer = writer_of(media, file, columns, head | _said(told))
-            cursor = await statement.cursor(*values, timeout=TIMEOUT)
-            while rows := await cursor.fetch(CHUNK, timeout=TIMEOUT):
+            cursor = await statement.cursor(*values)
+            while rows := await cursor.fetch(CHUNK):
                 await asyncio.to_thread(writer.write, rows)
             writer.close()
         except BaseException:

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from functools import partial
+from typing import Final
 
 from activity import analytics
 from activity.api import ROUTES, Activity
@@ -41,6 +42,11 @@ from events.relay import Relay
 from events.settings import read
 from events.telemetry import configure_logging
 
+PATIENCE: Final = 60
+"""Seconds that figures of everybody may take: the service's role has less for what a request usually asks."""
+AT_ONCE: Final = 2
+"""Figures that are told beside each other: each keeps a core and a snapshot."""
+
 
 def main() -> None:
     """Run `python -m activity [api|worker]`, or a command: `rebuild`, `rollback`, `verify` (`--help` tells)."""
@@ -52,7 +58,8 @@ def main() -> None:
 
 
 async def _command(arguments: Sequence[str], settings: Settings) -> None:
-    async with await open_pool(settings.database_url, application=f"{NAME} {arguments[0]}") as pool:
+    name = f"{NAME} {arguments[0]}"
+    async with await open_pool(settings.database_url, application=name, patience=PATIENCE) as pool:
         sys.exit(await obey(pool, arguments))
 
 
@@ -62,7 +69,13 @@ async def _main(parts: Roles, settings: Settings) -> None:
     clock = clock_for(settings.app_env, settings.clock_file)
     dial = dialer(settings.database_url, application=NAME)
     broker = Broker(settings.nats_url, name=NAME)
-    async with await open_pool(settings.database_url, application=NAME) as pool, Jwks(settings.jwks_url) as keys:
+    async with (
+        await open_pool(settings.database_url, application=NAME) as pool,
+        await open_pool(
+            settings.database_url, application=f"{NAME} figures", size=AT_ONCE, patience=PATIENCE
+        ) as patient,
+        Jwks(settings.jwks_url) as keys,
+    ):
         probe, tombstones = Probe(pool), Tombstones(pool)
         # The archive before what is built from it.
         steps = [erase_person, erase_entries, erase_known_todos, erase_archive, erase_projections]
@@ -87,7 +100,7 @@ async def _main(parts: Roles, settings: Settings) -> None:
                 clock=clock,
                 refuse=lambda person: person.id in tombstones,
             ),
-            parts={"activity": Activity(pool), "analytics": analytics.Analytics(Figures(pool), clock)},
+            parts={"activity": Activity(pool), "analytics": analytics.Analytics(Figures(patient), clock)},
             cors_origins=[origin for origin in settings.cors_origins.split(",") if origin],
         )
         await run(
