@@ -82,7 +82,8 @@ async def test_fcm_gets_a_notification_once_in_the_devices_language(world: World
     assert message["token"] == "device-1"
     assert message["notification"] == {"title": "완료했어요", "body": "“우유” 할 일을 마쳤어요. 잘하셨어요!"}
     [(kind, told)] = await said(world)
-    assert (kind, told["channel"], told["cause"]) == ("NotificationDelivered", "push", message["data"]["id"])
+    assert (kind, told["channel"], told["kind"]) == ("NotificationDelivered", "push", "completion")
+    assert told["cause"] == message["data"]["id"]
 
 
 async def test_a_browser_reads_what_was_pushed_and_its_service_knows_us(world: World, played: Played) -> None:
@@ -204,7 +205,7 @@ async def test_a_device_that_its_provider_calls_unregistered_is_removed(
         await world.heard()
     assert len(played.asked) == 1
     [(kind, told)] = await said(world)
-    assert (kind, told["reason"]) == ("NotificationFailed", "unregistered")
+    assert (kind, told["reason"], told["kind"]) == ("NotificationFailed", "unregistered", "completion")
 
 
 async def test_what_is_refused_for_good_fails_and_the_device_stays(world: World, played: Played) -> None:

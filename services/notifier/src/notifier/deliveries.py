@@ -1,7 +1,7 @@
 """Acting: deliveries to providers, outcomes to events. The same life as a letter's (services/mailer)."""
 
 from collections.abc import Callable, Mapping
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from uuid import UUID
 
 import asyncpg
@@ -107,9 +107,7 @@ class Deliveries:
             await self._fail(row, _REASONS[type(error)], str(error))
         else:
             waited = max(0, round((self._clock() - row["happened_at"]).total_seconds() * 1000))
-            told = NotificationDelivered(
-                delivery_id=row["id"], channel=row["channel"], cause=row["cause"], waited_ms=waited
-            )
+            told = NotificationDelivered(**_about(row), waited_ms=waited)
             await self._settle(row, "sent", told)
 
     async def _attempt(self, row: Row) -> None:
@@ -167,7 +165,7 @@ class Deliveries:
         await self._fail(row, "expired", "expired")
 
     async def _fail(self, row: Row, reason: DeliveryFailure, detail: str) -> None:
-        told = NotificationFailed(delivery_id=row["id"], channel=row["channel"], cause=row["cause"], reason=reason)
+        told = NotificationFailed(**_about(row), reason=reason)
         await self._settle(row, _SETTLED_AS.get(reason, "failed"), told, detail)
 
     async def _settle(
@@ -196,3 +194,8 @@ class Deliveries:
         )
         change = Change(aggregate=row["id"], expected=0, subject=row["user_id"], events=[event])
         return new_command(self._codec, context, change)
+
+
+def _about(row: Row) -> dict[str, Any]:
+    """What every event about a delivery says of it."""
+    return {"delivery_id": row["id"], "channel": row["channel"], "cause": row["cause"], "kind": row["kind"]}
