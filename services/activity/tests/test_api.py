@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from activity.api import ROUTES, Activity
-from activity.tables import NewEntry, add_entries
+from activity.tables import NewEntry, add_entries, drop_months, open_months
 from api.app import create_app
 from api.testing import People, serving
 from events.envelope import Envelope
@@ -22,7 +22,7 @@ from events.postgres import open_pool
 from local.fixtures import DatabaseFactory
 
 NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
-TODO = {"todo_id": str(UUID(int=1)), "title": "우유 사기", "priority": 3, "completed": False}
+TODO: dict[str, object] = {"todo_id": str(UUID(int=1)), "title": "우유 사기", "priority": 3, "completed": False}
 
 
 @dataclass
@@ -36,13 +36,21 @@ class Service:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return await self.http.get(path, headers=self.people.headers(self.me) | named)
 
-    async def happened(self, action: str, seq: int, *, to: UUID | None = None) -> None:
+    async def happened(
+        self,
+        action: str,
+        seq: int,
+        *,
+        to: UUID | None = None,
+        todo: dict[str, object] = TODO,
+        at: datetime | None = None,
+    ) -> None:
         envelope = Envelope(
             id=uuid7(),
             type="",
             source="/todos",
             subject=to or self.me,
-            time=NOW + timedelta(seconds=seq),
+            time=at or NOW + timedelta(seconds=seq),
             seq=seq,
             aggregate=uuid4(),
             version=1,
@@ -51,7 +59,7 @@ class Service:
             actor="",
         )
         async with self.pool.acquire() as connection:
-            await add_entries(connection, "TODOS", [NewEntry(envelope, action, msgspec.json.encode(TODO).decode())])
+            await add_entries(connection, "TODOS", [NewEntry(envelope, action, msgspec.json.encode(todo).decode())])
 
     async def heard(self, seq: int) -> None:
         await self.pool.execute("insert into events.checkpoint values ('activity', 'TODOS', $1)", seq)
@@ -82,7 +90,8 @@ async def test_a_person_reads_own_entries_newest_first_page_by_page(activity: Se
 async def test_an_entry_tells_what_happened(activity: Service) -> None:
     await activity.happened("todo_created", 1)
     [entry] = (await activity.get("/activity")).json()["data"]
-    assert entry == {"id": entry["id"], "action": "todo_created", "details": TODO, "at": "2026-11-23T09:00:01Z"}
+    event = {"feed": "TODOS", "seq": 1}
+    assert entry == {"id": entry["id"], "action": "todo_created", "details": TODO, "at": "2026-11-23T09:00:01Z"} | event
 
 
 async def test_the_log_can_be_narrowed_to_one_action(activity: Service) -> None:
@@ -93,7 +102,57 @@ async def test_the_log_can_be_narrowed_to_one_action(activity: Service) -> None:
         assert [entry["action"] for entry in answer.json()["data"]] == actions
 
 
-@pytest.mark.parametrize(("query", "status"), [("action=flew", 422), ("limit=101", 422), ("cursor=x", 400)])
+async def test_the_log_can_be_narrowed_to_a_to_do_and_a_time(activity: Service) -> None:
+    other = TODO | {"todo_id": str(UUID(int=2))}
+    for seq, todo in enumerate((TODO, other, TODO), start=1):
+        await activity.happened("todo_created", seq, todo=todo)
+    queries = {
+        f"todo_id={UUID(int=1)}": [3, 1],
+        "since=2026-11-23T09:00:02Z": [3, 2],
+        "until=2026-11-23T18:00:02%2B09:00": [1],
+        f"since=2026-11-23T09:00:02Z&todo_id={UUID(int=2)}": [2],
+    }
+    for query, seqs in queries.items():
+        answer = await activity.get(f"/activity?{query}")
+        assert [entry["seq"] for entry in answer.json()["data"]] == seqs
+
+
+async def test_an_operator_reads_everybodys_entries_and_nobody_else_does(activity: Service) -> None:
+    other = uuid4()
+    await activity.happened("todo_created", 1)
+    await activity.happened("todo_toggled", 2, to=other)
+    assert (await activity.get("/activity/everyone")).status_code == 403
+    operator = activity.people.headers(uuid4(), roles=["operator"])
+    answer = await activity.http.get("/activity/everyone?limit=1", headers=operator)
+    assert [entry["user_id"] for entry in answer.json()["data"]] == [str(other)]
+    answer = await activity.http.get(answer.links["next"]["url"], headers=operator)
+    assert [entry["user_id"] for entry in answer.json()["data"]] == [str(activity.me)]
+    answer = await activity.http.get(f"/activity/everyone?user_id={other}", headers=operator)
+    assert [entry["action"] for entry in answer.json()["data"]] == ["todo_toggled"]
+
+
+async def test_entries_are_kept_by_month_and_go_by_month(activity: Service) -> None:
+    for seq, days in enumerate((-200, -130, 0, 40)):
+        await activity.happened("todo_created", seq, at=NOW + timedelta(days=days))
+    months = "select tableoid::regclass::text as month from entry order by at"
+    await open_months(activity.pool, lambda: NOW, 1)
+    found = [row["month"] for row in await activity.pool.fetch(months)]
+    assert found == ["entry_2026_05", "entry_2026_07", "entry_2026_11", "entry_2027_01"]
+    assert await drop_months(activity.pool, lambda: NOW, 100, 1) == 2
+    assert [entry["seq"] for entry in (await activity.get("/activity")).json()["data"]] == [3, 2]
+    assert await drop_months(activity.pool, lambda: NOW, 100, 1) == 0
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("action=flew", 422),
+        ("limit=101", 422),
+        ("cursor=x", 400),
+        ("since=yesterday", 422),
+        ("until=2026-11-23T09:00", 422),
+    ],
+)
 async def test_a_bad_parameter_is_refused(activity: Service, query: str, status: int) -> None:
     assert (await activity.get(f"/activity?{query}")).status_code == status
 

@@ -1,27 +1,28 @@
 """A person's own activity over HTTP."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias, TypeVar
 from uuid import UUID
 
 import asyncpg
 import msgspec
 from litestar import get
 from litestar.di import NamedDependency
-from litestar.params import FromQuery
+from litestar.params import FromQuery, QueryParameter
 from msgspec import Meta, Raw, Struct, convert
 
 from activity.domain import ACTIONS, Action, KnownTodo
-from activity.tables import TOP, Place, heard_up_to, list_entries
+from activity.tables import TOP, EntryRow, Place, Wanted, heard_up_to, list_all_entries, list_entries
 from api.answers import Answer, Page, page
-from api.guard import signed_in
+from api.guard import has_role, signed_in
 from api.messages import Message
 from api.pages import Cursor, Limit, from_cursor, to_cursor
 from api.position import wait_for_position
 from api.requests import Request
 from events.catalog.feeds import HEARS
+from events.catalog.moment import Moment
 
 NAME: Final = "activity"
 
@@ -66,16 +67,32 @@ def _properties(parts: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[
     return properties
 
 
+Since = Annotated[Moment | None, QueryParameter(description="Entries from this moment on")]
+Until = Annotated[Moment | None, QueryParameter(description="Entries before this moment")]
 Details: TypeAlias = Annotated[Raw, Meta(extra_json_schema=details_schema())]
 
 
 class Entry(Struct, frozen=True):
-    """What happened, and when; `details` depend on the action: a to-do's always have all four keys."""
+    """What happened, and when; `details` depend on the action: a to-do's always have all four keys.
+
+    `id` is its event's, which is number `seq` of `feed`.
+    """
 
     id: UUID
     action: Annotated[Action, Meta(examples=["todo_created"])]
     details: Details
     at: datetime
+    feed: Annotated[str, Meta(examples=["TODOS"])]
+    seq: int
+
+
+class Anyones(Entry, frozen=True, kw_only=True):
+    """The same, and whose it is."""
+
+    user_id: UUID
+
+
+E = TypeVar("E", bound=Entry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +117,44 @@ async def browse(
     activity: Parts,
     *,
     action: FromQuery[Action | None] = None,
+    todo_id: FromQuery[UUID | None] = None,
+    since: Since = None,
+    until: Until = None,
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Answer[Page[Entry]]:
     """List what you did, newest first."""
+    wanted = Wanted(action=action, todo_id=todo_id, since=since, until=until)
     after = from_cursor(cursor, Place) if cursor else TOP
     await wait_for_position(request, activity.position_of)
-    rows = await list_entries(activity.pool, request.user.id, after, action=action, limit=limit + 1)
+    rows = await list_entries(activity.pool, request.user.id, after, wanted, limit + 1)
+    return _page(request, rows, limit, Entry)
+
+
+@get("/activity/everyone", guards=[signed_in, has_role("operator")], waits=True)
+async def browse_all(
+    request: Request,
+    activity: Parts,
+    *,
+    user_id: FromQuery[UUID | None] = None,
+    action: FromQuery[Action | None] = None,
+    todo_id: FromQuery[UUID | None] = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+) -> Answer[Page[Anyones]]:
+    """List what anybody did, newest first; for operators."""
+    wanted = Wanted(action=action, todo_id=todo_id, since=since, until=until)
+    after = from_cursor(cursor, Place) if cursor else TOP
+    await wait_for_position(request, activity.position_of)
+    rows = await list_all_entries(activity.pool, user_id, after, wanted, limit + 1)
+    return _page(request, rows, limit, Anyones)
+
+
+def _page(request: Request, rows: Sequence[EntryRow], limit: int, shown: type[E]) -> Answer[Page[E]]:
     more = to_cursor(Place(rows[limit - 1].at, rows[limit - 1].id)) if len(rows) > limit else None
-    return page(request, LISTED, [convert(row, Entry, from_attributes=True) for row in rows[:limit]], more)
+    return page(request, LISTED, [convert(row, shown, from_attributes=True) for row in rows[:limit]], more)
 
 
-ROUTES: Final = (browse,)
+ROUTES: Final = (browse, browse_all)

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
+import asyncpg
+
 from activity import analytics
 from activity.api import ROUTES, Activity
 from activity.commands import COMMANDS, obey
@@ -15,11 +17,13 @@ from activity.reports import FEED, Reports
 from activity.settings import Settings
 from activity.tables import (
     SQL,
+    drop_months,
     erase_archive,
     erase_entries,
     erase_known_todos,
     erase_person,
     erase_projections,
+    open_months,
 )
 from api.app import create_app
 from api.exports import export_route
@@ -29,7 +33,7 @@ from api.server import listen, serve
 from events.broker import Broker
 from events.catalog.feeds import FEEDS, feeds_of
 from events.catalog.types import TYPES
-from events.clock import clock_for
+from events.clock import Clock, clock_for
 from events.codec import Codec
 from events.consumer import Consumer
 from events.eraser import Eraser
@@ -37,8 +41,9 @@ from events.erasure import Tombstones
 from events.health import Health
 from events.postgres import dialer, open_pool
 from events.probe import Probe
-from events.process import Roles, roles, run, start
+from events.process import Roles, Task, roles, run, start
 from events.relay import Relay
+from events.retention import Drop, Retention
 from events.settings import read
 from events.telemetry import configure_logging
 
@@ -67,8 +72,6 @@ async def _main(parts: Roles, settings: Settings) -> None:
     configure_logging(NAME, settings.log_level)
     health = Health()
     clock = clock_for(settings.app_env, settings.clock_file)
-    dial = dialer(settings.database_url, application=NAME)
-    broker = Broker(settings.nats_url, name=NAME)
     async with (
         await open_pool(settings.database_url, application=NAME) as pool,
         await open_pool(
@@ -77,16 +80,8 @@ async def _main(parts: Roles, settings: Settings) -> None:
         Jwks(settings.jwks_url) as keys,
     ):
         probe, tombstones = Probe(pool), Tombstones(pool)
-        # The archive before what is built from it.
-        steps = [erase_person, erase_entries, erase_known_todos, erase_archive, erase_projections]
-        projections = Projections(pool)
-        eraser = Eraser(pool, broker, feeds_of(NAME), steps)
-        consumer = Consumer(NAME, hears(clock, projections.wake, eraser.wake), dial, broker, Codec(TYPES))
-        relay = Relay(FEEDS[FEED], dial, broker)
-        reports = Reports(pool, broker, clock, heard_as=NAME, on_appended=relay.wake)
-        checks = [*consumer.checks(), eraser.check, relay.check, reports.check, projections.check]
-        health.add(probe.check, *(checks if parts.worker else []))
-        work = [broker.run, consumer.run, eraser.run, relay.run, reports.run, projections.run]
+        health.add(probe.check)
+        work = worker_tasks(settings, pool, health, clock) if parts.worker else []
         app = create_app(
             title="Activity",
             routes=(*ROUTES, *analytics.ROUTES, export_route("/activity/export", pool, SQL.export))
@@ -105,6 +100,24 @@ async def _main(parts: Roles, settings: Settings) -> None:
         )
         await run(
             server=partial(serve, app, listen(settings.host, settings.port)),
-            tasks=[probe.run, tombstones.run, *(work if parts.worker else [])],
+            tasks=[probe.run, tombstones.run, *work],
             health=health,
         )
+
+
+def worker_tasks(settings: Settings, pool: asyncpg.Pool, health: Health, clock: Clock) -> list[Task]:
+    """What hears, counts, reports and forgets: the tasks of the worker role, their checks added to `health`."""
+    dial = dialer(settings.database_url, application=NAME)
+    broker = Broker(settings.nats_url, name=NAME)
+    projections = Projections(pool)
+    # The archive before what is built from it.
+    steps = [erase_person, erase_entries, erase_known_todos, erase_archive, erase_projections]
+    eraser = Eraser(pool, broker, feeds_of(NAME), steps)
+    consumer = Consumer(NAME, hears(clock, projections.wake, eraser.wake), dial, broker, Codec(TYPES))
+    relay = Relay(FEEDS[FEED], dial, broker)
+    reports = Reports(pool, broker, clock, heard_as=NAME, on_appended=relay.wake)
+    drops: dict[str, Drop] = {"months": partial(open_months, pool, clock)}
+    if settings.activity_days:
+        drops["entries"] = partial(drop_months, pool, clock, settings.activity_days)
+    health.add(*consumer.checks(), eraser.check, relay.check, reports.check, projections.check)
+    return [broker.run, consumer.run, eraser.run, relay.run, reports.run, projections.run, Retention(drops).run]

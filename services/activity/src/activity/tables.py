@@ -1,7 +1,7 @@
 """The queries of `sql/`, one typed function each."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -11,6 +11,7 @@ import msgspec
 
 from activity.domain import DOINGS, KnownTodo
 from activity.periods import Open, Span, Tally, zone_of
+from events.clock import Clock
 from events.envelope import Envelope
 from events.postgres import Connection
 from events.sql import load
@@ -35,13 +36,25 @@ class NewEntry(msgspec.Struct, frozen=True):
     details: str
 
 
-class EntryRow(msgspec.Struct, frozen=True):
-    """A row of `entry` as its person reads it."""
+class EntryRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `entry`; `feed` and `seq` say where its event is."""
 
     id: UUID
+    user_id: UUID
     action: str
     details: msgspec.Raw
     at: datetime
+    feed: str
+    seq: int
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Which entries are asked for; None: any. From `since` to before `until`."""
+
+    action: str | None = None
+    todo_id: UUID | None = None
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 class Person(msgspec.Struct, frozen=True):
@@ -130,12 +143,35 @@ async def forget_todos(connection: Connection, ids: Collection[UUID]) -> None:
         await connection.execute(SQL.forget_todos, list(ids))
 
 
-async def list_entries(
-    pool: asyncpg.Pool, user_id: UUID, after: Place, *, action: str | None, limit: int
-) -> list[EntryRow]:
+async def list_entries(pool: asyncpg.Pool, user_id: UUID, after: Place, wanted: Wanted, limit: int) -> list[EntryRow]:
     """A person's entries after a place (`TOP`: from the first), newest first."""
-    rows = await pool.fetch(SQL.list_entries, user_id, after.at, after.id, action, limit)
-    return [EntryRow(row["id"], row["action"], msgspec.Raw(row["details"].encode()), row["at"]) for row in rows]
+    return _entry_rows(await pool.fetch(SQL.list_entries, user_id, *_page(after, wanted, limit)))
+
+
+async def list_all_entries(
+    pool: asyncpg.Pool, user_id: UUID | None, after: Place, wanted: Wanted, limit: int
+) -> list[EntryRow]:
+    """Everybody's entries (None), or one person's, after a place (`TOP`: from the first), newest first."""
+    return _entry_rows(await pool.fetch(SQL.list_all_entries, user_id, *_page(after, wanted, limit)))
+
+
+def _page(after: Place, wanted: Wanted, limit: int) -> tuple[object, ...]:
+    return after.at, after.id, limit, wanted.action, wanted.todo_id, wanted.since, wanted.until
+
+
+def _entry_rows(rows: Sequence[asyncpg.Record]) -> list[EntryRow]:
+    return [EntryRow(**{**row, "details": msgspec.Raw(row["details"].encode())}) for row in rows]
+
+
+async def open_months(pool: asyncpg.Pool, clock: Clock, _: int) -> int:
+    """Make months for the entries that come next (a `Drop` that drops nothing)."""
+    await pool.execute(SQL.open_months, clock())
+    return 0
+
+
+async def drop_months(pool: asyncpg.Pool, clock: Clock, days: int, _: int) -> int:
+    """Drop the months of entries that were over so many days ago; how many."""
+    return int(await pool.fetchval(SQL.drop_months, clock() - timedelta(days=days)))
 
 
 async def erase_entries(pool: asyncpg.Pool, person_id: UUID, limit: int) -> int:

@@ -1,5 +1,7 @@
--- A person's entries after a place in the log, newest first; $4 null: all actions.
-select id, action, details, at from entry
-where user_id = $1 and (at, id) < ($2, $3) and ($4::text is null or action = $4)
+-- A person's entries ($1) after a place in the log, newest first; null: whatever the action, the to-do, the time.
+select id, user_id, action, details, at, feed, seq from entry
+where user_id = $1 and (at, id) < ($2, $3)
+    and ($5::text is null or action = $5) and ($6::uuid is null or details ->> 'todo_id' = $6::text)
+    and ($7::timestamptz is null or at >= $7) and ($8::timestamptz is null or at < $8)
 order by at desc, id desc
-limit $5
+limit $4

@@ -46,6 +46,27 @@ begin
 end
 $$;
 
+CREATE FUNCTION public.drop_months(p_before timestamp with time zone) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $_$
+declare
+    v_name text;
+    v_dropped int := 0;
+begin
+    perform pg_advisory_xact_lock(hashtext('activity.months'));
+    for v_name in
+        select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
+        where i.inhparent = 'public.entry'::regclass and c.relname ~ '^entry_\d{4}_\d{2}$'
+            and (to_date(substr(c.relname, 7), 'YYYY_MM') + interval '1 month') at time zone 'UTC' <= p_before
+    loop
+        execute format('drop table public.%I', v_name);
+        v_dropped := v_dropped + 1;
+    end loop;
+    return v_dropped;
+end
+$_$;
+
 CREATE FUNCTION public.erase_archive(p_subject uuid, p_limit integer) RETURNS integer
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'public', 'pg_temp'
@@ -84,6 +105,43 @@ begin
     return p_name;
 exception when invalid_parameter_value then
     return null;
+end
+$$;
+
+CREATE FUNCTION public.open_months(p_now timestamp with time zone) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+declare
+    v_first timestamp;
+    v_name text;
+    v_from timestamptz;
+    v_to timestamptz;
+begin
+    perform pg_advisory_xact_lock(hashtext('activity.months'));
+    for v_first in
+        select distinct m from (
+            select generate_series(
+                date_trunc('month', p_now at time zone 'UTC'),
+                date_trunc('month', p_now at time zone 'UTC') + interval '2 months', '1 month'
+            ) as m
+            union all
+            select date_trunc('month', at at time zone 'UTC') from entry_other
+        ) months order by m
+    loop
+        v_name := 'entry_' || to_char(v_first, 'YYYY_MM');
+        continue when to_regclass('public.' || v_name) is not null;
+        v_from := v_first at time zone 'UTC';
+        v_to := (v_first + interval '1 month') at time zone 'UTC';
+        execute format('create table public.%I (like entry including all)', v_name);
+        execute format(
+            'with moved as (delete from entry_other where at >= %L and at < %L returning *) insert into public.%I table moved',
+            v_from, v_to, v_name
+        );
+        execute format(
+            'alter table entry attach partition public.%I for values from (%L) to (%L)', v_name, v_from, v_to
+        );
+    end loop;
 end
 $$;
 
@@ -605,13 +663,54 @@ CREATE TABLE public.archive_todos (
 );
 
 CREATE TABLE public.entry (
-    id uuid NOT NULL,
-    user_id uuid NOT NULL,
-    action text NOT NULL,
-    details jsonb NOT NULL,
-    at timestamp with time zone NOT NULL,
-    feed text NOT NULL,
-    seq bigint NOT NULL
+    id uuid CONSTRAINT entry_id_not_null1 NOT NULL,
+    user_id uuid CONSTRAINT entry_user_id_not_null1 NOT NULL,
+    action text CONSTRAINT entry_action_not_null1 NOT NULL,
+    details jsonb CONSTRAINT entry_details_not_null1 NOT NULL,
+    at timestamp with time zone CONSTRAINT entry_at_not_null1 NOT NULL,
+    feed text CONSTRAINT entry_feed_not_null1 NOT NULL,
+    seq bigint CONSTRAINT entry_seq_not_null1 NOT NULL
+)
+PARTITION BY RANGE (at);
+
+CREATE TABLE public.entry_2026_11 (
+    id uuid CONSTRAINT entry_id_not_null1 NOT NULL,
+    user_id uuid CONSTRAINT entry_user_id_not_null1 NOT NULL,
+    action text CONSTRAINT entry_action_not_null1 NOT NULL,
+    details jsonb CONSTRAINT entry_details_not_null1 NOT NULL,
+    at timestamp with time zone CONSTRAINT entry_at_not_null1 NOT NULL,
+    feed text CONSTRAINT entry_feed_not_null1 NOT NULL,
+    seq bigint CONSTRAINT entry_seq_not_null1 NOT NULL
+);
+
+CREATE TABLE public.entry_2026_12 (
+    id uuid CONSTRAINT entry_id_not_null1 NOT NULL,
+    user_id uuid CONSTRAINT entry_user_id_not_null1 NOT NULL,
+    action text CONSTRAINT entry_action_not_null1 NOT NULL,
+    details jsonb CONSTRAINT entry_details_not_null1 NOT NULL,
+    at timestamp with time zone CONSTRAINT entry_at_not_null1 NOT NULL,
+    feed text CONSTRAINT entry_feed_not_null1 NOT NULL,
+    seq bigint CONSTRAINT entry_seq_not_null1 NOT NULL
+);
+
+CREATE TABLE public.entry_2027_01 (
+    id uuid CONSTRAINT entry_id_not_null1 NOT NULL,
+    user_id uuid CONSTRAINT entry_user_id_not_null1 NOT NULL,
+    action text CONSTRAINT entry_action_not_null1 NOT NULL,
+    details jsonb CONSTRAINT entry_details_not_null1 NOT NULL,
+    at timestamp with time zone CONSTRAINT entry_at_not_null1 NOT NULL,
+    feed text CONSTRAINT entry_feed_not_null1 NOT NULL,
+    seq bigint CONSTRAINT entry_seq_not_null1 NOT NULL
+);
+
+CREATE TABLE public.entry_other (
+    id uuid CONSTRAINT entry_id_not_null1 NOT NULL,
+    user_id uuid CONSTRAINT entry_user_id_not_null1 NOT NULL,
+    action text CONSTRAINT entry_action_not_null1 NOT NULL,
+    details jsonb CONSTRAINT entry_details_not_null1 NOT NULL,
+    at timestamp with time zone CONSTRAINT entry_at_not_null1 NOT NULL,
+    feed text CONSTRAINT entry_feed_not_null1 NOT NULL,
+    seq bigint CONSTRAINT entry_seq_not_null1 NOT NULL
 );
 
 CREATE TABLE public.known_todo (
@@ -650,6 +749,14 @@ ALTER TABLE ONLY public.archive ATTACH PARTITION public.archive_otp FOR VALUES I
 
 ALTER TABLE ONLY public.archive ATTACH PARTITION public.archive_todos FOR VALUES IN ('TODOS');
 
+ALTER TABLE ONLY public.entry ATTACH PARTITION public.entry_2026_11 FOR VALUES FROM ('2026-11-01 00:00:00+00') TO ('2026-12-01 00:00:00+00');
+
+ALTER TABLE ONLY public.entry ATTACH PARTITION public.entry_2026_12 FOR VALUES FROM ('2026-12-01 00:00:00+00') TO ('2027-01-01 00:00:00+00');
+
+ALTER TABLE ONLY public.entry ATTACH PARTITION public.entry_2027_01 FOR VALUES FROM ('2027-01-01 00:00:00+00') TO ('2027-02-01 00:00:00+00');
+
+ALTER TABLE ONLY public.entry ATTACH PARTITION public.entry_other DEFAULT;
+
 ALTER TABLE ONLY projections.build
     ADD CONSTRAINT build_pkey PRIMARY KEY (id);
 
@@ -681,7 +788,19 @@ ALTER TABLE ONLY public.archive_todos
     ADD CONSTRAINT archive_todos_pkey PRIMARY KEY (feed, seq);
 
 ALTER TABLE ONLY public.entry
-    ADD CONSTRAINT entry_pkey PRIMARY KEY (id);
+    ADD CONSTRAINT entry_pkey PRIMARY KEY (id, at);
+
+ALTER TABLE ONLY public.entry_2026_11
+    ADD CONSTRAINT entry_2026_11_pkey PRIMARY KEY (id, at);
+
+ALTER TABLE ONLY public.entry_2026_12
+    ADD CONSTRAINT entry_2026_12_pkey PRIMARY KEY (id, at);
+
+ALTER TABLE ONLY public.entry_2027_01
+    ADD CONSTRAINT entry_2027_01_pkey PRIMARY KEY (id, at);
+
+ALTER TABLE ONLY public.entry_other
+    ADD CONSTRAINT entry_other_pkey PRIMARY KEY (id, at);
 
 ALTER TABLE ONLY public.known_todo
     ADD CONSTRAINT known_todo_pkey PRIMARY KEY (id);
@@ -738,7 +857,25 @@ CREATE INDEX archive_todos_number_idx ON public.archive_todos USING btree (numbe
 
 CREATE INDEX archive_todos_subject_idx ON public.archive_todos USING btree (subject) WHERE (sha256 IS NULL);
 
-CREATE INDEX entry_newest ON public.entry USING btree (user_id, at DESC, id DESC);
+CREATE INDEX entry_at ON ONLY public.entry USING btree (at DESC, id DESC);
+
+CREATE INDEX entry_2026_11_at_id_idx ON public.entry_2026_11 USING btree (at DESC, id DESC);
+
+CREATE INDEX entry_newest ON ONLY public.entry USING btree (user_id, at DESC, id DESC);
+
+CREATE INDEX entry_2026_11_user_id_at_id_idx ON public.entry_2026_11 USING btree (user_id, at DESC, id DESC);
+
+CREATE INDEX entry_2026_12_at_id_idx ON public.entry_2026_12 USING btree (at DESC, id DESC);
+
+CREATE INDEX entry_2026_12_user_id_at_id_idx ON public.entry_2026_12 USING btree (user_id, at DESC, id DESC);
+
+CREATE INDEX entry_2027_01_at_id_idx ON public.entry_2027_01 USING btree (at DESC, id DESC);
+
+CREATE INDEX entry_2027_01_user_id_at_id_idx ON public.entry_2027_01 USING btree (user_id, at DESC, id DESC);
+
+CREATE INDEX entry_other_at_id_idx ON public.entry_other USING btree (at DESC, id DESC);
+
+CREATE INDEX entry_other_user_id_at_id_idx ON public.entry_other USING btree (user_id, at DESC, id DESC);
 
 CREATE INDEX known_todo_person ON public.known_todo USING btree (user_id);
 
@@ -784,6 +921,30 @@ ALTER INDEX public.archive_pkey ATTACH PARTITION public.archive_todos_pkey;
 
 ALTER INDEX public.archive_subject ATTACH PARTITION public.archive_todos_subject_idx;
 
+ALTER INDEX public.entry_at ATTACH PARTITION public.entry_2026_11_at_id_idx;
+
+ALTER INDEX public.entry_pkey ATTACH PARTITION public.entry_2026_11_pkey;
+
+ALTER INDEX public.entry_newest ATTACH PARTITION public.entry_2026_11_user_id_at_id_idx;
+
+ALTER INDEX public.entry_at ATTACH PARTITION public.entry_2026_12_at_id_idx;
+
+ALTER INDEX public.entry_pkey ATTACH PARTITION public.entry_2026_12_pkey;
+
+ALTER INDEX public.entry_newest ATTACH PARTITION public.entry_2026_12_user_id_at_id_idx;
+
+ALTER INDEX public.entry_at ATTACH PARTITION public.entry_2027_01_at_id_idx;
+
+ALTER INDEX public.entry_pkey ATTACH PARTITION public.entry_2027_01_pkey;
+
+ALTER INDEX public.entry_newest ATTACH PARTITION public.entry_2027_01_user_id_at_id_idx;
+
+ALTER INDEX public.entry_at ATTACH PARTITION public.entry_other_at_id_idx;
+
+ALTER INDEX public.entry_pkey ATTACH PARTITION public.entry_other_pkey;
+
+ALTER INDEX public.entry_newest ATTACH PARTITION public.entry_other_user_id_at_id_idx;
+
 ALTER TABLE ONLY public.open_period
     ADD CONSTRAINT open_period_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.person(user_id) ON DELETE CASCADE;
 
@@ -797,11 +958,17 @@ GRANT ALL ON FUNCTION projections.add_build(p_projection text, p_version integer
 REVOKE ALL ON FUNCTION projections.drop_build(p_build integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION projections.drop_build(p_build integer) TO activity;
 
+REVOKE ALL ON FUNCTION public.drop_months(p_before timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.drop_months(p_before timestamp with time zone) TO activity;
+
 REVOKE ALL ON FUNCTION public.erase_archive(p_subject uuid, p_limit integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.erase_archive(p_subject uuid, p_limit integer) TO activity;
 
 REVOKE ALL ON FUNCTION public.erase_entries(p_user uuid, p_limit integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.erase_entries(p_user uuid, p_limit integer) TO activity;
+
+REVOKE ALL ON FUNCTION public.open_months(p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.open_months(p_now timestamp with time zone) TO activity;
 
 GRANT SELECT,INSERT,DELETE ON TABLE projections.action TO activity;
 
