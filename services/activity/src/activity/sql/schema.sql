@@ -72,12 +72,12 @@ CREATE FUNCTION public.erase_archive(p_subject uuid, p_limit integer) RETURNS in
     SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
     with due as materialized (
-        select a.feed, a.seq from archive a join events.erasure e on e.subject = a.subject
+        select a.number from archive a join events.erasure e on e.subject = a.subject
         where a.subject = p_subject and a.sha256 is null and a.event_id <> e.event_id and a.type <> 'core.Erased.v1'
         limit p_limit
     ), gone as (
         update archive a set type = 'core.Erased.v1', data = '{}', sha256 = sha256(convert_to(a.data::text, 'UTF8'))
-        from due where a.feed = due.feed and a.seq = due.seq
+        from due where a.number = due.number
         returning 1
     )
     select count(*)::int from gone
@@ -108,40 +108,45 @@ exception when invalid_parameter_value then
 end
 $$;
 
+CREATE FUNCTION public.make_month(p_table text, p_column text, p_first timestamp without time zone) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+declare
+    v_name text := p_table || '_' || to_char(p_first, 'YYYY_MM');
+    v_from timestamptz := p_first at time zone 'UTC';
+    v_to timestamptz := (p_first + interval '1 month') at time zone 'UTC';
+begin
+    if to_regclass('public.' || v_name) is not null then
+        return;
+    end if;
+    execute format('create table public.%I (like public.%I including all)', v_name, p_table);
+    execute format(
+        'with moved as (delete from public.%I where %I >= %L and %I < %L returning *) insert into public.%I table moved',
+        p_table || '_other', p_column, v_from, p_column, v_to, v_name
+    );
+    execute format(
+        'alter table public.%I attach partition public.%I for values from (%L) to (%L)', p_table, v_name, v_from, v_to
+    );
+end
+$$;
+
 CREATE FUNCTION public.open_months(p_now timestamp with time zone) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
 declare
-    v_first timestamp;
-    v_name text;
-    v_from timestamptz;
-    v_to timestamptz;
+    v_now timestamp := date_trunc('month', p_now at time zone 'UTC');
 begin
     perform pg_advisory_xact_lock(hashtext('activity.months'));
-    for v_first in
-        select distinct m from (
-            select generate_series(
-                date_trunc('month', p_now at time zone 'UTC'),
-                date_trunc('month', p_now at time zone 'UTC') + interval '2 months', '1 month'
-            ) as m
-            union all
-            select date_trunc('month', at at time zone 'UTC') from entry_other
-        ) months order by m
-    loop
-        v_name := 'entry_' || to_char(v_first, 'YYYY_MM');
-        continue when to_regclass('public.' || v_name) is not null;
-        v_from := v_first at time zone 'UTC';
-        v_to := (v_first + interval '1 month') at time zone 'UTC';
-        execute format('create table public.%I (like entry including all)', v_name);
-        execute format(
-            'with moved as (delete from entry_other where at >= %L and at < %L returning *) insert into public.%I table moved',
-            v_from, v_to, v_name
-        );
-        execute format(
-            'alter table entry attach partition public.%I for values from (%L) to (%L)', v_name, v_from, v_to
-        );
-    end loop;
+    perform make_month('entry', 'at', m) from (
+        select generate_series(v_now, v_now + interval '2 months', '1 month')
+        union select date_trunc('month', at at time zone 'UTC') from entry_other
+    ) months (m);
+    perform make_month('archive', 'heard_at', m) from (
+        select generate_series(v_now, v_now + interval '2 months', '1 month')
+        union select date_trunc('month', heard_at at time zone 'UTC') from archive_other
+    ) months (m);
 end
 $$;
 
@@ -409,7 +414,7 @@ CREATE TABLE public.archive (
     data json NOT NULL,
     sha256 bytea
 )
-PARTITION BY LIST (feed);
+PARTITION BY RANGE (heard_at);
 
 CREATE VIEW analytics.reflected AS
  SELECT projection,
@@ -561,7 +566,45 @@ CREATE TABLE projections.zone (
 )
 PARTITION BY LIST (build);
 
-CREATE TABLE public.archive_auth (
+CREATE TABLE public.archive_2026_11 (
+    number bigint CONSTRAINT archive_number_not_null NOT NULL,
+    feed text CONSTRAINT archive_feed_not_null NOT NULL,
+    seq bigint CONSTRAINT archive_seq_not_null NOT NULL,
+    event_id uuid CONSTRAINT archive_event_id_not_null NOT NULL,
+    type text CONSTRAINT archive_type_not_null NOT NULL,
+    subject uuid CONSTRAINT archive_subject_not_null NOT NULL,
+    aggregate uuid CONSTRAINT archive_aggregate_not_null NOT NULL,
+    version bigint CONSTRAINT archive_version_not_null NOT NULL,
+    "time" timestamp with time zone CONSTRAINT archive_time_not_null NOT NULL,
+    heard_at timestamp with time zone CONSTRAINT archive_heard_at_not_null NOT NULL,
+    correlation_id text CONSTRAINT archive_correlation_id_not_null NOT NULL,
+    causation_id text CONSTRAINT archive_causation_id_not_null NOT NULL,
+    actor text CONSTRAINT archive_actor_not_null NOT NULL,
+    traceparent text CONSTRAINT archive_traceparent_not_null NOT NULL,
+    data json CONSTRAINT archive_data_not_null NOT NULL,
+    sha256 bytea
+);
+
+CREATE TABLE public.archive_2026_12 (
+    number bigint CONSTRAINT archive_number_not_null NOT NULL,
+    feed text CONSTRAINT archive_feed_not_null NOT NULL,
+    seq bigint CONSTRAINT archive_seq_not_null NOT NULL,
+    event_id uuid CONSTRAINT archive_event_id_not_null NOT NULL,
+    type text CONSTRAINT archive_type_not_null NOT NULL,
+    subject uuid CONSTRAINT archive_subject_not_null NOT NULL,
+    aggregate uuid CONSTRAINT archive_aggregate_not_null NOT NULL,
+    version bigint CONSTRAINT archive_version_not_null NOT NULL,
+    "time" timestamp with time zone CONSTRAINT archive_time_not_null NOT NULL,
+    heard_at timestamp with time zone CONSTRAINT archive_heard_at_not_null NOT NULL,
+    correlation_id text CONSTRAINT archive_correlation_id_not_null NOT NULL,
+    causation_id text CONSTRAINT archive_causation_id_not_null NOT NULL,
+    actor text CONSTRAINT archive_actor_not_null NOT NULL,
+    traceparent text CONSTRAINT archive_traceparent_not_null NOT NULL,
+    data json CONSTRAINT archive_data_not_null NOT NULL,
+    sha256 bytea
+);
+
+CREATE TABLE public.archive_2027_01 (
     number bigint CONSTRAINT archive_number_not_null NOT NULL,
     feed text CONSTRAINT archive_feed_not_null NOT NULL,
     seq bigint CONSTRAINT archive_seq_not_null NOT NULL,
@@ -586,64 +629,7 @@ CREATE TABLE public.archive_counter (
 )
 WITH (fillfactor='10', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='1000');
 
-CREATE TABLE public.archive_mailer (
-    number bigint CONSTRAINT archive_number_not_null NOT NULL,
-    feed text CONSTRAINT archive_feed_not_null NOT NULL,
-    seq bigint CONSTRAINT archive_seq_not_null NOT NULL,
-    event_id uuid CONSTRAINT archive_event_id_not_null NOT NULL,
-    type text CONSTRAINT archive_type_not_null NOT NULL,
-    subject uuid CONSTRAINT archive_subject_not_null NOT NULL,
-    aggregate uuid CONSTRAINT archive_aggregate_not_null NOT NULL,
-    version bigint CONSTRAINT archive_version_not_null NOT NULL,
-    "time" timestamp with time zone CONSTRAINT archive_time_not_null NOT NULL,
-    heard_at timestamp with time zone CONSTRAINT archive_heard_at_not_null NOT NULL,
-    correlation_id text CONSTRAINT archive_correlation_id_not_null NOT NULL,
-    causation_id text CONSTRAINT archive_causation_id_not_null NOT NULL,
-    actor text CONSTRAINT archive_actor_not_null NOT NULL,
-    traceparent text CONSTRAINT archive_traceparent_not_null NOT NULL,
-    data json CONSTRAINT archive_data_not_null NOT NULL,
-    sha256 bytea
-);
-
 CREATE TABLE public.archive_other (
-    number bigint CONSTRAINT archive_number_not_null NOT NULL,
-    feed text CONSTRAINT archive_feed_not_null NOT NULL,
-    seq bigint CONSTRAINT archive_seq_not_null NOT NULL,
-    event_id uuid CONSTRAINT archive_event_id_not_null NOT NULL,
-    type text CONSTRAINT archive_type_not_null NOT NULL,
-    subject uuid CONSTRAINT archive_subject_not_null NOT NULL,
-    aggregate uuid CONSTRAINT archive_aggregate_not_null NOT NULL,
-    version bigint CONSTRAINT archive_version_not_null NOT NULL,
-    "time" timestamp with time zone CONSTRAINT archive_time_not_null NOT NULL,
-    heard_at timestamp with time zone CONSTRAINT archive_heard_at_not_null NOT NULL,
-    correlation_id text CONSTRAINT archive_correlation_id_not_null NOT NULL,
-    causation_id text CONSTRAINT archive_causation_id_not_null NOT NULL,
-    actor text CONSTRAINT archive_actor_not_null NOT NULL,
-    traceparent text CONSTRAINT archive_traceparent_not_null NOT NULL,
-    data json CONSTRAINT archive_data_not_null NOT NULL,
-    sha256 bytea
-);
-
-CREATE TABLE public.archive_otp (
-    number bigint CONSTRAINT archive_number_not_null NOT NULL,
-    feed text CONSTRAINT archive_feed_not_null NOT NULL,
-    seq bigint CONSTRAINT archive_seq_not_null NOT NULL,
-    event_id uuid CONSTRAINT archive_event_id_not_null NOT NULL,
-    type text CONSTRAINT archive_type_not_null NOT NULL,
-    subject uuid CONSTRAINT archive_subject_not_null NOT NULL,
-    aggregate uuid CONSTRAINT archive_aggregate_not_null NOT NULL,
-    version bigint CONSTRAINT archive_version_not_null NOT NULL,
-    "time" timestamp with time zone CONSTRAINT archive_time_not_null NOT NULL,
-    heard_at timestamp with time zone CONSTRAINT archive_heard_at_not_null NOT NULL,
-    correlation_id text CONSTRAINT archive_correlation_id_not_null NOT NULL,
-    causation_id text CONSTRAINT archive_causation_id_not_null NOT NULL,
-    actor text CONSTRAINT archive_actor_not_null NOT NULL,
-    traceparent text CONSTRAINT archive_traceparent_not_null NOT NULL,
-    data json CONSTRAINT archive_data_not_null NOT NULL,
-    sha256 bytea
-);
-
-CREATE TABLE public.archive_todos (
     number bigint CONSTRAINT archive_number_not_null NOT NULL,
     feed text CONSTRAINT archive_feed_not_null NOT NULL,
     seq bigint CONSTRAINT archive_seq_not_null NOT NULL,
@@ -739,15 +725,13 @@ CREATE TABLE public.person (
 )
 WITH (fillfactor='80');
 
-ALTER TABLE ONLY public.archive ATTACH PARTITION public.archive_auth FOR VALUES IN ('AUTH');
+ALTER TABLE ONLY public.archive ATTACH PARTITION public.archive_2026_11 FOR VALUES FROM ('2026-11-01 00:00:00+00') TO ('2026-12-01 00:00:00+00');
 
-ALTER TABLE ONLY public.archive ATTACH PARTITION public.archive_mailer FOR VALUES IN ('MAILER');
+ALTER TABLE ONLY public.archive ATTACH PARTITION public.archive_2026_12 FOR VALUES FROM ('2026-12-01 00:00:00+00') TO ('2027-01-01 00:00:00+00');
+
+ALTER TABLE ONLY public.archive ATTACH PARTITION public.archive_2027_01 FOR VALUES FROM ('2027-01-01 00:00:00+00') TO ('2027-02-01 00:00:00+00');
 
 ALTER TABLE ONLY public.archive ATTACH PARTITION public.archive_other DEFAULT;
-
-ALTER TABLE ONLY public.archive ATTACH PARTITION public.archive_otp FOR VALUES IN ('OTP');
-
-ALTER TABLE ONLY public.archive ATTACH PARTITION public.archive_todos FOR VALUES IN ('TODOS');
 
 ALTER TABLE ONLY public.entry ATTACH PARTITION public.entry_2026_11 FOR VALUES FROM ('2026-11-01 00:00:00+00') TO ('2026-12-01 00:00:00+00');
 
@@ -770,22 +754,19 @@ ALTER TABLE ONLY projections.zone
     ADD CONSTRAINT zone_pkey PRIMARY KEY (build, user_id, since, number);
 
 ALTER TABLE ONLY public.archive
-    ADD CONSTRAINT archive_pkey PRIMARY KEY (feed, seq);
+    ADD CONSTRAINT archive_feed_seq_heard_at_key UNIQUE (feed, seq, heard_at);
 
-ALTER TABLE ONLY public.archive_auth
-    ADD CONSTRAINT archive_auth_pkey PRIMARY KEY (feed, seq);
+ALTER TABLE ONLY public.archive_2026_11
+    ADD CONSTRAINT archive_2026_11_feed_seq_heard_at_key UNIQUE (feed, seq, heard_at);
 
-ALTER TABLE ONLY public.archive_mailer
-    ADD CONSTRAINT archive_mailer_pkey PRIMARY KEY (feed, seq);
+ALTER TABLE ONLY public.archive_2026_12
+    ADD CONSTRAINT archive_2026_12_feed_seq_heard_at_key UNIQUE (feed, seq, heard_at);
+
+ALTER TABLE ONLY public.archive_2027_01
+    ADD CONSTRAINT archive_2027_01_feed_seq_heard_at_key UNIQUE (feed, seq, heard_at);
 
 ALTER TABLE ONLY public.archive_other
-    ADD CONSTRAINT archive_other_pkey PRIMARY KEY (feed, seq);
-
-ALTER TABLE ONLY public.archive_otp
-    ADD CONSTRAINT archive_otp_pkey PRIMARY KEY (feed, seq);
-
-ALTER TABLE ONLY public.archive_todos
-    ADD CONSTRAINT archive_todos_pkey PRIMARY KEY (feed, seq);
+    ADD CONSTRAINT archive_other_feed_seq_heard_at_key UNIQUE (feed, seq, heard_at);
 
 ALTER TABLE ONLY public.entry
     ADD CONSTRAINT entry_pkey PRIMARY KEY (id, at);
@@ -823,39 +804,33 @@ CREATE INDEX sign_in_person ON ONLY projections.sign_in USING btree (user_id) WH
 
 CREATE INDEX archive_heard_at ON ONLY public.archive USING btree (heard_at, number);
 
-CREATE INDEX archive_auth_heard_at_number_idx ON public.archive_auth USING btree (heard_at, number);
+CREATE INDEX archive_2026_11_heard_at_number_idx ON public.archive_2026_11 USING btree (heard_at, number);
 
 CREATE INDEX archive_number ON ONLY public.archive USING btree (number);
 
-CREATE INDEX archive_auth_number_idx ON public.archive_auth USING btree (number);
+CREATE INDEX archive_2026_11_number_idx ON public.archive_2026_11 USING btree (number);
 
 CREATE INDEX archive_subject ON ONLY public.archive USING btree (subject) WHERE (sha256 IS NULL);
 
-CREATE INDEX archive_auth_subject_idx ON public.archive_auth USING btree (subject) WHERE (sha256 IS NULL);
+CREATE INDEX archive_2026_11_subject_idx ON public.archive_2026_11 USING btree (subject) WHERE (sha256 IS NULL);
 
-CREATE INDEX archive_mailer_heard_at_number_idx ON public.archive_mailer USING btree (heard_at, number);
+CREATE INDEX archive_2026_12_heard_at_number_idx ON public.archive_2026_12 USING btree (heard_at, number);
 
-CREATE INDEX archive_mailer_number_idx ON public.archive_mailer USING btree (number);
+CREATE INDEX archive_2026_12_number_idx ON public.archive_2026_12 USING btree (number);
 
-CREATE INDEX archive_mailer_subject_idx ON public.archive_mailer USING btree (subject) WHERE (sha256 IS NULL);
+CREATE INDEX archive_2026_12_subject_idx ON public.archive_2026_12 USING btree (subject) WHERE (sha256 IS NULL);
 
-CREATE INDEX archive_other_heard_at_number_idx ON public.archive_other USING btree (heard_at, number);
+CREATE INDEX archive_2027_01_heard_at_number_idx ON public.archive_2027_01 USING btree (heard_at, number);
 
-CREATE INDEX archive_other_number_idx ON public.archive_other USING btree (number);
+CREATE INDEX archive_2027_01_number_idx ON public.archive_2027_01 USING btree (number);
 
-CREATE INDEX archive_other_subject_idx ON public.archive_other USING btree (subject) WHERE (sha256 IS NULL);
+CREATE INDEX archive_2027_01_subject_idx ON public.archive_2027_01 USING btree (subject) WHERE (sha256 IS NULL);
 
-CREATE INDEX archive_otp_heard_at_number_idx ON public.archive_otp USING btree (heard_at, number);
+CREATE INDEX archive_other_heard_at_number_idx1 ON public.archive_other USING btree (heard_at, number);
 
-CREATE INDEX archive_otp_number_idx ON public.archive_otp USING btree (number);
+CREATE INDEX archive_other_number_idx1 ON public.archive_other USING btree (number);
 
-CREATE INDEX archive_otp_subject_idx ON public.archive_otp USING btree (subject) WHERE (sha256 IS NULL);
-
-CREATE INDEX archive_todos_heard_at_number_idx ON public.archive_todos USING btree (heard_at, number);
-
-CREATE INDEX archive_todos_number_idx ON public.archive_todos USING btree (number);
-
-CREATE INDEX archive_todos_subject_idx ON public.archive_todos USING btree (subject) WHERE (sha256 IS NULL);
+CREATE INDEX archive_other_subject_idx1 ON public.archive_other USING btree (subject) WHERE (sha256 IS NULL);
 
 CREATE INDEX entry_at ON ONLY public.entry USING btree (at DESC, id DESC);
 
@@ -881,45 +856,37 @@ CREATE INDEX known_todo_person ON public.known_todo USING btree (user_id);
 
 CREATE INDEX open_period_due ON public.open_period USING btree (due_at);
 
-ALTER INDEX public.archive_heard_at ATTACH PARTITION public.archive_auth_heard_at_number_idx;
+ALTER INDEX public.archive_feed_seq_heard_at_key ATTACH PARTITION public.archive_2026_11_feed_seq_heard_at_key;
 
-ALTER INDEX public.archive_number ATTACH PARTITION public.archive_auth_number_idx;
+ALTER INDEX public.archive_heard_at ATTACH PARTITION public.archive_2026_11_heard_at_number_idx;
 
-ALTER INDEX public.archive_pkey ATTACH PARTITION public.archive_auth_pkey;
+ALTER INDEX public.archive_number ATTACH PARTITION public.archive_2026_11_number_idx;
 
-ALTER INDEX public.archive_subject ATTACH PARTITION public.archive_auth_subject_idx;
+ALTER INDEX public.archive_subject ATTACH PARTITION public.archive_2026_11_subject_idx;
 
-ALTER INDEX public.archive_heard_at ATTACH PARTITION public.archive_mailer_heard_at_number_idx;
+ALTER INDEX public.archive_feed_seq_heard_at_key ATTACH PARTITION public.archive_2026_12_feed_seq_heard_at_key;
 
-ALTER INDEX public.archive_number ATTACH PARTITION public.archive_mailer_number_idx;
+ALTER INDEX public.archive_heard_at ATTACH PARTITION public.archive_2026_12_heard_at_number_idx;
 
-ALTER INDEX public.archive_pkey ATTACH PARTITION public.archive_mailer_pkey;
+ALTER INDEX public.archive_number ATTACH PARTITION public.archive_2026_12_number_idx;
 
-ALTER INDEX public.archive_subject ATTACH PARTITION public.archive_mailer_subject_idx;
+ALTER INDEX public.archive_subject ATTACH PARTITION public.archive_2026_12_subject_idx;
 
-ALTER INDEX public.archive_heard_at ATTACH PARTITION public.archive_other_heard_at_number_idx;
+ALTER INDEX public.archive_feed_seq_heard_at_key ATTACH PARTITION public.archive_2027_01_feed_seq_heard_at_key;
 
-ALTER INDEX public.archive_number ATTACH PARTITION public.archive_other_number_idx;
+ALTER INDEX public.archive_heard_at ATTACH PARTITION public.archive_2027_01_heard_at_number_idx;
 
-ALTER INDEX public.archive_pkey ATTACH PARTITION public.archive_other_pkey;
+ALTER INDEX public.archive_number ATTACH PARTITION public.archive_2027_01_number_idx;
 
-ALTER INDEX public.archive_subject ATTACH PARTITION public.archive_other_subject_idx;
+ALTER INDEX public.archive_subject ATTACH PARTITION public.archive_2027_01_subject_idx;
 
-ALTER INDEX public.archive_heard_at ATTACH PARTITION public.archive_otp_heard_at_number_idx;
+ALTER INDEX public.archive_feed_seq_heard_at_key ATTACH PARTITION public.archive_other_feed_seq_heard_at_key;
 
-ALTER INDEX public.archive_number ATTACH PARTITION public.archive_otp_number_idx;
+ALTER INDEX public.archive_heard_at ATTACH PARTITION public.archive_other_heard_at_number_idx1;
 
-ALTER INDEX public.archive_pkey ATTACH PARTITION public.archive_otp_pkey;
+ALTER INDEX public.archive_number ATTACH PARTITION public.archive_other_number_idx1;
 
-ALTER INDEX public.archive_subject ATTACH PARTITION public.archive_otp_subject_idx;
-
-ALTER INDEX public.archive_heard_at ATTACH PARTITION public.archive_todos_heard_at_number_idx;
-
-ALTER INDEX public.archive_number ATTACH PARTITION public.archive_todos_number_idx;
-
-ALTER INDEX public.archive_pkey ATTACH PARTITION public.archive_todos_pkey;
-
-ALTER INDEX public.archive_subject ATTACH PARTITION public.archive_todos_subject_idx;
+ALTER INDEX public.archive_subject ATTACH PARTITION public.archive_other_subject_idx1;
 
 ALTER INDEX public.entry_at ATTACH PARTITION public.entry_2026_11_at_id_idx;
 
@@ -966,6 +933,8 @@ GRANT ALL ON FUNCTION public.erase_archive(p_subject uuid, p_limit integer) TO a
 
 REVOKE ALL ON FUNCTION public.erase_entries(p_user uuid, p_limit integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.erase_entries(p_user uuid, p_limit integer) TO activity;
+
+REVOKE ALL ON FUNCTION public.make_month(p_table text, p_column text, p_first timestamp without time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.open_months(p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.open_months(p_now timestamp with time zone) TO activity;
