@@ -26,7 +26,11 @@ GATEWAY = httpx.Client(base_url=os.environ["GATEWAY"], timeout=10)
 FIGURES = os.environ["FIGURES"]
 MAILS = Path(os.environ["MAILS"])
 LINK = re.compile(rb"/mail/unsubscribe/([\w.-]+)>")
-OURS = {"etag", "location", "link", "retry-after", "x-event-position", "idempotency-replayed", "www-authenticate"}
+OURS = {"etag", "location", "link", "retry-after", "x-event-position", "idempotency-replayed", "www-authenticate"} | {
+    "x-metric-version",
+    "x-archive-position",
+    "x-reflects",
+}
 
 # Called with a session of their own, which they end.
 ENDS = {"users_leave", "users_logout", "users_revoke"}
@@ -186,6 +190,12 @@ def delete_before(case: Case) -> None:
     GATEWAY.delete(case.formatted_path.removesuffix("/restore"), headers=token)
 
 
+def fill_metric(case: Case) -> None:
+    """One's own days, as of a position that there is."""
+    case.query.pop("user_id", None)
+    case.query.update({"as_of": "0"} if "as_of" in case.query else {})
+
+
 def fill_device(case: Case) -> None:
     """A token of its own, as every device has; a subscription at a push service."""
     if case.body["service"] == "web":
@@ -195,6 +205,7 @@ def fill_device(case: Case) -> None:
 
 
 FILL: dict[str, Callable[[Case], None]] = {
+    "analytics_tell": fill_metric,
     "notifications_register": fill_device,
     "todos_add": fill_deadline,
     "todos_edit": fill_deadline,
@@ -211,6 +222,7 @@ FILL: dict[str, Callable[[Case], None]] = {
 }
 
 
+NAMED: dict[str, Callable[[Case], str]] = {"token": lambda _: link_token(), "metric": lambda _: "daily"}
 HEADERS: dict[str, Callable[[], str]] = {
     "If-Match": lambda: "*",
     "Idempotency-Key": lambda: secrets.token_hex(8),
@@ -225,7 +237,7 @@ def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> Non
         return
     if case.meta.phase.name != "stateful":  # a step after others has its ids from them
         for name in case.path_parameters or {}:
-            case.path_parameters[name] = link_token() if name == "token" else existing(case)
+            case.path_parameters[name] = NAMED.get(name, existing)(case)
     case.headers.update({name: make() for name, make in HEADERS.items() if name in case.headers})
     if "cursor" in (case.query or {}):
         case.query["cursor"] = cursors.get(operation_id(case), "")

@@ -56,6 +56,11 @@ HEADERS: Final = {
     "Link": _header(
         'The next page\'s address, `rel="next"`; absent at the end', '</todos?limit=20&cursor=WyIy>; rel="next"'
     ),
+    "X-Metric-Version": _header("The version of the metric's definition", 1, type="integer", required=True),
+    "X-Archive-Position": _header(
+        "How many events the figures reflect: ask again `as_of` it for the same", 1234, type="integer", required=True
+    ),
+    "X-Reflects": _header("The moment that they reflect; empty before the first event", "2026-11-28T09:00:00+00:00"),
     "Retry-After": _header("Seconds to wait before the next try", 1, type="integer", minimum=0),
     "X-Request-Id": _header("Names this request; quote it when asking for help", "req-0001", required=True),
     "X-Event-Position": _header(

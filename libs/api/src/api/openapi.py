@@ -165,7 +165,7 @@ class _Document:
         }
         answer: dict[str, Any] = {
             "description": message.en if message else "As asked",
-            "headers": _named(*(name for name, is_so in names.items() if is_so)),
+            "headers": _named(*(name for name, is_so in names.items() if is_so), *declared.headers),
         }
         if handler.status_code != 204:
             texts = {media: {"schema": {"type": "string"}} for media in declared.media}

@@ -74,6 +74,8 @@ class Declared(msgspec.Struct, frozen=True):
     """Takes `X-Min-Position`."""
     media: tuple[str, ...] = ()
     """Other media types of its answer, chosen by `Accept` or a parameter."""
+    headers: tuple[str, ...] = ()
+    """Headers of its answer that few others bring."""
 
 
 class Traits(msgspec.Struct, frozen=True):

@@ -23,6 +23,7 @@ from api.requests import Request
 from events.clock import Clock
 
 ANALYST: Final = "analyst"
+HEADERS: Final = ("X-Metric-Version", "X-Archive-Position", "X-Reflects")
 MEDIA: Final = (JSON, CSV, LINES, PARQUET)
 CHUNK: Final = 1 << 16
 
@@ -128,7 +129,13 @@ async def browse(request: Request, analytics: Parts) -> Answer[Envelope[list[Abo
     return answer(request, LISTED, told)
 
 
-@get("/analytics/{metric:str}", guards=[signed_in], media=MEDIA[1:], problems=[FORBIDDEN, NOT_FOUND, NOT_ACCEPTABLE])
+@get(
+    "/analytics/{metric:str}",
+    guards=[signed_in],
+    media=MEDIA[1:],
+    headers=HEADERS,
+    problems=[FORBIDDEN, NOT_FOUND, NOT_ACCEPTABLE],
+)
 async def tell(
     request: Request,
     analytics: Parts,
