@@ -21,7 +21,7 @@ up:
 demo:
     @exec "{{ python }}" -m local demo
 
-# Open a service's database as its owner, e.g. `./run psql todos`
+# Open a service's database as its owner, e.g. `./run psql todos`; `./run psql activity --as analyst`: the figures alone
 [positional-arguments]
 psql *ARGUMENTS:
     @exec "{{ python }}" -m local psql "$@"
@@ -115,9 +115,9 @@ contracts:
 openapi:
     @"{{ python }}" -m local.reference write
 
-# Walk the tour of docs/api.md and write what is answered into it
+# Walk the tour of docs/api.md and the examples of docs/analysts.md, and write what is answered into them
 tour:
-    @TOUR=write "{{ python }}" -m pytest -q tests/test_tour.py
+    @TOUR=write "{{ python }}" -m pytest -q tests/test_tour.py services/activity/tests/test_examples.py
 
 # Keep the present schemas as the release that later ones must stay compatible with
 contracts-release:

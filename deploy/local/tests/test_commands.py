@@ -42,6 +42,13 @@ def test_the_arguments_of_psql_are_its_own(free_port: Callable[[], int]) -> None
     assert (done.returncode, done.stderr) == (1, "local: no stack was started here yet; ./run up starts one\n")
 
 
+def test_only_a_database_that_has_readers_is_opened_as_one(free_port: Callable[[], int]) -> None:
+    done = local(free_port(), "psql", "activity", "--as", "analyst", "-c", "select 1")
+    assert done.stderr == "local: no stack was started here yet; ./run up starts one\n"
+    done = local(free_port(), "psql", "todos", "--as", "analyst")
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (2, "local: error: todos has no analyst")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [("grant", "a@example.org", "analyst"), ("revoke", "a@example.org", "analyst"), ("rotate-keys", "--now")],

@@ -1,5 +1,6 @@
 """People's weeks and months over real PostgreSQL, heard and closed at any time. What several test files share."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -39,15 +40,15 @@ class Diary:
         self.pool = pool
         self.reports = self.another()
         self.clock: Clock = system_clock
-        self._seqs = dict.fromkeys(("AUTH", "TODOS"), 0)
+        self._seqs = Counter[str]()
 
     def another(self) -> Reports:
         nowhere = Broker("nats://127.0.0.1:1", name="activity")
         return Reports(self.pool, nowhere, system_clock, heard_as="activity", on_appended=lambda: None)
 
-    async def hear(self, subject: UUID, when: str, *events: msgspec.Struct) -> None:
+    async def hear(self, subject: UUID, when: str, *events: msgspec.Struct, feed: str = "") -> None:
         """Hear events of one feed as one batch."""
-        feed = "AUTH" if isinstance(events[0], UserRegistered | ProfileChanged | UserErased) else "TODOS"
+        feed = feed or ("AUTH" if isinstance(events[0], UserRegistered | ProfileChanged | UserErased) else "TODOS")
         heard = [self._event(feed, subject, at(when), data) for data in events]
         async with self.pool.acquire() as connection, connection.transaction():
             await keep(connection, heard, clock=self.clock)

@@ -1,4 +1,4 @@
-"""Databases and roles of a PostgreSQL cluster, ours or anybody's: one database and two roles per service."""
+"""Databases and roles of a PostgreSQL cluster, ours or anybody's: one database and two roles per service, or three."""
 
 import os
 import re
@@ -10,6 +10,9 @@ from urllib.parse import unquote, urlsplit
 
 from local.account import postgres_programs
 from local.child import StartError
+
+READERS = {"activity": "analyst"}
+"""Who else reads in a service's database, as its migrations allow."""
 
 
 class Cluster:
@@ -31,11 +34,17 @@ class Cluster:
         """Create database `name` with the roles `<service>_owner` (owns it, migrates) and `<service>` (serves).
 
         What is there already stays; passwords and time limits of the roles are set anew. `service` defaults to `name`.
+        A service that others read from gets its reader, too.
         """
         runtime = service or name
         owner = f"{runtime}_owner"
-        passwords = {"owner_password": self._password_of(owner), "runtime_password": self._password_of(runtime)}
-        self.sql(_query("create_database"), name=name, owner=owner, runtime=runtime, template=template, **passwords)
+        statements = _query("create_database")
+        variables = {"name": name, "owner": owner, "runtime": runtime, "template": template}
+        variables |= {"owner_password": self._password_of(owner), "runtime_password": self._password_of(runtime)}
+        if reader := READERS.get(runtime):
+            statements += _query("create_reader")
+            variables |= {"reader": reader, "reader_password": self._password_of(reader)}
+        self.sql(statements, **variables)
 
     def drop_database(self, name: str) -> None:
         """Drop a database and whoever is connected to it."""

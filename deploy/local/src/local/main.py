@@ -11,7 +11,7 @@ from typing import Any, NoReturn, cast
 import msgspec
 
 from local.child import StartError
-from local.cluster import connection_environment, psql_program
+from local.cluster import READERS, connection_environment, psql_program
 from local.console import say
 from local.demo import demo
 from local.environment import service_environment
@@ -31,7 +31,7 @@ def main() -> None:
             case "demo":
                 demo(layout())
             case "psql":
-                open_psql(arguments.service, rest)
+                open_psql(arguments.service, arguments.role, rest)
             case command:
                 ask_auth(command, *arguments.for_auth(arguments))
     except StartError as error:
@@ -48,8 +48,9 @@ def _read(words: list[str]) -> tuple[argparse.Namespace, list[str]]:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="run everything until Ctrl-C")
     commands.add_parser("demo", help="walk the whole path, in a stack of its own unless one is up")
-    psql = commands.add_parser("psql", help="open a service's database as its owner")
+    psql = commands.add_parser("psql", help="open a service's database", allow_abbrev=False)
     psql.add_argument("service", choices=SERVICES)
+    psql.add_argument("--as", dest="role", choices=("owner", *READERS.values()), default="owner", help="as its owner")
     for verb in ("grant", "revoke"):
         role = commands.add_parser(verb, help=f"{verb} a role")
         role.add_argument("email")
@@ -61,6 +62,8 @@ def _read(words: list[str]) -> tuple[argparse.Namespace, list[str]]:
     arguments, rest = parser.parse_known_args(words)
     if rest and arguments.command != "psql":
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if arguments.command == "psql" and arguments.role not in {"owner", READERS.get(arguments.service)}:
+        parser.error(f"{arguments.service} has no {arguments.role}")
     return arguments, rest
 
 
@@ -84,11 +87,12 @@ def up() -> None:
     say("local: stopped")
 
 
-def open_psql(service: str, options: list[str]) -> NoReturn:
-    """Become psql in a service's database; raises StartError where no stack was started."""
-    stack = _stack_of(layout())
+def open_psql(service: str, role: str, options: list[str]) -> NoReturn:
+    """Become psql in a service's database as `owner` or its reader; raises StartError where no stack was started."""
+    urls = _stack_of(layout())["postgres"]
     program = str(psql_program())
-    os.execve(program, [program, *options], connection_environment(stack["postgres"][f"{service}_owner"]))  # noqa: S606
+    url = urls[f"{service}_owner" if role == "owner" else role]
+    os.execve(program, [program, *options], connection_environment(url))  # noqa: S606
 
 
 def ask_auth(*arguments: str) -> NoReturn:

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 from nacl.public import PrivateKey
 
+from local.cluster import READERS
 from local.layout import SERVICES
 
 
@@ -21,7 +22,7 @@ class Secrets(msgspec.Struct, frozen=True):
 def load_or_make(path: Path) -> Secrets:
     """The secrets in `path`; what is missing there (a first start, a new service) is made and kept."""
     known = msgspec.json.decode(path.read_bytes(), type=Secrets) if path.exists() else Secrets({}, {}, {})
-    roles = ["postgres", *SERVICES, *(f"{service}_owner" for service in SERVICES)]
+    roles = ["postgres", *SERVICES, *(f"{service}_owner" for service in SERVICES), *READERS.values()]
     complete = Secrets(
         {role: secrets.token_hex(16) for role in roles} | known.postgres,
         {user: secrets.token_hex(16) for user in ("admin", *SERVICES)} | known.nats,

@@ -11,6 +11,7 @@ import msgspec
 
 from local import parts
 from local.child import StartError, last_lines, wait_until
+from local.cluster import READERS
 from local.console import Console, say
 from local.environment import service_environment
 from local.folders import data_folder
@@ -128,6 +129,7 @@ class Supervisor:
 
     def _write_stack_file(self) -> None:
         roles = {role: role.removesuffix("_owner") for role in self.secrets.postgres if role != "postgres"}
+        roles |= {reader: service for service, reader in READERS.items()}
         stack = {
             "gateway": self.layout.gateway,
             "postgres": {
@@ -184,7 +186,7 @@ def greet(layout: Layout) -> None:
   logs      {layout.logs}
   data      {layout.folder / "data"}
   details   {layout.stack_file}   (URLs and passwords)
-  SQL       ./run psql {"|".join(SERVICES)}
+  SQL       ./run psql {"|".join(SERVICES)}   (figures: ./run psql activity --as analyst)
   stop      Ctrl-C
 """
     )

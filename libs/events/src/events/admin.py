@@ -77,11 +77,18 @@ async def apply_streams(
 
 async def _migrate(service: str, settings: Database) -> None:
     connection = await asyncpg.connect(settings.database_url, timeout=TIMEOUT)
+    connection.add_log_listener(_warn)
     try:
         applied = await migrate_service(connection, service, role=settings.role)
     finally:
         await connection.close()
     print("\n".join(applied) or "nothing to do")  # noqa: T201 - it talks to a person
+
+
+def _warn(_: object, message: asyncpg.PostgresLogMessage) -> None:
+    """What a migration has to say to a person."""
+    if message.severity_en == "WARNING":
+        print(f"admin: {message.message}", file=sys.stderr)  # noqa: T201 - as above
 
 
 async def _apply(service: str, settings: Streams) -> None:

@@ -13,6 +13,7 @@ from activity.commands import COMMANDS, obey
 from activity.consumers import NAME, hears
 from activity.figures import Figures
 from activity.projections import Projections
+from activity.readers import Readers
 from activity.reports import FEED, Reports
 from activity.settings import Settings
 from activity.tables import (
@@ -120,4 +121,14 @@ def worker_tasks(settings: Settings, pool: asyncpg.Pool, health: Health, clock: 
     if settings.activity_days:
         drops["entries"] = partial(drop_months, pool, clock, settings.activity_days)
     health.add(*consumer.checks(), eraser.check, relay.check, reports.check, projections.check)
-    return [broker.run, consumer.run, eraser.run, relay.run, reports.run, projections.run, Retention(drops).run]
+    readers = Readers(pool)
+    return [
+        broker.run,
+        consumer.run,
+        eraser.run,
+        relay.run,
+        reports.run,
+        projections.run,
+        readers.run,
+        Retention(drops).run,
+    ]

@@ -15,3 +15,5 @@ select format('create database %I owner %I template %I', :'name', :'owner', :'te
 where not exists (select from pg_database where datname = :'name') \gexec
 revoke all on database :"name" from public;
 grant connect on database :"name" to :"runtime";
+-- Nor do its roles get into the databases that are everybody's.
+revoke all on database postgres, template1 from public;

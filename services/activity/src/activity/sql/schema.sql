@@ -6,6 +6,24 @@ COMMENT ON SCHEMA analytics IS 'Figures that stay as they are: see docs/analysts
 
 CREATE SCHEMA projections;
 
+CREATE FUNCTION analytics.admit(p_role text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if not exists (select from pg_roles where rolname = p_role) then
+        raise undefined_object using
+            message = format('there is no role "%s"', p_role),
+            hint = 'Create it first: services/activity/README.md, Analysts.';
+    end if;
+    execute format('grant usage on schema analytics to %I', p_role);
+    execute format('grant select on all tables in schema analytics to %I', p_role);
+    execute format('alter default privileges in schema analytics grant select on tables to %I', p_role);
+end
+$$;
+
+COMMENT ON FUNCTION analytics.admit(p_role text) IS 'Lets a role read the views of this schema, and those to come.';
+
 CREATE FUNCTION events.write_states(p_kinds text[], p_ids uuid[], p_versions bigint[], p_states json[]) RETURNS void
     LANGUAGE sql
     AS $$$$;
@@ -916,8 +934,14 @@ ALTER TABLE ONLY public.open_period
     ADD CONSTRAINT open_period_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.person(user_id) ON DELETE CASCADE;
 
 GRANT USAGE ON SCHEMA analytics TO activity;
+GRANT USAGE ON SCHEMA analytics TO analyst;
 
 GRANT USAGE ON SCHEMA projections TO activity;
+
+REVOKE USAGE ON SCHEMA public FROM PUBLIC;
+GRANT USAGE ON SCHEMA public TO activity;
+
+REVOKE ALL ON FUNCTION analytics.admit(p_role text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION projections.add_build(p_projection text, p_version integer, p_state text) FROM PUBLIC;
 GRANT ALL ON FUNCTION projections.add_build(p_projection text, p_version integer, p_state text) TO activity;
@@ -946,26 +970,34 @@ GRANT SELECT,UPDATE ON TABLE projections.build TO activity;
 GRANT SELECT ON TABLE projections.shown TO activity;
 
 GRANT SELECT ON TABLE analytics.active TO activity;
+GRANT SELECT ON TABLE analytics.active TO analyst;
 
 GRANT SELECT ON TABLE analytics.cohorts TO activity;
+GRANT SELECT ON TABLE analytics.cohorts TO analyst;
 
 GRANT SELECT ON TABLE analytics.daily TO activity;
+GRANT SELECT ON TABLE analytics.daily TO analyst;
 
 GRANT SELECT,INSERT,DELETE ON TABLE projections.message TO activity;
 
 GRANT SELECT ON TABLE analytics.messages TO activity;
+GRANT SELECT ON TABLE analytics.messages TO analyst;
 
 GRANT SELECT ON TABLE analytics.pattern TO activity;
+GRANT SELECT ON TABLE analytics.pattern TO analyst;
 
 GRANT SELECT,INSERT ON TABLE public.archive TO activity;
 
 GRANT SELECT ON TABLE analytics.reflected TO activity;
+GRANT SELECT ON TABLE analytics.reflected TO analyst;
 
 GRANT SELECT ON TABLE analytics.retention TO activity;
+GRANT SELECT ON TABLE analytics.retention TO analyst;
 
 GRANT SELECT,INSERT,DELETE ON TABLE projections.sign_in TO activity;
 
 GRANT SELECT ON TABLE analytics.sign_ins TO activity;
+GRANT SELECT ON TABLE analytics.sign_ins TO analyst;
 
 GRANT SELECT ON TABLE projections.part TO activity;
 
@@ -980,3 +1012,5 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.known_todo TO activity;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.open_period TO activity;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.person TO activity;
+
+ALTER DEFAULT PRIVILEGES FOR ROLE activity_owner IN SCHEMA analytics GRANT SELECT ON TABLES TO analyst;
