@@ -63,6 +63,20 @@ async def test_a_rebuild_takes_the_place_of_what_is_shown_and_keeps_it(diary: Di
     assert len(await states(diary)) == 2, "one is kept, not two"
 
 
+async def test_a_rebuild_waits_for_whoever_reads_what_it_takes_away(diary: Diary, me: UUID) -> None:
+    await rebuild(diary.pool, "actions", 1, silent)
+    async with diary.pool.acquire() as reader:
+        reading = reader.transaction()
+        await reading.start()
+        await reader.fetch("select * from analytics.daily")
+        rebuilding = asyncio.create_task(rebuild(diary.pool, "actions", 1, silent))
+        await asyncio.wait([rebuilding], timeout=3)
+        assert not rebuilding.done()
+        assert await created(diary) == 20, "others read meanwhile"
+        await reading.commit()
+        assert (await rebuilding).is_shown
+
+
 async def test_nothing_comes_back_where_nothing_is_kept(diary: Diary, me: UUID) -> None:
     with pytest.raises(LookupError, match="nothing is kept of actions"):
         await roll_back(diary.pool, "actions", silent)

@@ -1,6 +1,8 @@
 """Rebuilding a projection beside the one that is shown, and changing their places."""
 
+import asyncio
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import Final
 
 import asyncpg
@@ -12,6 +14,9 @@ from events.postgres import Connection
 
 BULK: Final = 20_000
 """Events a transaction: far under the time limits of the service's role."""
+READERS_MAX: Final = 180.0
+"""Seconds after which no reader's transaction is left (`activity.readers`)."""
+_AGAIN: Final = 0.5
 
 Report = Callable[[int, int], None]
 """Told how far a build is, and where the archive ends."""
@@ -54,7 +59,7 @@ async def rebuild(
     if differences and live.version == version and not accept:
         return Rebuilt(is_shown=False, position=position, differences=differences)
     if kept := await in_state(pool, projection, "kept"):
-        await pool.execute(SQL.drop_build, kept.id)
+        await _drop(pool, kept)
     return Rebuilt(is_shown=True, position=await _show(pool, building), differences=differences)
 
 
@@ -79,8 +84,22 @@ async def _building(pool: asyncpg.Pool, projection: str, version: int) -> Build:
     if begun and begun.version == version:
         return begun
     if begun:
-        await pool.execute(SQL.drop_build, begun.id)
+        await _drop(pool, begun)
     return await add_build(pool, projection, version, "building")
+
+
+async def _drop(pool: asyncpg.Pool, build: Build) -> None:
+    """Take a build away, once nobody reads the table that it is a part of; whoever reads too long is ended."""
+    deadline = monotonic() + READERS_MAX
+    while True:
+        try:
+            await pool.execute(SQL.drop_build, build.id)
+        except asyncpg.LockNotAvailableError:
+            if monotonic() > deadline:
+                raise
+        else:
+            return
+        await asyncio.sleep(_AGAIN)
 
 
 async def _compare(pool: asyncpg.Pool, live: Build, building: Build) -> list[Difference]:

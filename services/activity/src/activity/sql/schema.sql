@@ -51,6 +51,7 @@ $$;
 CREATE FUNCTION projections.drop_build(p_build integer) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'projections', 'pg_temp'
+    SET lock_timeout TO '200ms'
     AS $$
 declare
     v_part text;

@@ -70,9 +70,9 @@ begin
 end
 $$;
 
--- Takes away a build that is not live, with its rows.
+-- Takes away a build that is not live, with its rows. It waits for readers but a moment: new ones wait behind it.
 create function projections.drop_build(p_build int) returns void
-language plpgsql security definer set search_path = pg_catalog, projections, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, projections, pg_temp set lock_timeout = '200ms' as $$
 declare
     v_part text;
 begin
