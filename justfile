@@ -85,6 +85,11 @@ bench-lists *OPTIONS:
 bench-sockets *OPTIONS:
     @"{{ python }}" -m bench.sockets "$@"
 
+# Compare a simulated month of 1,000,000 events with DuckDB's count of it, and measure rebuilds, idle and under load
+[positional-arguments]
+bench-month *OPTIONS:
+    @"{{ python }}" -m bench.rebuilds "$@"
+
 # Style, types, and who may import whom
 lint:
     @"{{ bin }}/ruff" check

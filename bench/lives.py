@@ -21,6 +21,8 @@ HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
 START: Final = int(FIRST.timestamp()) * SECOND
 END: Final = START + DAYS * DAY
+QUIET: Final = END - 7 * DAY
+"""From here on nobody is erased: figures as of a moment stay as they were told."""
 
 _HOURS: Final = (3, 2, 1, 0, 0, 0, 1, 3, 6, 9, 8, 7, 5, 6, 8, 7, 6, 6, 5, 6, 8, 9, 8, 6)
 """How much is done in each hour of the day; midnight is no rest, or no day would be counted wrongly."""
@@ -69,8 +71,9 @@ class _Person:
         self._sign_in(self._since - MINUTE, registers=True)
         for _ in range(2 if nr % 12 == 1 else 1 if nr % 6 == 1 else 0):
             self._move()
-        self._erased = self._after(0.9 * random.random()) if nr % 40 == 2 else END
-        if self._erased < END:
+        self._erased = END
+        if nr % 40 == 2 and self._since < QUIET:
+            self._erased = self._since + int(random.random() * (QUIET - self._since)) + HOUR
             self._say("AUTH", "erased", self._erased)
 
     def days(self) -> Iterator[date]:
@@ -100,7 +103,7 @@ class _Person:
         return sorted(told, key=lambda each: each.moment)
 
     def _move(self) -> None:
-        since = self._after(self._random.random())
+        since = self._since + MINUTE + int(self._random.random() * (END - MINUTE - self._since))
         zone = self._random.choice((*ZONES, *ZONES, None))
         self._zones.append((since, zone))
         self._say("AUTH", "moved", since, zone=zone)
@@ -204,10 +207,6 @@ class _Person:
         past = self._random.randrange(HOUR)
         wall = datetime.combine(day, time(hour), zone).replace(fold=past & 1)
         return int(wall.timestamp()) * SECOND + past
-
-    def _after(self, part: float) -> int:
-        """So far into what is left of the month after they came; the last two days are nobody's end."""
-        return self._since + MINUTE + int(part * max(0, END - 2 * DAY - self._since))
 
     def _delay(self, mean: int) -> int:
         return int(self._random.expovariate(1 / mean)) + SECOND

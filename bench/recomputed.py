@@ -28,9 +28,10 @@ def recomputed(file: Path, upto: int) -> dict[str, Rows]:
         return {name: _keyed(name, _dicts(connection.execute(_query_of(name)))) for name in METRICS}
 
 
-async def shown(connection: Connection) -> dict[str, Rows]:
-    """Each metric's rows as activity shows them; in a transaction of one snapshot if the caller has one."""
-    return {name: _keyed(name, await _select(connection, name)) for name in METRICS}
+async def shown(connection: Connection | asyncpg.Pool, name: str) -> Rows:
+    """A metric's rows as activity shows them."""
+    rows = await connection.fetch(f"select * from analytics.{name}")  # a name of ours
+    return _keyed(name, [dict(row) for row in rows])
 
 
 def differences(shown: Mapping[str, Rows], expected: Mapping[str, Rows]) -> dict[str, list[str]]:
@@ -66,8 +67,3 @@ def _query_of(name: str) -> str:
 def _dicts(found: duckdb.DuckDBPyConnection) -> list[Row]:
     names = [column[0] for column in found.description or ()]
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
-
-
-async def _select(connection: Connection, name: str) -> list[Row]:
-    rows: list[asyncpg.Record] = await connection.fetch(f"select * from analytics.{name}")  # a name of ours
-    return [dict(row) for row in rows]

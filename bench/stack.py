@@ -46,14 +46,29 @@ class Stack:
         keyring = asyncio.run(_keyring(self._postgres.url("auth", "auth"), wrapping))
         self._tokens = AccessTokens(keyring, issuer=layout.gateway, audience="todo")
 
-    def token(self, user_id: UUID) -> str:
+    def token(self, user_id: UUID, *roles: str) -> str:
         """An access token for ten minutes, signed with the stack's own key."""
-        return self._tokens.sign(user_id, uuid7(), (), None, system_clock())
+        return self._tokens.sign(user_id, uuid7(), roles, None, system_clock())
 
     @property
     def todos_url(self) -> str:
         """The to-do service's database, as its runtime role."""
         return self._postgres.url("todos", "todos")
+
+    @property
+    def activity(self) -> str:
+        """Where activity answers."""
+        return self._supervisor.layout.service_url("activity")
+
+    @property
+    def activity_url(self) -> str:
+        """Activity's database, as its runtime role."""
+        return self._postgres.url("activity", "activity")
+
+    @property
+    def broker_url(self) -> str:
+        """NATS, as who may do everything."""
+        return self._supervisor.nats.url()
 
     @property
     def notifier(self) -> str:
@@ -71,6 +86,27 @@ class Stack:
         for service in services:
             self._supervisor.services[service].stop()
 
+    def start_anew(self, service: str) -> None:
+        """A service in a new process, once it is ready."""
+        self._restart(service, self._supervisor.services[service])
+
+    def api_alone(self, service: str) -> None:
+        """A service that answers and publishes nothing: who speaks in its place is no second relay."""
+        log, environment = self._supervisor.layout.logs / f"{service}.log", self._environment(service, service)
+        command: list[str | Path] = [sys.executable, "-m", service, "api"]
+        self._restart(service, parts.Program(command, log=log, env=environment))
+
+    def _restart(self, service: str, program: parts.Program) -> None:
+        self.stop(service)
+        self._supervisor.services[service] = program
+        program.start()
+        port, ready = self._supervisor.layout.service_port(service), "/healthz/ready"
+        wait_until(lambda: parts.status(port, ready) == 200, within=30, otherwise=lambda: f"{service} is not ready")
+
+    def _environment(self, service: str, database: str) -> dict[str, str]:
+        urls = {"DATABASE_URL": self._postgres.url(database, service), "NATS_URL": self._supervisor.nats.url(service)}
+        return service_environment(service, self._supervisor.layout, self._supervisor.secrets, urls)
+
     def add_database(self, name: str) -> None:
         """A further database of the to-do service, migrated."""
         self._postgres.create_database(name, service="todos")
@@ -84,8 +120,7 @@ class Stack:
         """
         layout = self._supervisor.layout
         port = layout.port_base + place
-        urls = {"DATABASE_URL": self._postgres.url(database, "todos"), "NATS_URL": self._supervisor.nats.url("todos")}
-        environment = service_environment("todos", layout, self._supervisor.secrets, urls) | {"PORT": str(port)}
+        environment = self._environment("todos", database) | {"PORT": str(port)}
         log = layout.logs / f"{module}-{database}.log"
         program = parts.Program([sys.executable, "-m", module, "api"], log=log, env=environment)
         program.start()

@@ -1,0 +1,2 @@
+-- How many events activity has heard, of all feeds.
+select coalesce(sum(seq), 0)::bigint from events.checkpoint where consumer = 'activity'
