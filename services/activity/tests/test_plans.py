@@ -9,6 +9,8 @@ import asyncpg
 import pytest
 
 from activity.domain import DOINGS
+from activity.metrics import METRICS
+from activity.projections import PROJECTIONS
 from activity.tables import SQL
 from local.fixtures import DatabaseFactory
 from local.layout import REPOSITORY
@@ -70,3 +72,14 @@ async def test_the_figures_of_a_batch_are_counted_through_the_index_by_person_an
     assert {name for name in found - empty if not name.endswith("_user_id_at_id_idx")} == set(), (
         "of a month with entries"
     )
+
+
+async def test_no_figures_of_everybody_are_joined_row_by_row_also_where_there_are_no_statistics(
+    owner: asyncpg.Connection,
+) -> None:
+    """A build that was just made has none: its rows are taken for a few, and may be a million."""
+    for projection in PROJECTIONS:
+        await owner.execute("select projections.add_build($1, 1, 'live')", projection)
+    for name in METRICS:
+        plan = await owner.fetchval(f"explain (format json) select * from analytics.{name}")
+        assert "Nested Loop" not in plan, f"{name}: {plan}"

@@ -220,13 +220,32 @@ CREATE VIEW analytics.active AS
                    FROM shown)) AND (action.kind = ANY (ARRAY['created'::text, 'completed'::text, 'reopened'::text, 'edited'::text, 'deleted'::text, 'restored'::text])))
           GROUP BY action.user_id, ((action.wall)::date)
          HAVING (sum(action.delta) > 0)
+        ), weeks AS (
+         SELECT DISTINCT days.user_id,
+            (date_trunc('week'::text, (days.day)::timestamp without time zone))::date AS week
+           FROM days
+        ), months AS (
+         SELECT DISTINCT days.user_id,
+            (date_trunc('month'::text, (days.day)::timestamp without time zone))::date AS month
+           FROM days
         )
- SELECT p.period,
-    (date_trunc(p.period, (d.day)::timestamp with time zone))::date AS first_day,
-    (count(DISTINCT d.user_id))::integer AS people
-   FROM (days d
-     CROSS JOIN ( VALUES ('day'::text), ('week'::text), ('month'::text)) p(period))
-  GROUP BY p.period, (date_trunc(p.period, (d.day)::timestamp with time zone));
+ SELECT 'day'::text AS period,
+    days.day AS first_day,
+    (count(*))::integer AS people
+   FROM days
+  GROUP BY days.day
+UNION ALL
+ SELECT 'week'::text AS period,
+    weeks.week AS first_day,
+    (count(*))::integer AS people
+   FROM weeks
+  GROUP BY weeks.week
+UNION ALL
+ SELECT 'month'::text AS period,
+    months.month AS first_day,
+    (count(*))::integer AS people
+   FROM months
+  GROUP BY months.month;
 
 COMMENT ON VIEW analytics.active IS 'How many people did something to their to-dos, in each day, week and month with anybody.';
 
@@ -242,38 +261,38 @@ CREATE VIEW analytics.cohorts AS
             shown."position"
            FROM projections.shown
           WHERE (shown.projection = 'actions'::text)
-        ), made AS (
+        ), days AS (
          SELECT action.user_id,
             action.todo_id,
+            action.kind,
             (action.wall)::date AS day,
-            min(action.at) AS at
+            min(action.at) AS at,
+            sum(action.delta) AS delta
            FROM projections.action
           WHERE ((action.build = ( SELECT shown.build
                    FROM shown)) AND (action.number <= ( SELECT shown."position"
-                   FROM shown)) AND (action.kind = 'created'::text))
-          GROUP BY action.user_id, action.todo_id, ((action.wall)::date)
-         HAVING (sum(action.delta) > 0)
-        ), done AS (
-         SELECT action.user_id,
-            action.todo_id,
-            min(action.at) AS at
-           FROM projections.action
-          WHERE ((action.build = ( SELECT shown.build
-                   FROM shown)) AND (action.number <= ( SELECT shown."position"
-                   FROM shown)) AND (action.kind = 'completed'::text) AND (action.number = action.event))
-          GROUP BY action.user_id, action.todo_id
+                   FROM shown)) AND (action.kind = ANY (ARRAY['created'::text, 'completed'::text])))
+          GROUP BY action.user_id, action.todo_id, action.kind, ((action.wall)::date)
+        ), lives AS (
+         SELECT days.user_id,
+            days.kind,
+            days.day,
+            days.delta,
+            days.at,
+            min(days.at) FILTER (WHERE (days.kind = 'completed'::text)) OVER (PARTITION BY days.user_id, days.todo_id) AS done
+           FROM days
         )
- SELECT m.user_id,
-    m.day,
+ SELECT user_id,
+    day,
     (count(*))::integer AS created,
-    (count(*) FILTER (WHERE ((d.at - m.at) <= '1 day'::interval)))::integer AS completed_1d,
-    (count(*) FILTER (WHERE ((d.at - m.at) <= '7 days'::interval)))::integer AS completed_7d,
-    (count(*) FILTER (WHERE ((d.at - m.at) <= '30 days'::interval)))::integer AS completed_30d,
-    (count(d.at))::integer AS completed,
-    (percentile_disc((0.5)::double precision) WITHIN GROUP (ORDER BY (EXTRACT(epoch FROM (d.at - m.at)))))::double precision AS median_seconds
-   FROM (made m
-     LEFT JOIN done d USING (user_id, todo_id))
-  GROUP BY m.user_id, m.day;
+    (count(*) FILTER (WHERE ((done - at) <= '1 day'::interval)))::integer AS completed_1d,
+    (count(*) FILTER (WHERE ((done - at) <= '7 days'::interval)))::integer AS completed_7d,
+    (count(*) FILTER (WHERE ((done - at) <= '30 days'::interval)))::integer AS completed_30d,
+    (count(done))::integer AS completed,
+    (percentile_disc((0.5)::double precision) WITHIN GROUP (ORDER BY (EXTRACT(epoch FROM (done - at)))))::double precision AS median_seconds
+   FROM lives
+  WHERE ((kind = 'created'::text) AND (delta > 0))
+  GROUP BY user_id, day;
 
 COMMENT ON VIEW analytics.cohorts IS 'What became of the to-dos that a person made on a day of their own. A day younger than 30 is not over for completed_30d.';
 
@@ -470,21 +489,26 @@ CREATE VIEW analytics.retention AS
                    FROM shown)) AND (action.kind = ANY (ARRAY['registered'::text, 'created'::text, 'completed'::text, 'reopened'::text, 'edited'::text, 'deleted'::text, 'restored'::text])))
           GROUP BY action.user_id, (action.kind = 'registered'::text), (date_trunc('week'::text, action.wall))
          HAVING (sum(action.delta) > 0)
-        ), people AS (
-         SELECT weeks.user_id,
-            weeks.week
+        ), lives AS (
+         SELECT weeks.is_first,
+            weeks.week,
+            min(weeks.week) FILTER (WHERE weeks.is_first) OVER (PARTITION BY weeks.user_id) AS cohort
            FROM weeks
-          WHERE weeks.is_first
+        ), counted AS (
+         SELECT lives.cohort,
+            ((lives.week - lives.cohort) / 7) AS weeks_after,
+            count(*) FILTER (WHERE (NOT lives.is_first)) AS active,
+            sum(count(*) FILTER (WHERE lives.is_first)) OVER (PARTITION BY lives.cohort) AS registered
+           FROM lives
+          WHERE (lives.week >= lives.cohort)
+          GROUP BY lives.cohort, ((lives.week - lives.cohort) / 7)
         )
- SELECT p.week AS cohort,
-    ((w.week - p.week) / 7) AS weeks_after,
-    (( SELECT count(*) AS count
-           FROM people c
-          WHERE (c.week = p.week)))::integer AS registered,
-    (count(*))::integer AS active
-   FROM (people p
-     JOIN weeks w ON (((w.user_id = p.user_id) AND (NOT w.is_first) AND (w.week >= p.week))))
-  GROUP BY p.week, ((w.week - p.week) / 7);
+ SELECT cohort,
+    weeks_after,
+    (registered)::integer AS registered,
+    (active)::integer AS active
+   FROM counted
+  WHERE (active > 0);
 
 COMMENT ON VIEW analytics.retention IS 'Of the people who registered in a week, how many did something so many weeks after.';
 
