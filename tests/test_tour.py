@@ -25,6 +25,7 @@ WIDTH = 118
 
 # What is another thing each time.
 VARIES = [
+    (r'"seq":\d+', '"seq":1'),
     (r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", "ID"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z", "TIME"),
     (r"\b(OTP|AUTH|TODOS):\d+", r"\1:N"),
