@@ -83,3 +83,13 @@ async def test_no_figures_of_everybody_are_joined_row_by_row_also_where_there_ar
     for name in METRICS:
         plan = await owner.fetchval(f"explain (format json) select * from analytics.{name}")
         assert "Nested Loop" not in plan, f"{name}: {plan}"
+
+
+async def test_what_a_late_word_moves_is_found_by_the_index_also_where_there_are_no_statistics(
+    owner: asyncpg.Connection,
+) -> None:
+    for state in ("live", "building"):
+        await owner.execute("select projections.add_build('actions', 1, $1)", state)
+    [build] = await owner.fetch("select id from projections.build where state = 'live'")
+    found = await scans(owner, SQL.actions_moved, build["id"], 0, 500)
+    assert not [name for name in found if name.startswith("all of action")], found

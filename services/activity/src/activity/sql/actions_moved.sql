@@ -3,8 +3,11 @@
 insert into projections.action (build, number, event, user_id, todo_id, kind, at, wall, delta)
 select $1, z.number, a.event, a.user_id, a.todo_id, a.kind, a.at, moved.wall, moved.delta
 from projections.zone z
-join projections.action a on a.build = $1 and a.user_id = z.user_id and a.at >= z.since and a.number < z.number
-    and a.number = a.event
+cross join lateral (
+    select * from projections.action
+    where build = $1 and user_id = z.user_id and at >= z.since and number < z.number and number = event
+    offset 0  -- planned for itself, by the index: without statistics all actions would be read for each word
+) a
 cross join lateral (
     select
         a.at at time zone coalesce((
