@@ -17,7 +17,7 @@ import structlog
 from events.clock import Clock, system_clock
 from events.health import Check
 from events.postgres import AWAY, Connection, is_rejection
-from events.sql import load
+from events.sql import filled, load
 from events.telemetry import WORK_AGE, WORK_DONE, WORK_ROWS
 
 SQL = load("events")
@@ -83,7 +83,7 @@ class WorkTable:
         self._news: dict[str, asyncio.Event] = {}
         self._state = Check(f"work {table}", "ok")
         self._sql = {
-            name: getattr(SQL, f"work_{name}").replace("{table}", table).replace("{turn}", turn)
+            name: filled(getattr(SQL, f"work_{name}"), table=table, turn=turn)
             for name in ("claim", "sending", "settle", "retry", "release", "doubtful", "overdue", "measure")
         }
 
@@ -98,7 +98,7 @@ class WorkTable:
 
     async def claim(self, limit: int, lane: str = EVERY_ROW) -> Sequence[Row]:
         """Claim up to `limit` due rows of a lane that have not expired, in their turn."""
-        return await self._pool.fetch(self._sql["claim"].replace("{lane}", lane), limit, self._lease, self._now())
+        return await self._pool.fetch(filled(self._sql["claim"], lane=lane), limit, self._lease, self._now())
 
     async def doubtful(self, limit: int) -> Sequence[Row]:
         """Rows whose holder vanished after the point of no return: nobody knows whether the effect happened."""

@@ -1,25 +1,23 @@
 """Rebuilding a projection beside the one that is shown, and changing their places."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from time import monotonic
 from typing import Final
 
 import asyncpg
 from msgspec import Struct
 
-from activity.projections import Build, add_build, advance, advance_in, builds, in_state
+from activity.projections import Build, Report, add_build, advance_in, builds, catch_up, in_state
 from activity.tables import SQL
 from events.postgres import Connection
+from events.sql import filled
 
 BULK: Final = 20_000
 """Events a transaction: far under the time limits of the service's role."""
 READERS_MAX: Final = 180.0
 """Seconds after which no reader's transaction is left (`activity.readers`)."""
 _AGAIN: Final = 0.5
-
-Report = Callable[[int, int], None]
-"""Told how far a build is, and where the archive ends."""
 
 
 class Difference(Struct, frozen=True):
@@ -47,16 +45,10 @@ async def rebuild(
     of them is wrong: it is left beside it, unless `accept`.
     """
     building = await _building(pool, projection, version)
-    position, end = 0, 1
-    while position < end:
-        position, end = await advance(pool, building, BULK)
-        report(position, end)
+    position = await catch_up(pool, building, BULK, report)
     live = await in_state(pool, projection, "live")
-    if live is None:
-        await _show(pool, building)
-        return Rebuilt(is_shown=True, position=position, differences=[])
-    differences = await _compare(pool, live, building)
-    if differences and live.version == version and not accept:
+    differences = await _compare(pool, live, building) if live else []
+    if live and differences and live.version == version and not accept:
         return Rebuilt(is_shown=False, position=position, differences=differences)
     if kept := await in_state(pool, projection, "kept"):
         await _drop(pool, kept)
@@ -71,10 +63,7 @@ async def roll_back(pool: asyncpg.Pool, projection: str, report: Report) -> int:
     kept = await in_state(pool, projection, "kept")
     if kept is None:
         raise LookupError(f"nothing is kept of {projection}: it was not rebuilt, or rolled back already")
-    position, end = 0, 1
-    while position < end:
-        position, end = await advance(pool, kept, BULK)
-        report(position, end)
+    await catch_up(pool, kept, BULK, report)
     return await _show(pool, kept)
 
 
@@ -112,9 +101,9 @@ async def _compare(pool: asyncpg.Pool, live: Build, building: Build) -> list[Dif
 async def _differences(connection: Connection, live: Build, building: Build, upto: int) -> list[Difference]:
     found = []
     for part in await connection.fetch(SQL.parts, live.projection):
-        names = {"{part}": part["name"], "{columns}": part["columns"]}
-        digest, differences = (_filled(query, names) for query in (SQL.digest, SQL.differences))
-        sums = [await connection.fetchrow(digest, each.id, 0, upto) for each in (live, building)]
+        names = {"part": part["name"], "columns": part["columns"]}
+        digest, differences = (filled(query, **names) for query in (SQL.digest, SQL.differences))
+        sums = [await connection.fetchrow(digest, each.id, upto) for each in (live, building)]
         if sums[0] != sums[1]:
             [row] = await connection.fetch(differences, live.id, building.id, upto)
             found.append(Difference(part["name"], row["rows"], row["first"]))
@@ -132,9 +121,3 @@ async def _show(pool: asyncpg.Pool, build: Build) -> int:
                 break
         await connection.execute(SQL.change_places, build.projection, build.state)
         return position
-
-
-def _filled(query: str, names: dict[str, str]) -> str:
-    for name, value in names.items():
-        query = query.replace(name, value)
-    return query

@@ -9,8 +9,8 @@ from typing import Final
 import asyncpg
 from tqdm import tqdm
 
-from activity.builds import Report, rebuild, roll_back
-from activity.projections import PROJECTIONS, newest
+from activity.builds import rebuild, roll_back
+from activity.projections import PROJECTIONS, Report, newest
 from activity.recount import look_through, recount
 
 COMMANDS: Final = ("rebuild", "rollback", "verify")

@@ -1,6 +1,7 @@
 """Projections: tables built from the archive alone, in its order, live and in a rebuild alike."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, TypeAlias
 
@@ -20,7 +21,8 @@ LATE: Final = 10_000
 
 log = structlog.get_logger(__name__)
 
-
+Report: TypeAlias = Callable[[int, int], None]
+"""Told how far a build is, and where the archive ends."""
 Steps: TypeAlias = tuple[str, ...]
 """Statements that take build, after and up to: over any slices of the archive they add the same rows."""
 
@@ -89,6 +91,15 @@ async def advance_in(connection: Connection, build: Build, limit: int) -> tuple[
     return upto, end
 
 
+async def catch_up(pool: asyncpg.Pool, build: Build, limit: int, report: Report) -> int:
+    """Put everything that is in the archive into a build, up to `limit` events at a time; its position then."""
+    position, end = 0, 1
+    while position < end:
+        position, end = await advance(pool, build, limit)
+        report(position, end)
+    return position
+
+
 class Projections:
     """Keeps the live builds up with the archive while `run` runs."""
 
@@ -128,10 +139,12 @@ class Projections:
     async def catch_up(self, projection: str) -> None:
         """Put everything that is in the archive into the live build, which is made here where there is none."""
         build = await in_state(self._pool, projection, "live") or await self._first(projection)
-        position, end = 0, 1
-        while build and position < end:
-            position, end = await advance(self._pool, build, BATCH)
+
+        def report(position: int, end: int) -> None:
             self._behind[projection] = end - position
+
+        if build:
+            await catch_up(self._pool, build, BATCH, report)
 
     async def _first(self, projection: str) -> Build | None:
         """The first build of a projection; None where another instance made it just now."""

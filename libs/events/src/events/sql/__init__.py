@@ -19,3 +19,10 @@ def load(package: str) -> SimpleNamespace:
             if entry.name.endswith(".sql") and entry.name != "schema.sql"
         }
     )
+
+
+def filled(query: str, **parts: str) -> str:
+    """A query with each part in the place of its `{name}`: names and conditions of ours, never values."""
+    for name, part in parts.items():
+        query = query.replace(f"{{{name}}}", part)
+    return query
