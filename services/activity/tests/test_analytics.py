@@ -1,6 +1,7 @@
 """Figures over HTTP: whose, as of when, in which format."""
 
 import csv
+import gc
 import io
 import json
 from collections.abc import AsyncIterator
@@ -222,6 +223,17 @@ async def test_each_format_holds_the_same_rows(world: World, me: UUID, tmp_path:
     assert (frame["day"][0], frame["created"].dtype) == (date(2026, 11, 22), "int32")
     asked = duckdb.sql(f"select typeof(day), typeof(created), typeof(user_id), created from '{file}'").fetchall()
     assert asked == [("DATE", "INTEGER", "VARCHAR", 2)]
+
+
+async def test_a_file_that_cannot_be_written_leaves_nothing_open(
+    world: World, me: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("no more")
+
+    monkeypatch.setattr("activity.formats.ArrowWriter.write", fail)
+    assert (await world.get("/daily", me, accept=PARQUET)).status_code == 500
+    gc.collect()
 
 
 async def test_no_rows_are_still_a_file(world: World, me: UUID, tmp_path: Path) -> None:

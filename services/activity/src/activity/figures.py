@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import date, datetime
 from tempfile import SpooledTemporaryFile
 from time import monotonic
@@ -10,11 +11,13 @@ from uuid import UUID
 
 import asyncpg
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from activity.formats import Column, writer_of
 from activity.metrics import Metric
 from activity.tables import SQL
 from events.postgres import Connection
+from events.sql import filled
 
 ROWS_MAX: Final = 1_000_000
 IN_MEMORY: Final = 1 << 20
@@ -122,20 +125,15 @@ class Figures:
         columns = [Column(each.name, each.type.name) for each in statement.get_attributes()]
         file: IO[bytes] = SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - whoever sends it closes it
         try:
-            writer = writer_of(media, file, columns, head | _said(told))
-            cursor = await statement.cursor(*values)
-            while rows := await cursor.fetch(CHUNK):
-                await asyncio.to_thread(writer.write, rows)
-            writer.close()
+            with closing(writer_of(media, file, columns, head | asdict(told))) as writer:
+                cursor = await statement.cursor(*values)
+                while rows := await cursor.fetch(CHUNK):
+                    await asyncio.to_thread(writer.write, rows)
         except BaseException:
             file.close()
             raise
         file.seek(0)
         return told, file
-
-
-def _said(told: Reflected) -> dict[str, Any]:
-    return {name: getattr(told, name) for name in Reflected.__struct_fields__}
 
 
 def _filters(question: Question) -> tuple[str, Sequence[Any]]:
@@ -149,7 +147,4 @@ def _filters(question: Question) -> tuple[str, Sequence[Any]]:
 
 def _filled(query: str, metric: Metric, filters: str, *, limit: int = 0) -> str:
     """A query over a metric's view; every part is a name of ours."""
-    parts = {"view": metric.name, "filters": filters, "grain": ", ".join(metric.grain), "limit": str(limit)}
-    for name, part in parts.items():
-        query = query.replace(f"{{{name}}}", part)
-    return query
+    return filled(query, view=metric.name, filters=filters, grain=", ".join(metric.grain), limit=str(limit))
