@@ -151,6 +151,8 @@ async def change_contacts(connection: Connection, changes: Sequence[ProfileChang
 
     What waits for their quiet hours to end is looked at again.
     """
+    if not changes:
+        return
     people = [change.user_id for change in changes]
     named = columns(changes, "name", "locale", "timezone", "quiet_from", "quiet_to")
     await connection.execute(SQL.change_contacts, people, *named)

@@ -175,6 +175,8 @@ async def choose(
 
 async def keep_profiles(connection: Connection, changes: Sequence[ProfileChanged]) -> None:
     """Keep what people changed in their profiles, at most one change a person; what waits is looked at again."""
+    if not changes:
+        return
     people = [change.user_id for change in changes]
     await connection.execute(SQL.keep_profiles, people, *columns(changes, "timezone", "quiet_from", "quiet_to"))
     await connection.execute(SQL.wake_deliveries, people)
