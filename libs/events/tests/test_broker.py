@@ -81,3 +81,26 @@ async def test_a_cancel_that_meets_an_answer_is_heeded(nats: Nats) -> None:
             answer.add_done_callback(lambda _, task=task: task.cancel())
             await asyncio.wait([task], timeout=2)
             assert task.cancelled()
+
+
+async def test_a_cancel_that_a_failing_try_swallows_is_heeded(
+    free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = asyncio.Queue[None]()
+
+    async def swallowed(*_: object, **__: object) -> None:
+        tries.put_nowait(None)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if tries.qsize() == 1:
+                raise TimeoutError from None
+            raise
+
+    monkeypatch.setattr(events.broker._Client, "connect", swallowed)
+    task = asyncio.create_task(Broker(f"nats://127.0.0.1:{free_port()}", name="test").run())
+    await until(lambda: tries.qsize() == 1)
+    task.cancel()
+    await asyncio.wait([task], timeout=2)
+    assert tries.qsize() == 1
+    assert task.cancelled()

@@ -64,6 +64,7 @@ class Broker:
         try:
             while True:
                 await self._connect()
+                _heed_cancel()
                 if self._client is not None:
                     await self._watch(self._client)
                 await asyncio.sleep(0.25)
@@ -147,7 +148,7 @@ class _Client(Client):
     """A client whose calls can be cancelled.
 
     nats-py waits with `asyncio.wait_for`, which on Python 3.11 swallows a cancel that meets the answer, and its flush
-    swallows every one. Whoever asks in a loop would then go on for ever.
+    and its close swallow every one. Whoever asks or connects in a loop would then go on for ever.
     """
 
     async def publish(self, *arguments: Any, **options: Any) -> None:
