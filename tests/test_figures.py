@@ -9,7 +9,7 @@ from system import System
 
 
 async def test_an_analyst_opens_the_figures_of_a_stack_and_nothing_else(world: System) -> None:
-    await until(lambda: asked(world, "select count(*) from analytics.reflected").stdout == "3\n", within=20)
+    await until(lambda: asked(world, "select count(*) from analytics.reflected").stdout == "4\n", within=20)
     refused = asked(world, "select count(*) from public.archive")
     assert refused.returncode == 1
     assert "permission denied" in refused.stderr

@@ -117,6 +117,20 @@ async def test_a_request_can_be_followed_into_every_event_that_it_caused(world: 
     assert await until(heard) == ["auth.OtpRequested.v1", "mailer.MailSent.v1"]
 
 
+async def test_a_request_is_explained_with_whoever_heard_what_came_of_it(world: System) -> None:
+    async with world.person() as me:
+        request = (await me.create()).headers["x-request-id"]
+        await me.did("todo_created")
+
+        async def heard_by_all() -> bool:
+            answer = await me.http.get(f"/activity/explain/{request}")
+            [created] = answer.raise_for_status().json()["data"]["events"]
+            assert created["type"] == "todos.TodoCreated.v1"
+            return {heard["by"] for heard in created["heard"]} == {"activity", "mailer", "notifier"}
+
+        await until(heard_by_all, within=30)
+
+
 async def test_a_write_can_be_read_at_once_in_the_activity(world: System) -> None:
     async with world.person() as me:
         for count in range(1, 21):

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -26,6 +26,7 @@ from events.ids import uuid7
 from events.postgres import open_pool
 
 CODEC = Codec(TYPES)
+PUBLISHED = timedelta(milliseconds=7)
 
 
 def at(text: str) -> datetime:
@@ -46,14 +47,17 @@ class Diary:
         nowhere = Broker("nats://127.0.0.1:1", name="activity")
         return Reports(self.pool, nowhere, system_clock, heard_as="activity", on_appended=lambda: None)
 
-    async def hear(self, subject: UUID, when: str, *events: msgspec.Struct, feed: str = "") -> None:
-        """Hear events of one feed as one batch."""
+    async def hear(
+        self, subject: UUID, when: str, *events: msgspec.Struct, feed: str = "", request: str = "r-1"
+    ) -> list[Envelope]:
+        """Hear events of one feed as one batch, which the stream took a moment after they were appended."""
         feed = feed or ("AUTH" if isinstance(events[0], UserRegistered | ProfileChanged | UserErased) else "TODOS")
-        heard = [self._event(feed, subject, at(when), data) for data in events]
+        heard = [self._event(feed, subject, at(when), data, request) for data in events]
         async with self.pool.acquire() as connection, connection.transaction():
             await keep(connection, heard, clock=self.clock)
+        return [event.envelope for event in heard]
 
-    def _event(self, feed: str, subject: UUID, when: datetime, data: msgspec.Struct) -> Event:
+    def _event(self, feed: str, subject: UUID, when: datetime, data: msgspec.Struct, request: str) -> Event:
         self._seqs[feed] += 1
         envelope = Envelope(
             id=uuid7(),
@@ -64,11 +68,11 @@ class Diary:
             seq=self._seqs[feed],
             aggregate=uuid4(),
             version=1,
-            correlation_id="r-1",
-            causation_id="r-1",
+            correlation_id=request,
+            causation_id=request,
             actor=str(subject),
         )
-        return Event(feed, envelope, None, CODEC.encode(data).encode())
+        return Event(feed, envelope, None, CODEC.encode(data).encode(), when + PUBLISHED)
 
     async def register(self, when: str, zone: str | None = None) -> UUID:
         person = uuid4()

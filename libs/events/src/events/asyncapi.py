@@ -4,7 +4,7 @@ Source: AsyncAPI specification 3.0.0. A channel is a subject with its slot left 
 CloudEvents attributes of `events.envelope`, its payload is the event's data.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from inspect import getdoc
 from typing import Any
 
@@ -14,6 +14,7 @@ from events.feed import Feed
 
 Document = dict[str, Any]
 
+_CORE = "core"
 _UUID = {"type": "string", "format": "uuid"}
 _COUNT = {"type": "string", "pattern": "^[1-9][0-9]*$"}
 _TEXT = {"type": "string"}
@@ -47,9 +48,13 @@ def document(
     feeds: Iterable[Feed],
     hears: Mapping[str, tuple[str, ...]],
     *,
+    core: Mapping[str, tuple[str, ...]],
     version: str,
 ) -> Document:
-    """The document for `types` by wire name; `hears` maps each service to the names of the feeds it hears."""
+    """The document for `types` by wire name; `hears` maps each service to the names of the feeds it hears.
+
+    `core` maps each type that is no single service's to the names of the feeds that carry it.
+    """
     names = sorted(types)
     _, schemas = msgspec.json.schema_components([types[name] for name in names], ref_template=_ref("schemas", "{name}"))
     return {
@@ -57,7 +62,7 @@ def document(
         "info": {"title": "To-do events", "version": version, "description": "What happens, as the services say it."},
         "defaultContentType": "application/json",
         "channels": {_channel_of(name): _channel(name, names) for name in names},
-        "operations": _operations(names, feeds, hears),
+        "operations": _operations({name: _carried_by(name, feeds, core) for name in names}, hears),
         "components": {
             "messages": {name: _message(name, types[name]) for name in names},
             "schemas": {"Envelope": ENVELOPE, **dict(sorted(schemas.items()))},
@@ -68,42 +73,44 @@ def document(
 def _channel(name: str, names: Iterable[str]) -> Document:
     service, event, _ = name.split(".")
     versions = [other for other in names if _channel_of(other) == _channel_of(name)]
+    slot = {"slot": {"description": "crc32 of ce-subject mod 64", "examples": ["0", "63"]}}
+    said_by = {"service": {"description": "The service that says it"}} if service == _CORE else {}
     return {
-        "address": f"ev.{service}.{{slot}}.{event}",
-        "parameters": {"slot": {"description": "crc32 of ce-subject mod 64", "examples": ["0", "63"]}},
+        "address": f"ev.{'{service}' if said_by else service}.{{slot}}.{event}",
+        "parameters": {**said_by, **slot},
         "messages": {other: {"$ref": _ref("messages", other)} for other in versions},
     }
 
 
-def _operations(names: Iterable[str], feeds: Iterable[Feed], hears: Mapping[str, tuple[str, ...]]) -> Document:
-    """One operation for each channel and each service at an end of it."""
-    feed_of = {name: _feed_of(name, feeds) for name in names}
-    send = {(name.split(".", maxsplit=1)[0], "send", _channel_of(name)): name for name in names}
+def _operations(carried: Mapping[str, Sequence[Feed]], hears: Mapping[str, tuple[str, ...]]) -> Document:
+    """One operation for each channel and each service at an end of it; `carried`: by which feeds, by type."""
+    send = {(feed.service, "send", _channel_of(name)): name for name, feeds in carried.items() for feed in feeds}
     receive = {
         (service, "receive", _channel_of(name)): name
         for service, heard in hears.items()
-        for name in names
-        if feed_of[name].name in heard
+        for name, feeds in carried.items()
+        if any(feed.name in heard for feed in feeds)
     }
     return {
         f"{service}.{action}.{channel}": {
             "action": action,
             "channel": {"$ref": f"#/channels/{channel}"},
-            "tags": [{"name": service}, {"name": f"feed:{feed_of[name].name}"}],
+            "tags": [{"name": service}, *({"name": f"feed:{feed.name}"} for feed in carried[name])],
         }
         for (service, action, channel), name in sorted({**send, **receive}.items())
     }
 
 
-def _feed_of(name: str, feeds: Iterable[Feed]) -> Feed:
+def _carried_by(name: str, feeds: Iterable[Feed], core: Mapping[str, tuple[str, ...]]) -> Sequence[Feed]:
     service, event, _ = name.split(".")
     own = (f"ev.{service}.>", f"ev.{service}.*.{event}")
-    return next(feed for feed in feeds if any(subject in own for subject in feed.subjects))
+    return [each for each in feeds if each.name in core.get(name, ()) or not {*own}.isdisjoint(each.subjects)]
 
 
 def _message(name: str, struct: type[msgspec.Struct]) -> Document:
     service = name.split(".", maxsplit=1)[0]
-    headers = {"ce-type": {"const": name}, "ce-source": {"const": f"/{service}"}}
+    source = {"ce-source": {"const": f"/{service}"}} if service != _CORE else {}
+    headers = {"ce-type": {"const": name}, **source}
     return {
         "name": name,
         "title": struct.__name__,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from events.broker import Broker
+from events.clock import Clock
 from events.codec import Codec
 from events.errors import LostFence
 from events.health import Check
@@ -22,12 +23,24 @@ log = structlog.get_logger(__name__)
 
 
 class Consumer:
-    """Hears several feeds under one name and one lease while `run` runs."""
+    """Hears several feeds under one name and one lease while `run` runs.
 
-    def __init__(self, name: str, hears: Sequence[Hears], dial: Dial, broker: Broker, codec: Codec) -> None:
+    Where a `clock` is given, it notes how long events waited; `Hearings` tells of that.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        hears: Sequence[Hears],
+        dial: Dial,
+        broker: Broker,
+        codec: Codec,
+        *,
+        clock: Clock | None = None,
+    ) -> None:
         self.name = name
         self._lease = Lease(f"consumer {name}", dial)
-        self._listeners = [Listener(name, line, dial, broker, codec) for line in hears]
+        self._listeners = [Listener(name, line, dial, broker, codec, clock=clock) for line in hears]
         self._active = False
 
     def checks(self) -> list[Callable[[], Check]]:

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from events.asyncapi import document
-from events.catalog.feeds import FEEDS, HEARS
+from events.catalog.feeds import CORE, FEEDS, HEARS
 from events.catalog.types import TYPES
 
 Schema = Mapping[str, Any]
@@ -35,7 +35,7 @@ def schema_of(name: str, struct: type[msgspec.Struct]) -> Schema:
 
 def generated() -> Texts:
     """Every contract as the catalogue has it now."""
-    asyncapi = document(TYPES, FEEDS.values(), HEARS, version=version("todo-events"))
+    asyncapi = document(TYPES, FEEDS.values(), HEARS, core=CORE, version=version("todo-events"))
     schemas = {f"schemas/{name}.json": _text(schema_of(name, TYPES[name])) for name in sorted(TYPES)}
     return {"asyncapi.json": _text(asyncapi), **schemas}
 

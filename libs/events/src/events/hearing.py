@@ -1,6 +1,7 @@
 """The vocabulary of hearing: an event as heard, a handler, a line of the table of who hears what."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import TypeAlias
 
 import msgspec
@@ -11,12 +12,16 @@ from events.postgres import Connection
 
 
 class Event(msgspec.Struct, frozen=True):
-    """A heard event: `data` is None for types that the handler did not ask for by name; `raw` is the body as sent."""
+    """A heard event: `data` is None for types that the handler did not ask for by name; `raw` is the body as sent.
+
+    `published_at`: when the stream took it.
+    """
 
     feed: str
     envelope: Envelope
     data: msgspec.Struct | None
     raw: bytes
+    published_at: datetime | None = None
 
 
 Handler: TypeAlias = Callable[[Connection, Sequence[Event]], Awaitable[None]]

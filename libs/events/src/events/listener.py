@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 from uuid import UUID
 
 import asyncpg
@@ -13,6 +14,7 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 
 from events.broker import Broker
+from events.clock import Clock
 from events.codec import Codec
 from events.envelope import from_headers
 from events.errors import FeedError, HistoryDiffers, LostFence, PoisonMessage, Undecodable
@@ -34,6 +36,7 @@ _GIVE_WAY = "set idle_in_transaction_session_timeout = '3s'"
 TRIES = 3
 PAUSE = 0.2
 STILL = 1.0
+_MS = timedelta(milliseconds=1)
 
 log = structlog.get_logger(__name__)
 
@@ -41,10 +44,10 @@ _AWAY = (*BROKEN, nats.errors.Error, PullBroken)
 
 
 class Listener:
-    """Hears one feed for one consumer while `run` runs."""
+    """Hears one feed for one consumer while `run` runs; how long events waited is noted where a `clock` is given."""
 
     def __init__(
-        self, consumer: str, hears: Hears, dial: Dial, broker: Broker, codec: Codec, *, batch: int = BATCH
+        self, consumer: str, hears: Hears, dial: Dial, broker: Broker, codec: Codec, *, clock: Clock | None
     ) -> None:
         self.consumer = consumer
         self.feed = hears.feed
@@ -54,8 +57,8 @@ class Listener:
         self._dial = dial
         self._broker = broker
         self._codec = codec
-        self._batch = batch
-        self._slice = batch
+        self._clock = clock
+        self._slice = BATCH
         self._seq = 0
         self._gap_at = 0
         self._counted = 0
@@ -112,7 +115,7 @@ class Listener:
                 await connection.execute(_GIVE_WAY)
             start = await self._open(client.jetstream(timeout=1), connection)
             name = f"{self.consumer}-{epoch}"
-            pull = Pull(client, self.feed.name, name, start=start, batch=self._batch)
+            pull = Pull(client, self.feed.name, name, start=start, batch=BATCH)
             await pull.open()
             await self._hear(pull, connection, expected=start)
         finally:
@@ -200,9 +203,12 @@ class Listener:
             self._seq = end
         return self._seq + 1
 
-    async def _move(self, connection: Connection, seq: int, event_id: UUID | None) -> None:
+    async def _move(self, connection: Connection, seq: int, event_id: UUID | None, heard: Sequence[Event] = ()) -> None:
         """The fence. Nothing is known of the id of a deleted message: then there is none to compare."""
-        moved = await connection.fetchval(SQL.checkpoint_move, self.consumer, self.feed.name, seq, event_id, self._seq)
+        now = self._clock() if self._clock else None
+        waited = [max(0, (now - event.envelope.time) // _MS) for event in heard] if now else []
+        place = (self.consumer, self.feed.name, seq, event_id, self._seq)
+        moved = await connection.fetchval(SQL.checkpoint_move, *place, waited, now)
         if moved is None:
             raise LostFence(f"{self.consumer} is no longer at {self._seq} of {self.feed.name}")
 
@@ -215,7 +221,7 @@ class Listener:
             except (asyncpg.PostgresError, *BROKEN):
                 self._slice = max(1, len(part) // 2)  # a transaction's time limit looks like a lost connection here
                 raise
-            self._slice = min(self._batch, self._slice * 2)
+            self._slice = min(BATCH, self._slice * 2)
 
     async def _apply(self, messages: Sequence[Msg], connection: Connection) -> None:
         """Apply as one transaction; when that fails, one by one, to find the culprit."""
@@ -254,14 +260,14 @@ class Listener:
             raise Undecodable(f"ce-seq {envelope.seq} is not the message's number")
         wanted = envelope.type in self._names
         data = self._codec.decode(envelope.type, message.data) if wanted else None
-        return Event(self.feed.name, envelope, data, message.data)
+        return Event(self.feed.name, envelope, data, message.data, message.metadata.timestamp)
 
     async def _commit(self, events: Sequence[Event], connection: Connection) -> None:
         """Fence, effects, commit."""
         last = events[-1].envelope
         wanted = [event for event in events if event.data is not None or not self._names]
         async with asyncio.timeout(APPLY_TIMEOUT), transaction(connection):
-            await self._move(connection, last.seq, last.id)
+            await self._move(connection, last.seq, last.id, events)
             if wanted:
                 await self._handle(connection, wanted)
         self._seq = last.seq

@@ -118,8 +118,9 @@ def _entries(events: Sequence[Event]) -> Iterator[NewEntry]:
 def _archived(event: Event, kept: Collection[int]) -> Heard:
     raw = without_seal(event.raw) if event.feed == "OTP" else event.raw
     if event.envelope.seq in kept:
-        return Heard(event.envelope, raw.decode())
-    return Heard(msgspec.structs.replace(event.envelope, type=ERASED), "{}", sha256(raw).digest())
+        return Heard(event.envelope, raw.decode(), published_at=event.published_at)
+    gone = msgspec.structs.replace(event.envelope, type=ERASED)
+    return Heard(gone, "{}", sha256(raw).digest(), published_at=event.published_at)
 
 
 def hears(clock: Clock, wake: Callable[[], None], wake_eraser: Callable[[], None]) -> tuple[Hears, ...]:

@@ -7,7 +7,7 @@ from typing import Final
 
 import asyncpg
 
-from activity import analytics
+from activity import analytics, explain
 from activity.api import ROUTES, Activity
 from activity.commands import COMMANDS, obey
 from activity.consumers import NAME, hears
@@ -85,7 +85,7 @@ async def _main(parts: Roles, settings: Settings) -> None:
         work = worker_tasks(settings, pool, health, clock) if parts.worker else []
         app = create_app(
             title="Activity",
-            routes=(*ROUTES, *analytics.ROUTES, export_route("/activity/export", pool, SQL.export))
+            routes=(*ROUTES, *explain.ROUTES, *analytics.ROUTES, export_route("/activity/export", pool, SQL.export))
             if parts.api
             else (),
             health=health,

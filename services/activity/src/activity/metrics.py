@@ -10,8 +10,8 @@ from api.messages import Text
 class Metric(Struct, frozen=True, kw_only=True):
     """A metric: rows of the view of its name, one for each value of its `grain`.
 
-    `day` is the column that says which day a row is about, if there is one. `personal` ones a person may ask about
-    themselves; whoever is an analyst may ask everything.
+    `day` is the column, or what is made of one, that says which day a row is about, if there is one. `personal` ones a
+    person may ask about themselves; whoever is an analyst may ask everything.
     """
 
     name: str
@@ -74,6 +74,13 @@ _ALL: Final = (
         grain=("day", "channel", "kind"),
         day="day",
         title=Text("What became of mails, pushes and SMS", "메일, 푸시, SMS의 결과"),
+    ),
+    Metric(
+        name="pipeline",
+        projection="hearing",
+        grain=("hour", "feed", "reached"),
+        day="(hour at time zone 'UTC')::date",
+        title=Text("How long events took to the stream and to whoever hears them", "이벤트가 전달되기까지 걸린 시간"),
     ),
 )
 METRICS: Final = {metric.name: metric for metric in _ALL}

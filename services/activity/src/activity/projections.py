@@ -30,6 +30,7 @@ PROJECTIONS: Final[dict[str, dict[int, Steps]]] = {
     "actions": {1: (SQL.actions_zones, SQL.actions_counted, SQL.actions_moved)},
     "sign_ins": {1: (SQL.sign_ins_counted,)},
     "messages": {1: (SQL.messages_counted,)},
+    "hearing": {1: (SQL.hearings_counted,)},
 }
 """What is built, by the versions of its definition. An earlier one stays until nobody has it live."""
 

@@ -21,11 +21,15 @@ EVENTS_SQL = load("events")
 
 
 class Heard(msgspec.Struct, frozen=True):
-    """An event as the archive keeps it; `data` is JSON, `sha256` the hash of what it was where it is erased."""
+    """An event as the archive keeps it; `data` is JSON, `sha256` the hash of what it was where it is erased.
+
+    `published_at`: when the stream took it.
+    """
 
     envelope: Envelope
     data: str
     sha256: bytes | None = None
+    published_at: datetime | None = None
 
 
 class NewEntry(msgspec.Struct, frozen=True):
@@ -112,8 +116,8 @@ _ARCHIVED: Final = (
 async def add_archive(connection: Connection, feed: str, heard_at: datetime, events: Sequence[Heard]) -> None:
     """Archive a batch of one feed in the order heard. Last in its transaction: it holds the counter row."""
     columns = [_column([event.envelope for event in events], name) for name in _ARCHIVED]
-    data, hashes = [event.data for event in events], [event.sha256 for event in events]
-    await connection.execute(SQL.add_archive, feed, heard_at, *columns, data, hashes)
+    columns += [[getattr(event, name) for event in events] for name in ("data", "sha256", "published_at")]
+    await connection.execute(SQL.add_archive, feed, heard_at, *columns)
 
 
 async def add_entries(connection: Connection, feed: str, entries: Sequence[NewEntry]) -> None:

@@ -22,6 +22,7 @@ from events.consumer import Consumer
 from events.eraser import Eraser
 from events.erasure import Tombstones, hold_off
 from events.health import Health
+from events.hearings import Hearings
 from events.outlet import Outlet
 from events.postgres import dialer, open_pool
 from events.process import Roles, Task, roles, run, start
@@ -111,7 +112,7 @@ def worker_tasks(
     dial = dialer(settings.database_url, application=NAME)
     table = WorkTable("letter", pool, clock=clock, turn=TURN)
     eraser = Eraser(pool, broker, feeds_of(NAME), [erase_contact, erase_letters, erase_preference])
-    consumer = Consumer(NAME, hears(settings.sender, clock, table.wake, eraser.wake), dial, broker, codec)
+    consumer = Consumer(NAME, hears(settings.sender, clock, table.wake, eraser.wake), dial, broker, codec, clock=clock)
     transport = Console() if settings.transport == "console" else Smtp(_mail_server(settings))
     mails = Path(settings.mail_dir) if settings.mail_dir and settings.is_development else None
     drops: dict[str, Drop] = {"letters": partial(drop_letters, pool, clock)}
@@ -131,7 +132,8 @@ def worker_tasks(
         mail_dir=mails,
     )
     health.add(*consumer.checks(), table.check, transport.check, *delivery.checks(), eraser.check)
-    return [broker.run, consumer.run, delivery.run, eraser.run, Retention(drops).run]
+    hearings = Hearings(pool, FEED, clock, on_told=on_settled)
+    return [broker.run, consumer.run, hearings.run, delivery.run, eraser.run, Retention(drops).run]
 
 
 def _letters(settings: Settings) -> Letters:

@@ -22,6 +22,7 @@ from events.consumer import Consumer
 from events.eraser import Eraser
 from events.erasure import Tombstones
 from events.health import Health
+from events.hearings import Hearings
 from events.notify import Notifier
 from events.postgres import dialer, open_pool
 from events.process import Roles, Task, roles, run, start
@@ -116,7 +117,8 @@ def worker_tasks(
     relay = Relay(FEEDS["NOTIFIER"], dial, broker)
     table = WorkTable("delivery", pool, clock=clock, turn=TURN)
     eraser = Eraser(pool, broker, feeds_of(NAME), [erase_notifications, erase_deliveries, erase_inbox])
-    consumer = Consumer(NAME, hears(clock, crier.tell, table.wake, eraser.wake), dial, broker, Codec(TYPES))
+    codec = Codec(TYPES)
+    consumer = Consumer(NAME, hears(clock, crier.tell, table.wake, eraser.wake), dial, broker, codec, clock=clock)
     retention = Retention(
         {
             "notifications": partial(drop_notifications, pool, clock),
@@ -129,7 +131,7 @@ def worker_tasks(
     deliveries = Deliveries(
         pool=pool,
         table=table,
-        codec=Codec(TYPES),
+        codec=codec,
         providers=providers,
         clock=clock,
         on_settled=relay.wake,
@@ -137,7 +139,8 @@ def worker_tasks(
         sms_per_day=settings.sms_per_day,
     )
     health.add(relay.check, table.check, *consumer.checks(), eraser.check)
-    return [broker.run, relay.run, consumer.run, eraser.run, retention.run, deliveries.run]
+    hearings = Hearings(pool, "NOTIFIER", clock, on_told=relay.wake)
+    return [broker.run, relay.run, consumer.run, hearings.run, eraser.run, retention.run, deliveries.run]
 
 
 def web_push_of(settings: Settings, client: httpx.AsyncClient, clock: Clock) -> WebPush | None:

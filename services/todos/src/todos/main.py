@@ -19,6 +19,7 @@ from events.consumer import Consumer
 from events.eraser import Eraser
 from events.erasure import Tombstones
 from events.health import Health
+from events.hearings import Hearings
 from events.outlet import Outlet
 from events.postgres import dialer, open_pool
 from events.process import Roles, roles, run, start
@@ -55,7 +56,7 @@ async def _main(parts: Roles, settings: Settings) -> None:
     async with opened as pool, Jwks(settings.jwks_url) as keys:
         tombstones = Tombstones(pool)
         eraser = Eraser(pool, broker, feeds_of(NAME), [erase_todos])
-        consumer = Consumer(NAME, hears(eraser.wake), dial, broker, Codec(TYPES))
+        consumer = Consumer(NAME, hears(eraser.wake), dial, broker, Codec(TYPES), clock=clock)
         health.add(*([*consumer.checks(), eraser.check] if parts.worker else []))
         app = create_app(
             title="To-dos",
@@ -73,7 +74,9 @@ async def _main(parts: Roles, settings: Settings) -> None:
         )
         alarms = Alarms(outlet.log, pool, clock)
         drops: dict[str, Drop] = {"answers": partial(drop_answers, pool), "purged": alarms.purge}
-        work = [broker.run, alarms.run, Retention(drops).run, consumer.run, eraser.run] if parts.worker else []
+        hearings = Hearings(pool, "TODOS", clock, on_told=outlet.wake)
+        tasks = [broker.run, alarms.run, Retention(drops).run, consumer.run, hearings.run, eraser.run]
+        work = tasks if parts.worker else []
         gc.collect()
         gc.freeze()  # modules and routes stay: a full collection that walks over them holds every request up for 30 ms
         await run(

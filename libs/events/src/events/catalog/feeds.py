@@ -39,6 +39,9 @@ HEARS: dict[str, tuple[str, ...]] = {
 }
 """The feeds that each service hears: what its NATS user may read, what its published contract receives."""
 
+CORE: dict[str, tuple[str, ...]] = {"core.EventsHeard.v1": ("TODOS", "MAILER", "NOTIFIER")}
+"""The feeds that carry a type which several services say. activity's own hearing is in its archive."""
+
 
 def feeds_of(service: str) -> tuple[Feed, ...]:
     """The feeds that a service publishes."""

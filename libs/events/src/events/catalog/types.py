@@ -2,7 +2,7 @@
 
 import msgspec
 
-from events.catalog import activity, auth, mailer, notifier, todos
+from events.catalog import activity, auth, core, mailer, notifier, todos
 
 TYPES: dict[str, type[msgspec.Struct]] = {
     **auth.TYPES,
@@ -10,4 +10,5 @@ TYPES: dict[str, type[msgspec.Struct]] = {
     **mailer.TYPES,
     **activity.TYPES,
     **notifier.TYPES,
+    **core.TYPES,
 }

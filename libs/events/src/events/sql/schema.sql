@@ -238,6 +238,25 @@ CREATE TABLE events.feed (
 )
 WITH (fillfactor='10', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='1000');
 
+CREATE TABLE events.hearing (
+    id bigint NOT NULL,
+    consumer text NOT NULL,
+    feed text NOT NULL,
+    first_seq bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    waited_ms bigint[] NOT NULL
+)
+WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='1000');
+
+ALTER TABLE events.hearing ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME events.hearing_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE events.idempotency (
     user_id uuid NOT NULL,
     route text NOT NULL,
@@ -311,6 +330,9 @@ ALTER TABLE ONLY events.erasure
 
 ALTER TABLE ONLY events.feed
     ADD CONSTRAINT feed_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY events.hearing
+    ADD CONSTRAINT hearing_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY events.idempotency
     ADD CONSTRAINT idempotency_pkey PRIMARY KEY (user_id, route, key);
@@ -387,6 +409,8 @@ GRANT SELECT ON TABLE events.erasure TO events;
 GRANT UPDATE(erased_at) ON TABLE events.erasure TO events;
 
 GRANT SELECT ON TABLE events.feed TO events;
+
+GRANT SELECT,INSERT,DELETE ON TABLE events.hearing TO events;
 
 GRANT SELECT,DELETE ON TABLE events.idempotency TO events;
 

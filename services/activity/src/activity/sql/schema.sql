@@ -434,6 +434,53 @@ COMMENT ON COLUMN analytics.pattern.created IS 'To-dos that came to be then.';
 
 COMMENT ON COLUMN analytics.pattern.completed IS 'Completions then.';
 
+CREATE TABLE projections.hearing (
+    build integer NOT NULL,
+    number bigint NOT NULL,
+    feed text NOT NULL,
+    seq bigint NOT NULL,
+    reached text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    waited_ms bigint NOT NULL
+)
+PARTITION BY LIST (build);
+
+CREATE VIEW analytics.pipeline AS
+ WITH shown AS MATERIALIZED (
+         SELECT shown.build,
+            shown."position"
+           FROM projections.shown
+          WHERE (shown.projection = 'hearing'::text)
+        )
+ SELECT date_trunc('hour'::text, at, 'UTC'::text) AS hour,
+    feed,
+    reached,
+    (count(*))::integer AS events,
+    percentile_disc((0.5)::double precision) WITHIN GROUP (ORDER BY waited_ms) AS p50_ms,
+    percentile_disc((0.95)::double precision) WITHIN GROUP (ORDER BY waited_ms) AS p95_ms,
+    percentile_disc((0.99)::double precision) WITHIN GROUP (ORDER BY waited_ms) AS p99_ms
+   FROM projections.hearing
+  WHERE ((build = ( SELECT shown.build
+           FROM shown)) AND (number <= ( SELECT shown."position"
+           FROM shown)))
+  GROUP BY (date_trunc('hour'::text, at, 'UTC'::text)), feed, reached;
+
+COMMENT ON VIEW analytics.pipeline IS 'How long events took from being appended to the stream and to each consumer, by the hour in UTC of being appended.';
+
+COMMENT ON COLUMN analytics.pipeline.hour IS 'The hour in UTC, by its begin.';
+
+COMMENT ON COLUMN analytics.pipeline.feed IS 'The feed that the events are of.';
+
+COMMENT ON COLUMN analytics.pipeline.reached IS '`stream`, or the consumer that took them up.';
+
+COMMENT ON COLUMN analytics.pipeline.events IS 'How many did. One that a consumer heard anew counts anew.';
+
+COMMENT ON COLUMN analytics.pipeline.p50_ms IS 'Half of them within so many milliseconds.';
+
+COMMENT ON COLUMN analytics.pipeline.p95_ms IS 'The same of 95 in 100.';
+
+COMMENT ON COLUMN analytics.pipeline.p99_ms IS 'The same of 99 in 100.';
+
 CREATE TABLE public.archive (
     number bigint NOT NULL,
     feed text NOT NULL,
@@ -450,7 +497,8 @@ CREATE TABLE public.archive (
     actor text NOT NULL,
     traceparent text NOT NULL,
     data json NOT NULL,
-    sha256 bytea
+    sha256 bytea,
+    published_at timestamp with time zone
 )
 PARTITION BY RANGE (heard_at);
 
@@ -625,7 +673,8 @@ CREATE TABLE public.archive_2026_11 (
     actor text CONSTRAINT archive_actor_not_null NOT NULL,
     traceparent text CONSTRAINT archive_traceparent_not_null NOT NULL,
     data json CONSTRAINT archive_data_not_null NOT NULL,
-    sha256 bytea
+    sha256 bytea,
+    published_at timestamp with time zone
 );
 
 CREATE TABLE public.archive_2026_12 (
@@ -644,7 +693,8 @@ CREATE TABLE public.archive_2026_12 (
     actor text CONSTRAINT archive_actor_not_null NOT NULL,
     traceparent text CONSTRAINT archive_traceparent_not_null NOT NULL,
     data json CONSTRAINT archive_data_not_null NOT NULL,
-    sha256 bytea
+    sha256 bytea,
+    published_at timestamp with time zone
 );
 
 CREATE TABLE public.archive_2027_01 (
@@ -663,7 +713,8 @@ CREATE TABLE public.archive_2027_01 (
     actor text CONSTRAINT archive_actor_not_null NOT NULL,
     traceparent text CONSTRAINT archive_traceparent_not_null NOT NULL,
     data json CONSTRAINT archive_data_not_null NOT NULL,
-    sha256 bytea
+    sha256 bytea,
+    published_at timestamp with time zone
 );
 
 CREATE TABLE public.archive_counter (
@@ -688,7 +739,8 @@ CREATE TABLE public.archive_other (
     actor text CONSTRAINT archive_actor_not_null NOT NULL,
     traceparent text CONSTRAINT archive_traceparent_not_null NOT NULL,
     data json CONSTRAINT archive_data_not_null NOT NULL,
-    sha256 bytea
+    sha256 bytea,
+    published_at timestamp with time zone
 );
 
 CREATE TABLE public.entry (
@@ -839,11 +891,25 @@ CREATE INDEX action_number ON ONLY projections.action USING brin (number);
 
 CREATE INDEX action_person ON ONLY projections.action USING btree (user_id, at);
 
+CREATE INDEX hearing_event ON ONLY projections.hearing USING btree (feed, seq) WHERE (reached <> ALL (ARRAY['stream'::text, 'activity'::text]));
+
 CREATE INDEX message_person ON ONLY projections.message USING btree (user_id) WHERE (user_id IS NOT NULL);
 
 CREATE INDEX sign_in_challenge ON ONLY projections.sign_in USING btree (challenge);
 
 CREATE INDEX sign_in_person ON ONLY projections.sign_in USING btree (user_id) WHERE (user_id IS NOT NULL);
+
+CREATE INDEX archive_correlation ON ONLY public.archive USING btree (correlation_id);
+
+CREATE INDEX archive_2026_11_correlation_id_idx ON public.archive_2026_11 USING btree (correlation_id);
+
+CREATE INDEX archive_event ON ONLY public.archive USING btree (event_id);
+
+CREATE INDEX archive_2026_11_event_id_idx ON public.archive_2026_11 USING btree (event_id);
+
+CREATE INDEX archive_others ON ONLY public.archive USING gin ((((data)::jsonb -> 'others'::text))) WHERE (type = ANY (ARRAY['mailer.MailSent.v1'::text, 'mailer.MailFailed.v1'::text]));
+
+CREATE INDEX archive_2026_11_expr_idx ON public.archive_2026_11 USING gin ((((data)::jsonb -> 'others'::text))) WHERE (type = ANY (ARRAY['mailer.MailSent.v1'::text, 'mailer.MailFailed.v1'::text]));
 
 CREATE INDEX archive_heard_at ON ONLY public.archive USING btree (heard_at, number);
 
@@ -857,17 +923,35 @@ CREATE INDEX archive_subject ON ONLY public.archive USING btree (subject) WHERE 
 
 CREATE INDEX archive_2026_11_subject_idx ON public.archive_2026_11 USING btree (subject) WHERE (sha256 IS NULL);
 
+CREATE INDEX archive_2026_12_correlation_id_idx ON public.archive_2026_12 USING btree (correlation_id);
+
+CREATE INDEX archive_2026_12_event_id_idx ON public.archive_2026_12 USING btree (event_id);
+
+CREATE INDEX archive_2026_12_expr_idx ON public.archive_2026_12 USING gin ((((data)::jsonb -> 'others'::text))) WHERE (type = ANY (ARRAY['mailer.MailSent.v1'::text, 'mailer.MailFailed.v1'::text]));
+
 CREATE INDEX archive_2026_12_heard_at_number_idx ON public.archive_2026_12 USING btree (heard_at, number);
 
 CREATE INDEX archive_2026_12_number_idx ON public.archive_2026_12 USING btree (number);
 
 CREATE INDEX archive_2026_12_subject_idx ON public.archive_2026_12 USING btree (subject) WHERE (sha256 IS NULL);
 
+CREATE INDEX archive_2027_01_correlation_id_idx ON public.archive_2027_01 USING btree (correlation_id);
+
+CREATE INDEX archive_2027_01_event_id_idx ON public.archive_2027_01 USING btree (event_id);
+
+CREATE INDEX archive_2027_01_expr_idx ON public.archive_2027_01 USING gin ((((data)::jsonb -> 'others'::text))) WHERE (type = ANY (ARRAY['mailer.MailSent.v1'::text, 'mailer.MailFailed.v1'::text]));
+
 CREATE INDEX archive_2027_01_heard_at_number_idx ON public.archive_2027_01 USING btree (heard_at, number);
 
 CREATE INDEX archive_2027_01_number_idx ON public.archive_2027_01 USING btree (number);
 
 CREATE INDEX archive_2027_01_subject_idx ON public.archive_2027_01 USING btree (subject) WHERE (sha256 IS NULL);
+
+CREATE INDEX archive_other_correlation_id_idx ON public.archive_other USING btree (correlation_id);
+
+CREATE INDEX archive_other_event_id_idx ON public.archive_other USING btree (event_id);
+
+CREATE INDEX archive_other_expr_idx ON public.archive_other USING gin ((((data)::jsonb -> 'others'::text))) WHERE (type = ANY (ARRAY['mailer.MailSent.v1'::text, 'mailer.MailFailed.v1'::text]));
 
 CREATE INDEX archive_other_heard_at_number_idx1 ON public.archive_other USING btree (heard_at, number);
 
@@ -899,6 +983,12 @@ CREATE INDEX known_todo_person ON public.known_todo USING btree (user_id);
 
 CREATE INDEX open_period_due ON public.open_period USING btree (due_at);
 
+ALTER INDEX public.archive_correlation ATTACH PARTITION public.archive_2026_11_correlation_id_idx;
+
+ALTER INDEX public.archive_event ATTACH PARTITION public.archive_2026_11_event_id_idx;
+
+ALTER INDEX public.archive_others ATTACH PARTITION public.archive_2026_11_expr_idx;
+
 ALTER INDEX public.archive_feed_seq_heard_at_key ATTACH PARTITION public.archive_2026_11_feed_seq_heard_at_key;
 
 ALTER INDEX public.archive_heard_at ATTACH PARTITION public.archive_2026_11_heard_at_number_idx;
@@ -906,6 +996,12 @@ ALTER INDEX public.archive_heard_at ATTACH PARTITION public.archive_2026_11_hear
 ALTER INDEX public.archive_number ATTACH PARTITION public.archive_2026_11_number_idx;
 
 ALTER INDEX public.archive_subject ATTACH PARTITION public.archive_2026_11_subject_idx;
+
+ALTER INDEX public.archive_correlation ATTACH PARTITION public.archive_2026_12_correlation_id_idx;
+
+ALTER INDEX public.archive_event ATTACH PARTITION public.archive_2026_12_event_id_idx;
+
+ALTER INDEX public.archive_others ATTACH PARTITION public.archive_2026_12_expr_idx;
 
 ALTER INDEX public.archive_feed_seq_heard_at_key ATTACH PARTITION public.archive_2026_12_feed_seq_heard_at_key;
 
@@ -915,6 +1011,12 @@ ALTER INDEX public.archive_number ATTACH PARTITION public.archive_2026_12_number
 
 ALTER INDEX public.archive_subject ATTACH PARTITION public.archive_2026_12_subject_idx;
 
+ALTER INDEX public.archive_correlation ATTACH PARTITION public.archive_2027_01_correlation_id_idx;
+
+ALTER INDEX public.archive_event ATTACH PARTITION public.archive_2027_01_event_id_idx;
+
+ALTER INDEX public.archive_others ATTACH PARTITION public.archive_2027_01_expr_idx;
+
 ALTER INDEX public.archive_feed_seq_heard_at_key ATTACH PARTITION public.archive_2027_01_feed_seq_heard_at_key;
 
 ALTER INDEX public.archive_heard_at ATTACH PARTITION public.archive_2027_01_heard_at_number_idx;
@@ -922,6 +1024,12 @@ ALTER INDEX public.archive_heard_at ATTACH PARTITION public.archive_2027_01_hear
 ALTER INDEX public.archive_number ATTACH PARTITION public.archive_2027_01_number_idx;
 
 ALTER INDEX public.archive_subject ATTACH PARTITION public.archive_2027_01_subject_idx;
+
+ALTER INDEX public.archive_correlation ATTACH PARTITION public.archive_other_correlation_id_idx;
+
+ALTER INDEX public.archive_event ATTACH PARTITION public.archive_other_event_id_idx;
+
+ALTER INDEX public.archive_others ATTACH PARTITION public.archive_other_expr_idx;
 
 ALTER INDEX public.archive_feed_seq_heard_at_key ATTACH PARTITION public.archive_other_feed_seq_heard_at_key;
 
@@ -1010,6 +1118,11 @@ GRANT SELECT ON TABLE analytics.messages TO analyst;
 
 GRANT SELECT ON TABLE analytics.pattern TO activity;
 GRANT SELECT ON TABLE analytics.pattern TO analyst;
+
+GRANT SELECT,INSERT,DELETE ON TABLE projections.hearing TO activity;
+
+GRANT SELECT ON TABLE analytics.pipeline TO analyst;
+GRANT SELECT ON TABLE analytics.pipeline TO activity;
 
 GRANT SELECT,INSERT ON TABLE public.archive TO activity;
 

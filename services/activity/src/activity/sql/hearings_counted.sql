@@ -1,0 +1,14 @@
+-- How long events took, as the archive says after a number ($2) up to another ($3), for a build ($1): to the stream, to here,
+-- and to the consumers that tell of it.
+insert into projections.hearing (build, number, feed, seq, reached, at, waited_ms)
+select $1::int, a.number, a.feed, a.seq, r.reached, a.time, greatest(0, floor(extract(epoch from r.at - a.time) * 1000))::bigint
+from archive a cross join lateral (values ('stream', a.published_at), ('activity', a.heard_at)) r (reached, at)
+where a.number > $2 and a.number <= $3 and r.at is not null
+union all
+select
+    $1::int, a.number, a.data ->> 'feed', (b.batch ->> 'first')::bigint + w.nr - 1, a.data ->> 'consumer',
+    (b.batch ->> 'at')::timestamptz - w.waited::bigint * interval '1 millisecond', w.waited::bigint
+from archive a
+cross join lateral json_array_elements(a.data -> 'batches') b (batch)
+cross join lateral json_array_elements_text(b.batch -> 'waited_ms') with ordinality w (waited, nr)
+where a.number > $2 and a.number <= $3 and a.type = 'core.EventsHeard.v1'
