@@ -1,6 +1,6 @@
 """A person's month as it might have been, by chance that a seed decides: what they did, and what became of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from random import Random
 from typing import Final
@@ -35,6 +35,8 @@ class Happening(Struct, gc=False, kw_only=True):
     """Something that a service says, in plain columns; None where it has no such thing.
 
     `moment`: microseconds since 1970. `person`: whose it is. `seq` is its number in its feed, `nr` in the order heard.
+    `heard` tells that consumer `channel` took up events of feed `kind`, numbered from `first` on and appended at `moments`,
+    each so many milliseconds later (`waits`).
     """
 
     feed: str
@@ -48,6 +50,9 @@ class Happening(Struct, gc=False, kw_only=True):
     kind: str | None = None
     outcome: str | None = None
     waited_ms: int | None = None
+    first: int = 0
+    moments: Sequence[int] = ()
+    waits: Sequence[int] = ()
     seq: int = 0
     nr: int = 0
 

@@ -16,8 +16,9 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet
 
-from bench.lives import DAY, HOUR, MINUTE, START, Happening, life
+from bench.lives import DAY, HOUR, MINUTE, SECOND, START, Happening, life
 from events.catalog import auth, mailer, notifier, todos
+from events.catalog.core import Batch, EventsHeard
 from events.catalog.feeds import FEEDS
 from events.catalog.types import TYPES
 from events.codec import Codec
@@ -30,6 +31,8 @@ _AWAY: Final = {"AUTH": (2, 1, 1, 21), "TODOS": (3, 2, 8, 14), "MAILER": (5, 3, 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _CODEC: Final = Codec(TYPES)
 _GROUP: Final = 100_000
+_TOLD_AT_ONCE: Final = 100
+_PUBLISHED: Final = timedelta(milliseconds=5)
 
 _SCHEMA: Final = pa.schema(
     [
@@ -40,25 +43,56 @@ _SCHEMA: Final = pa.schema(
         ("moment", pa.timestamp("us", tz="UTC")),
         *((name, pa.string()) for name in ("person", "todo", "challenge", "zone", "channel", "kind", "outcome")),
         ("waited_ms", pa.int64()),
+        ("moments", pa.list_(pa.timestamp("us", tz="UTC"))),
+        ("waits", pa.list_(pa.int64())),
     ]
 )
 
 
 def month(seed: int, count: int) -> list[Happening]:
-    """So many happenings in the order in which they are heard: each feed in its own order, late where it was away."""
+    """So many happenings in the order in which they are heard: each feed in its own order, late where it was away.
+
+    To them come those that tell of who heard them.
+    """
     random, told, nr = Random(seed), list[Happening](), 0
     while len(told) < count:
         told += life(random, nr)[: count - len(told)]
         nr += 1
+    _number(told)
+    for feed in ("AUTH", "TODOS"):
+        said = [each for each in told if each.feed == feed]
+        told += (each for consumer in ("mailer", "notifier") for each in _hearings(random, consumer, said))
+    _number(told)
+    told.sort(key=_heard_at)
+    for nr, each in enumerate(told, start=1):
+        each.nr = nr
+    return told
+
+
+def _number(told: list[Happening]) -> None:
+    """Put them in the order of time, and count each feed."""
     told.sort(key=lambda each: each.moment)
     last: Counter[str] = Counter()
     for each in told:
         last[each.feed] += 1
         each.seq = last[each.feed]
-    told.sort(key=_heard_at)
-    for nr, each in enumerate(told, start=1):
-        each.nr = nr
-    return told
+
+
+def _hearings(random: Random, consumer: str, said: Sequence[Happening]) -> Iterator[Happening]:
+    """A consumer tells of what it heard of a feed; one event in a hundred waited long."""
+    for at in range(0, len(said), _TOLD_AT_ONCE):
+        part = said[at : at + _TOLD_AT_ONCE]
+        waits = [int(random.expovariate(1 / 30) * (1000 if random.random() < 0.01 else 1)) + 1 for _ in part]
+        yield Happening(
+            feed=consumer.upper(),
+            what="heard",
+            moment=part[-1].moment + 5 * SECOND,
+            channel=consumer,
+            kind=part[0].feed,
+            first=part[0].seq,
+            moments=[each.moment for each in part],
+            waits=waits,
+        )
 
 
 def _heard_at(each: Happening) -> int:
@@ -103,7 +137,8 @@ def events_of(told: Iterable[Happening]) -> Iterator[Event]:
             causation_id=f"month-{each.nr}",
             actor=str(subject),
         )
-        yield Event(each.feed, envelope, None, _CODEC.encode(data).encode())
+        published_at = envelope.time + _PUBLISHED
+        yield Event(each.feed, envelope, None, _CODEC.encode(data).encode(), published_at)
 
 
 def _moment(at: int) -> datetime:
@@ -167,6 +202,15 @@ def _pushed(each: Happening) -> msgspec.Struct:
     return msgspec.convert(said | {"reason": each.outcome}, notifier.NotificationFailed)
 
 
+def _heard(each: Happening) -> msgspec.Struct:
+    heard = enumerate(zip(each.moments, each.waits, strict=True), start=each.first)
+    batches = (
+        Batch(first=nr, at=_moment(moment) + timedelta(milliseconds=waited), waited_ms=(waited,))
+        for nr, (moment, waited) in heard
+    )
+    return EventsHeard(consumer=str(each.channel), feed=str(each.kind), batches=tuple(batches))
+
+
 _SAYS: Final[dict[str, Callable[[Happening], msgspec.Struct]]] = {
     "requested": _requested,
     "verified": lambda each: auth.OtpVerified(challenge_id=_id(each.challenge), user_id=_id(each.person)),
@@ -189,6 +233,7 @@ _SAYS: Final[dict[str, Callable[[Happening], msgspec.Struct]]] = {
     "overdue": _alarm(todos.TodoOverdue),
     "mailed": _mailed,
     "pushed": _pushed,
+    "heard": _heard,
 }
 
 
