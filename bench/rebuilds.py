@@ -21,7 +21,7 @@ from bench.counts import Unsound, assert_durable
 from bench.exports import Export, export
 from bench.feeding import Feeder, feeding
 from bench.figures import at_least, at_most, number, table
-from bench.lives import DAYS, FIRST, Happening
+from bench.lives import Happening
 from bench.month import events_of, month, write
 from bench.reads import Reader
 from bench.recomputed import Rows, differences, recomputed, shown
@@ -91,7 +91,6 @@ async def _measure(stack: Stack, told: Sequence[Happening], events: int, singly:
     owner = await stack.connect("activity")
     await owner.execute("set statement_timeout = 0; set transaction_timeout = 0")
     await assert_durable(owner)
-    await owner.fetch(BENCH.month_opened, FIRST.replace(tzinfo=None), DAYS)
     all_events = events_of(told)
     async with (
         feeding(stack.broker_url, owner) as feeder,

@@ -52,12 +52,12 @@ class Diary:
     ) -> list[Envelope]:
         """Hear events of one feed as one batch, which the stream took a moment after they were appended."""
         feed = feed or ("AUTH" if isinstance(events[0], UserRegistered | ProfileChanged | UserErased) else "TODOS")
-        heard = [self._event(feed, subject, at(when), data, request) for data in events]
+        heard = [self.event(feed, subject, at(when), data, request) for data in events]
         async with self.pool.acquire() as connection, connection.transaction():
             await keep(connection, heard, clock=self.clock)
         return [event.envelope for event in heard]
 
-    def _event(self, feed: str, subject: UUID, when: datetime, data: msgspec.Struct, request: str) -> Event:
+    def event(self, feed: str, subject: UUID, when: datetime, data: msgspec.Struct, request: str = "r-1") -> Event:
         self._seqs[feed] += 1
         envelope = Envelope(
             id=uuid7(),

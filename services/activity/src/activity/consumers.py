@@ -1,6 +1,7 @@
 """What activity hears: everything. Each event is archived; some lead to an entry in a person's log."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import date
 from functools import partial
 from hashlib import sha256
 from typing import Any, Final, cast, get_args
@@ -24,6 +25,7 @@ from activity.tables import (
     know_todos,
     known_todos,
     move_periods,
+    open_entry_months,
     open_periods,
     periods_of,
 )
@@ -46,8 +48,13 @@ _TODOS: Final = Codec({name: kind for name, kind in TYPES.items() if kind in get
 _SAYS_ERASED: Final = Codec(TYPES).name_of_type(UserErased)
 
 
-async def keep(connection: Connection, events: Sequence[Event], *, clock: Clock) -> None:
-    """Entries first, the archive last: its counter is locked until the commit. Of the erased only numbers stay."""
+async def keep(
+    connection: Connection, events: Sequence[Event], *, clock: Clock, months: set[date] | None = None
+) -> None:
+    """Entries first, the archive last: its counter is locked until the commit. Of the erased only numbers stay.
+
+    `months` is where this process remembers which months of the log are there (None: it does not).
+    """
     feed = events[0].feed
     said = [event for event in events if event.envelope.type == _SAYS_ERASED]
     await forget(connection, said)
@@ -56,9 +63,15 @@ async def keep(connection: Connection, events: Sequence[Event], *, clock: Clock)
         await _know_people(connection, shown)
     entries = await _todo_entries(connection, shown) if feed == "TODOS" else list(_entries(shown))
     if entries:
-        await add_entries(connection, feed, entries)
+        await _add(connection, feed, entries, set() if months is None else months)
     kept = {event.envelope.seq for event in (*shown, *said)}
     await add_archive(connection, feed, clock(), [_archived(event, kept) for event in events])
+
+
+async def _add(connection: Connection, feed: str, entries: Sequence[NewEntry], months: set[date]) -> None:
+    await open_entry_months(connection, entries, months)
+    if await add_entries(connection, feed, entries):
+        months.clear()  # one was dropped meanwhile
 
 
 async def _know_people(connection: Connection, events: Sequence[Event]) -> None:
@@ -130,7 +143,6 @@ def hears(clock: Clock, wake: Callable[[], None], wake_eraser: Callable[[], None
         wake()
         wake_eraser()
 
-    return tuple(
-        Hears(FEEDS[feed], partial(keep, clock=clock), on_heard=wake_both if feed == "AUTH" else wake)
-        for feed in HEARS[NAME]
-    )
+    months: set[date] = set()
+    handle = partial(keep, clock=clock, months=months)
+    return tuple(Hears(FEEDS[feed], handle, on_heard=wake_both if feed == "AUTH" else wake) for feed in HEARS[NAME])

@@ -1,7 +1,7 @@
 """The queries of `sql/`, one typed function each."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -120,12 +120,22 @@ async def add_archive(connection: Connection, feed: str, heard_at: datetime, eve
     await connection.execute(SQL.add_archive, feed, heard_at, *columns)
 
 
-async def add_entries(connection: Connection, feed: str, entries: Sequence[NewEntry]) -> None:
-    """Add entries from events of one feed."""
+async def open_entry_months(connection: Connection, entries: Sequence[NewEntry], known: set[date]) -> None:
+    """Make the months of entries, before any is added; asks of none that is `known`, and puts there those it found.
+
+    Not those that it made: they are there once the transaction is committed.
+    """
+    months = {entry.envelope.time.astimezone(UTC).date().replace(day=1) for entry in entries} - known
+    if months:
+        known.update(await connection.fetchval(SQL.open_entry_months, list(months)))
+
+
+async def add_entries(connection: Connection, feed: str, entries: Sequence[NewEntry]) -> int:
+    """Add entries from events of one feed; how many found no month."""
     envelopes = [entry.envelope for entry in entries]
     seqs, ids, subjects, times = (_column(envelopes, name) for name in ("seq", "id", "subject", "time"))
     actions, details = [entry.action for entry in entries], [entry.details for entry in entries]
-    await connection.execute(SQL.add_entries, feed, seqs, ids, subjects, actions, details, times)
+    return int(await connection.fetchval(SQL.add_entries, feed, seqs, ids, subjects, actions, details, times))
 
 
 async def known_todos(connection: Connection, ids: Collection[UUID]) -> dict[UUID, KnownTodo]:

@@ -136,9 +136,13 @@ declare
     v_from timestamptz := p_first at time zone 'UTC';
     v_to timestamptz := (p_first + interval '1 month') at time zone 'UTC';
 begin
-    if to_regclass('public.' || v_name) is not null then
+    -- Not by to_regclass: what that found missing before the lock was waited for it remembers as missing.
+    if exists (select from pg_class where relname = v_name and relnamespace = 'public'::regnamespace) then
         return;
     end if;
+    -- Whoever adds chose a partition before it waited: a row of this month in the other one would fail, or have the month
+    -- fail. So nobody adds until the month is there; who reads waits for the attaching alone.
+    execute format('lock table public.%I in share row exclusive mode', p_table);
     execute format('create table public.%I (like public.%I including all)', v_name, p_table);
     execute format(
         'with moved as (delete from public.%I where %I >= %L and %I < %L returning *) insert into public.%I table moved',
@@ -147,6 +151,23 @@ begin
     execute format(
         'alter table public.%I attach partition public.%I for values from (%L) to (%L)', p_table, v_name, v_from, v_to
     );
+end
+$$;
+
+CREATE FUNCTION public.open_entry_months(p_months date[]) RETURNS date[]
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+declare
+    v_there date[] := array(
+        select m from unnest(p_months) m where to_regclass('public.entry_' || to_char(m, 'YYYY_MM')) is not null
+    );
+begin
+    if cardinality(v_there) < cardinality(p_months) then
+        perform pg_advisory_xact_lock(hashtext('activity.months'));
+        perform make_month('entry', 'at', m) from unnest(p_months) m;
+    end if;
+    return v_there;
 end
 $$;
 
@@ -1092,6 +1113,9 @@ REVOKE ALL ON FUNCTION public.erase_entries(p_user uuid, p_limit integer) FROM P
 GRANT ALL ON FUNCTION public.erase_entries(p_user uuid, p_limit integer) TO activity;
 
 REVOKE ALL ON FUNCTION public.make_month(p_table text, p_column text, p_first timestamp without time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.open_entry_months(p_months date[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.open_entry_months(p_months date[]) TO activity;
 
 REVOKE ALL ON FUNCTION public.open_months(p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.open_months(p_now timestamp with time zone) TO activity;
