@@ -41,6 +41,11 @@ revoke EMAIL ROLE:
 rotate-keys *OPTIONS:
     @exec "{{ python }}" -m local rotate-keys "$@"
 
+# Write the stack's figures as one HTML page with charts, e.g. `./run report --out report.html --as-of 1234`
+[positional-arguments]
+report *OPTIONS:
+    @exec "{{ python }}" -m local report "$@"
+
 # Write a letter out as text, HTML and as it is posted, with example data, e.g. `./run preview weekly_report --locale ko`
 [positional-arguments]
 preview KIND="all" *OPTIONS:
@@ -106,7 +111,7 @@ format:
 lock:
     "{{ python }}" -m uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --annotation-style line \
         $(for p in events api auth todos mailer activity notifier local; do printf -- '--no-emit-package todo-%s ' $p; done) \
-        --group dev $(printf '%s/pyproject.toml ' {{ packages }}) -o requirements.lock
+        --extra report --group dev $(printf '%s/pyproject.toml ' {{ packages }}) -o requirements.lock
 
 # Write each schema.sql anew: what all migrations together make
 schema:

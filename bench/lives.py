@@ -35,8 +35,8 @@ class Happening(Struct, gc=False, kw_only=True):
     """Something that a service says, in plain columns; None where it has no such thing.
 
     `moment`: microseconds since 1970. `person`: whose it is. `seq` is its number in its feed, `nr` in the order heard.
-    `heard` tells that consumer `channel` took up events of feed `kind` from number `first` on, appended at `moments`, each
-    so many milliseconds later (`waits`).
+    `heard` tells that consumer `channel` took up events of feed `kind` from number `first` on: those of these
+    `moments`, each so many milliseconds later (`waits`).
     """
 
     feed: str

@@ -32,8 +32,10 @@ def main() -> None:
                 demo(layout())
             case "psql":
                 open_psql(arguments.service, arguments.role, rest)
+            case "report":
+                ask("activity", "report", *rest)
             case command:
-                ask_auth(command, *arguments.for_auth(arguments))
+                ask("auth", command, *arguments.for_auth(arguments))
     except StartError as error:
         say(f"local: {error}")
         sys.exit(1)
@@ -43,7 +45,7 @@ def main() -> None:
 
 
 def _read(words: list[str]) -> tuple[argparse.Namespace, list[str]]:
-    """The arguments, and what psql shall get."""
+    """The arguments, and what psql or a service shall get."""
     parser = argparse.ArgumentParser(prog="local", description="The local stack")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="run everything until Ctrl-C")
@@ -51,6 +53,7 @@ def _read(words: list[str]) -> tuple[argparse.Namespace, list[str]]:
     psql = commands.add_parser("psql", help="open a service's database", allow_abbrev=False)
     psql.add_argument("service", choices=SERVICES)
     psql.add_argument("--as", dest="role", choices=("owner", *READERS.values()), default="owner", help="as its owner")
+    commands.add_parser("report", help="write figures as a page with charts", add_help=False, allow_abbrev=False)
     for verb in ("grant", "revoke"):
         role = commands.add_parser(verb, help=f"{verb} a role")
         role.add_argument("email")
@@ -60,7 +63,7 @@ def _read(words: list[str]) -> tuple[argparse.Namespace, list[str]]:
     rotate.add_argument("--now", action="store_true", help="revoke all others at once")
     rotate.set_defaults(for_auth=lambda given: ["--now"] if given.now else [])
     arguments, rest = parser.parse_known_args(words)
-    if rest and arguments.command != "psql":
+    if rest and arguments.command not in {"psql", "report"}:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if arguments.command == "psql" and arguments.role not in {"owner", READERS.get(arguments.service)}:
         parser.error(f"{arguments.service} has no {arguments.role}")
@@ -95,13 +98,13 @@ def open_psql(service: str, role: str, options: list[str]) -> NoReturn:
     os.execve(program, [program, *options], connection_environment(url))  # noqa: S606
 
 
-def ask_auth(*arguments: str) -> NoReturn:
-    """Become `python -m auth` with an operator's command, as the stack's own would run it; raises StartError."""
+def ask(service: str, *arguments: str) -> NoReturn:
+    """Become a service with an operator's command, as the stack's own would run it; raises StartError."""
     where = layout()
     stack = _stack_of(where)
-    urls = {"DATABASE_URL": stack["postgres"]["auth"], "NATS_URL": stack["nats"]["auth"]}
-    environment = service_environment("auth", where, load_or_make(where.folder / "secrets.json"), urls)
-    os.execve(sys.executable, [sys.executable, "-m", "auth", *arguments], environment)  # noqa: S606
+    urls = {"DATABASE_URL": stack["postgres"][service], "NATS_URL": stack["nats"][service]}
+    environment = service_environment(service, where, load_or_make(where.folder / "secrets.json"), urls)
+    os.execve(sys.executable, [sys.executable, "-m", service, *arguments], environment)  # noqa: S606
 
 
 def _stack_of(where: Layout) -> dict[str, Any]:

@@ -42,7 +42,7 @@ onload = () => {{
 def main(arguments: Sequence[str]) -> None:
     """Write the pictures into a folder; says so and ends well where there is no browser."""
     out = Path(arguments[0])
-    browser = _found() or _installed()
+    browser = find_browser() or _installed()
     if browser is None:
         print("skipped: there is no Chromium (install the package `chromium`), so no pictures were made")
         return
@@ -91,7 +91,8 @@ def _run(command: Sequence[str]) -> str:
     return done.stdout
 
 
-def _found() -> str | None:
+def find_browser() -> str | None:
+    """The path of a Chromium, if there is one."""
     return next((path for name in _NAMES if (path := shutil.which(name))), None)
 
 
@@ -101,7 +102,7 @@ def _installed() -> str | None:
     if os.getuid() != 0 or installer is None:
         return None
     subprocess.run([installer, "install", "--yes", "--quiet", *_PACKAGES], stdout=subprocess.DEVNULL, check=False)
-    return _found()
+    return find_browser()
 
 
 if __name__ == "__main__":

@@ -1,20 +1,27 @@
-"""What operators do with figures, from a shell: build them anew, take that back, have them counted anew."""
+"""What operators do with figures, from a shell: build them anew, take that back, have them counted anew or drawn."""
 
 import argparse
+import asyncio
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 import asyncpg
 from tqdm import tqdm
 
+from activity.analytics import as_of_of
 from activity.builds import rebuild, roll_back
+from activity.figures import AsOf, Beyond, NotYet
 from activity.projections import PROJECTIONS, Report, newest
 from activity.recount import look_through, recount
+from api.problems import Problem
 
-COMMANDS: Final = ("rebuild", "rollback", "verify")
+COMMANDS: Final = ("rebuild", "rollback", "verify", "report")
 SAMPLE: Final = 100
+DAYS: Final = 92
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -28,7 +35,18 @@ def _parser() -> argparse.ArgumentParser:
     back.add_argument("name", choices=list(PROJECTIONS), help="which figures")
     check = commands.add_parser("verify", help="look through the archive, and count some people's days anew")
     check.add_argument("--sample", type=int, default=SAMPLE, help=f"how many people ({SAMPLE})")
+    drawn = commands.add_parser("report", help="write everybody's figures as one HTML page with charts")
+    drawn.add_argument("--out", type=Path, default=Path("report.html"), help="the file (report.html)")
+    drawn.add_argument("--as-of", type=_as_of, help="a position as 1234, or a moment as 2026-11-28T09:00:00Z (now)")
+    drawn.add_argument("--days", type=int, default=DAYS, help=f"how many days back ({DAYS})")
     return parser
+
+
+def _as_of(text: str) -> AsOf:
+    try:
+        return as_of_of(text)
+    except Problem:
+        raise argparse.ArgumentTypeError("neither a position nor a moment with its offset") from None
 
 
 @contextmanager
@@ -55,6 +73,8 @@ async def obey(pool: asyncpg.Pool, arguments: Sequence[str]) -> int:
             return 0 if all(done) else 1
         case "rollback":
             return await _roll_back(pool, options.name)
+        case "report":
+            return await _report(pool, options.out, options.as_of, options.days)
         case _:
             return await _verify(pool, options.sample)
 
@@ -83,6 +103,27 @@ async def _roll_back(pool: asyncpg.Pool, name: str) -> int:
         return 1
     sys.stdout.write(f"{name}: what was shown before is shown, as of {position:,}\n")
     return 0
+
+
+async def _report(pool: asyncpg.Pool, out: Path, as_of: AsOf, days: int) -> int:
+    try:
+        from activity.overview import overview, page_of  # noqa: PLC0415 - what it draws with is an extra
+    except ModuleNotFoundError as error:
+        sys.stderr.write(f"{error.name} is missing: pip install 'todo-activity[report]'\n")
+        return 1
+    try:
+        told = await overview(pool, as_of, datetime.now(UTC), days)
+        await asyncio.to_thread(out.write_text, page_of(told), encoding="utf-8")
+    except Beyond:
+        sys.stderr.write("--as-of lies in the future\n")
+    except NotYet as error:
+        sys.stderr.write(f"figures have only come to {error.args[0]:,} yet\n")
+    except OSError as error:
+        sys.stderr.write(f"{out}: {error.strerror}\n")
+    else:
+        sys.stdout.write(f"{out}: figures as of {told.position:,}\n")
+        return 0
+    return 1
 
 
 async def _verify(pool: asyncpg.Pool, sample: int) -> int:

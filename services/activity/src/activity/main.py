@@ -55,7 +55,7 @@ AT_ONCE: Final = 2
 
 
 def main() -> None:
-    """Run `python -m activity [api|worker]`, or a command: `rebuild`, `rollback`, `verify` (`--help` tells)."""
+    """Run `python -m activity [api|worker]`, or one of the `COMMANDS` (`--help` tells)."""
     match sys.argv[1:]:
         case [command, *_] if command in COMMANDS:
             start(_command(sys.argv[1:], read(Settings)))
