@@ -154,6 +154,12 @@ class World:
                 building.cancel()
         assert beside.failed == []
 
+    async def kill(self, child: asyncio.subprocess.Process) -> None:
+        """kill -9; its session ends when its statement does."""
+        with suppress(ProcessLookupError):
+            os.kill(child.pid, signal.SIGKILL)
+        await child.wait()
+
     @asynccontextmanager
     async def command(self, does: Does) -> AsyncIterator[asyncio.subprocess.Process]:
         """`python -m activity ...` at work: it is connected."""
@@ -169,9 +175,7 @@ class World:
                 await until(lambda: self.has_begun(child, does), within=30)
                 yield child
             finally:
-                with suppress(ProcessLookupError):
-                    child.kill()
-                await child.wait()
+                await self.kill(child)
 
     async def work(self, does: Does) -> list[asyncpg.Record]:
         """What the command's sessions do."""
@@ -187,11 +191,8 @@ class World:
         """Whether the command waits in a statement."""
         return [(query, True)] == [(row["query"], row["waits"]) for row in await self.work(does)]
 
-    async def kill(self, child: asyncio.subprocess.Process, does: Does) -> None:
-        """kill -9; what it had open ends, too."""
-        with suppress(ProcessLookupError):
-            os.kill(child.pid, signal.SIGKILL)
-        await child.wait()
+    async def is_over(self, does: Does) -> None:
+        """Return once no session of a command is left."""
         await until(lambda: self.is_gone(does), within=30)
 
     async def ends(self, does: Does) -> None:

@@ -54,7 +54,8 @@ async def test_killed_again_and_again_it_goes_on_where_it_was_and_switches_once(
                     await until(partial(world.goes_on, child, BEGUN[does], held), within=60)
                 await asyncio.wait([ending], timeout=chance.uniform(0, MOMENT))
                 was_killed = not ending.done()
-                await world.kill(child, does)
+                await world.kill(child)
+            await world.is_over(does)
             kills += was_killed
             assert was_killed or ending.result() == 0, world.out
             switched = await world.switches()
@@ -87,7 +88,8 @@ async def test_killed_while_places_change_it_changes_nothing_and_does_it_when_ca
             await until(lambda: world.waits_in(does, SQL.change_places if done else SQL.live_lock))
             begun = await world.begun(BEGUN[does])
             await until(lambda: beside.reads > reads + 4)
-            await world.kill(child, does)
+            await world.kill(child)
+        await world.is_over(does)
         assert ((await world.begun("live")).id, await world.begun(BEGUN[does])) == (live.id, begun)
         assert await world.switches() == []
         await world.ends(does)
