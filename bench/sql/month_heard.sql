@@ -1,2 +1,2 @@
--- How many events activity has heard, of all feeds.
-select coalesce(sum(seq), 0)::bigint from events.checkpoint where consumer = 'activity'
+-- How many events activity has heard, of all feeds but its own.
+select coalesce(sum(seq), 0)::bigint from events.checkpoint where consumer = 'activity' and feed <> 'ACTIVITY'

@@ -14,6 +14,7 @@ import pytest
 from nats.js import JetStreamContext
 
 from activity.consumers import hears
+from activity.recount import look_through
 from activity.reports import Reports
 from activity.tables import erase_archive, erase_entries, erase_known_todos
 from events import streams
@@ -30,6 +31,7 @@ from events.envelope import Envelope, subject_of, to_headers
 from events.eraser import Eraser
 from events.ids import uuid7
 from events.postgres import dialer
+from events.relay import Relay
 from local.fixtures import Database, DatabaseFactory, until
 from local.nats import Nats
 
@@ -86,13 +88,28 @@ class World:
         yield Reports(self.pool, broker, lambda: NEXT_MONDAY, heard_as="activity", on_appended=lambda: None)
         connecting.cancel()
 
+    @asynccontextmanager
+    async def relay(self) -> AsyncIterator[None]:
+        """Publishes what activity says."""
+        dial, broker = dialer(self.database.url, application="relay"), Broker(self.nats.url("activity"), name="relay")
+        relay = Relay(FEEDS["ACTIVITY"], dial, broker)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(broker.run()), group.create_task(relay.run())]
+            yield
+            for task in tasks:
+                task.cancel()
+
+    async def last(self, feed: str, seq: int) -> bool:
+        return (await self.js.stream_info(feed)).state.last_seq == seq
+
     async def registered(self) -> UUID:
         """Somebody whom activity knows."""
         person = uuid4()
         told = UserRegistered(user_id=person, sealed_contact="s", locale=None, timezone=None)
+        before = await self.pool.fetchval("select count(*) from archive")
         await self.say("AUTH", told, subject=person)
         async with self.activity():
-            await self.archived(1)
+            await self.archived(before + 1)
         return person
 
     async def archived(self, count: int) -> Sequence[asyncpg.Record]:
@@ -265,6 +282,61 @@ async def test_the_runtime_role_can_only_add_to_the_archive(world: World) -> Non
     for statement in ("delete from archive", "update archive set actor = ''", "delete from entry"):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await world.pool.execute(statement)
+
+
+async def test_what_activity_says_is_archived_like_everything_else(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report is heard again by who said it: archived under a number, proved, redacted; no entry, no other report."""
+    monkeypatch.setattr("activity.reports.SETTLES", 0)
+    me = await world.registered()
+    await world.say("TODOS", new_todo(), subject=me)
+    async with world.activity(), world.relay(), world.reports() as reports:
+        await world.archived(2)
+        before = await world.entries(me)
+        await reports.close_due()
+        *_, said = await world.archived(3)
+        await reports.close_due()
+        await world.say("TODOS", new_todo(), subject=uuid4())
+        assert [row["feed"] for row in await world.archived(4)] == ["AUTH", "TODOS", "ACTIVITY", "TODOS"]
+        [told] = await world.pool.fetch("select id, seq, type, data::text from events.log")
+        names = ("event_id", "seq", "type", "data")
+        assert {name: said[name] for name in names} == dict(zip(names, told.values(), strict=True))
+        assert await world.entries(me) == before == ["user_registered", "todo_created"]
+        assert ("archive of ACTIVITY: 1 to 1", "") in await findings(world)
+        await world.say("AUTH", UserErased(user_id=me), subject=me)
+        await world.archived(5)
+        await erased(world, me)
+        row = (await world.archived(5))[2]
+    assert (row["type"], row["data"], row["sha256"]) == ("core.Erased.v1", "{}", sha256(said["data"].encode()).digest())
+    assert not any(wrong for _, wrong in await findings(world))
+
+
+async def test_a_report_that_was_erased_before_it_was_heard_is_no_gap_and_another_is(world: World) -> None:
+    people = [await world.registered() for _ in range(3)]
+    for person in people:
+        await world.say("TODOS", new_todo(), subject=person)
+    async with world.activity():
+        await world.archived(6)
+    async with world.relay(), world.reports() as reports:
+        await reports.close(NEXT_MONDAY, 10)
+        await until(lambda: world.last("ACTIVITY", 3))
+    await world.pool.execute("select events.forget(subject, gen_random_uuid()) from events.log where seq = 2")
+    eraser = Eraser(world.pool, Broker(world.nats.url("activity"), name="e"), [FEEDS["ACTIVITY"]], [erase_archive])
+    await eraser.erase_rows()
+    await eraser.delete_messages(world.js, fresh=True)
+    async with world.activity():
+        seqs = [row["seq"] for row in await world.archived(8) if row["feed"] == "ACTIVITY"]
+    assert seqs == [1, 3]
+    assert [wrong for _, wrong in await findings(world)] == [""] * 4
+    owner = await asyncpg.connect(world.database.owner_url)
+    await owner.execute("delete from archive where feed = 'ACTIVITY' and seq = 3")
+    await owner.close()
+    assert ("archive of ACTIVITY: 1 to 1", "1 rows, 1 numbers, heard up to 3") in await findings(world)
+
+
+async def findings(world: World) -> list[tuple[str, str]]:
+    return [(each.about, each.wrong) for each in await look_through(world.pool, "activity")]
 
 
 async def erased(world: World, person: UUID) -> None:

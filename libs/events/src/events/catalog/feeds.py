@@ -34,7 +34,7 @@ HEARS: dict[str, tuple[str, ...]] = {
     "auth": (),
     "todos": ("AUTH",),
     "mailer": ("OTP", "AUTH", "TODOS", "ACTIVITY"),
-    "activity": ("OTP", "AUTH", "TODOS", "MAILER", "NOTIFIER"),
+    "activity": ("OTP", "AUTH", "TODOS", "MAILER", "ACTIVITY", "NOTIFIER"),
     "notifier": ("AUTH", "TODOS", "ACTIVITY"),
 }
 """The feeds that each service hears: what its NATS user may read, what its published contract receives."""
