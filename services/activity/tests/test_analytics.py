@@ -1,5 +1,6 @@
 """Figures over HTTP: whose, as of when, in which format."""
 
+import asyncio
 import csv
 import gc
 import io
@@ -21,7 +22,7 @@ from reporting import Diary, keeping
 
 from activity import analytics
 from activity.analytics import Analytics, media_of
-from activity.figures import Figures
+from activity.figures import Figures, Question
 from activity.formats import CSV, JSON, LINES, PARQUET
 from activity.metrics import METRICS
 from api.app import create_app
@@ -233,6 +234,27 @@ async def test_a_file_that_cannot_be_written_leaves_nothing_open(
 
     monkeypatch.setattr("activity.formats.ArrowWriter.write", fail)
     assert (await world.get("/daily", me, accept=PARQUET)).status_code == 500
+    gc.collect()
+
+
+async def test_a_question_that_is_given_up_in_the_end_leaves_nothing_open(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given up where the answer is whole and its transaction is not over."""
+    await world.live()
+    write = Figures._write
+
+    async def given_up(*parts: Any, **options: Any) -> Any:
+        told = await write(*parts, **options)
+        asking.cancel()
+        return told
+
+    monkeypatch.setattr("activity.figures.IN_MEMORY", 1)
+    monkeypatch.setattr(Figures, "_write", given_up)
+    question = Question(metric=METRICS["daily"])
+    asking = asyncio.create_task(Figures(world.diary.pool).write(question, None, CSV, {}))
+    await asyncio.wait([asking], timeout=10)
+    assert asking.cancelled()
     gc.collect()
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import date, datetime
 from tempfile import SpooledTemporaryFile
 from time import monotonic
@@ -92,10 +92,15 @@ class Figures:
 
         A file, for whoever fetches it slowly must hold no snapshot of the database.
         """
-        async with self._pool.acquire() as connection:
-            await self._wait(connection, question.metric, position)
-            async with connection.transaction(isolation="repeatable_read", readonly=True):
-                return await self._write(connection, question, position, media, head)
+        with ExitStack() as unfinished:
+            file: IO[bytes] = unfinished.enter_context(SpooledTemporaryFile(max_size=IN_MEMORY))
+            async with self._pool.acquire() as connection:
+                await self._wait(connection, question.metric, position)
+                async with connection.transaction(isolation="repeatable_read", readonly=True):
+                    told = await self._write(connection, question, position, file, media=media, head=head)
+            unfinished.pop_all()  # whoever sends it closes it
+        file.seek(0)
+        return told, file
 
     async def _wait(self, connection: Connection, metric: Metric, position: int | None) -> None:
         """Wait until figures are there, and have reached a position."""
@@ -111,8 +116,15 @@ class Figures:
             await asyncio.sleep(_POLL)
 
     async def _write(
-        self, connection: Connection, question: Question, position: int | None, media: str, head: dict[str, Any]
-    ) -> tuple[Reflected, IO[bytes]]:
+        self,
+        connection: Connection,
+        question: Question,
+        position: int | None,
+        file: IO[bytes],
+        *,
+        media: str,
+        head: dict[str, Any],
+    ) -> Reflected:
         await connection.execute(SQL.as_of, "" if position is None else str(position))
         [row] = await connection.fetch(SQL.reflected, question.metric.projection)
         reflects = question.as_of if isinstance(question.as_of, datetime) else row["reflects"]
@@ -123,17 +135,11 @@ class Figures:
             raise TooMany
         statement = await connection.prepare(_filled(SQL.figures, question.metric, filters))
         columns = [Column(each.name, each.type.name) for each in statement.get_attributes()]
-        file: IO[bytes] = SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - whoever sends it closes it
-        try:
-            with closing(writer_of(media, file, columns, head | asdict(told))) as writer:
-                cursor = await statement.cursor(*values)
-                while rows := await cursor.fetch(CHUNK):
-                    await asyncio.to_thread(writer.write, rows)
-        except BaseException:
-            file.close()
-            raise
-        file.seek(0)
-        return told, file
+        with closing(writer_of(media, file, columns, head | asdict(told))) as writer:
+            cursor = await statement.cursor(*values)
+            while rows := await cursor.fetch(CHUNK):
+                await asyncio.to_thread(writer.write, rows)
+        return told
 
 
 def _filters(question: Question) -> tuple[str, Sequence[Any]]:
