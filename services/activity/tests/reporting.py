@@ -15,6 +15,7 @@ from activity.reports import Reports
 from events.broker import Broker
 from events.catalog.activity import ReportReady
 from events.catalog.auth import ProfileChanged, UserErased, UserRegistered
+from events.catalog.core import Batch, EventsHeard
 from events.catalog.feeds import FEEDS
 from events.catalog.todos import TodoCreated, TodoOverdue, TodoToggled
 from events.catalog.types import TYPES
@@ -131,3 +132,9 @@ def new_todo(id_: UUID) -> TodoCreated:
 async def keeping(url: str) -> AsyncIterator[Diary]:
     async with await open_pool(url, application="activity") as pool:
         yield Diary(pool)
+
+
+def heard_by(consumer: str, feed: str, first: int, *waited_ms: int, since: str = "2026-11-28T09:00") -> EventsHeard:
+    """A batch of events that were appended at a moment."""
+    taken = at(since) + timedelta(milliseconds=waited_ms[0])
+    return EventsHeard(consumer=consumer, feed=feed, batches=(Batch(first=first, at=taken, waited_ms=waited_ms),))

@@ -8,13 +8,12 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from reporting import Diary, at, keeping, new_todo
+from reporting import Diary, at, heard_by, keeping, new_todo
 
 from activity import explain
 from activity.api import Activity
 from api.app import create_app
 from api.testing import People, serving
-from events.catalog.core import Batch, EventsHeard
 from events.catalog.mailer import MailFailed, MailSent
 from events.catalog.todos import TodoToggled
 from events.envelope import Envelope
@@ -24,12 +23,6 @@ from local.fixtures import DatabaseFactory
 
 NINE = "2026-11-28T09:00"
 TEN = "2026-11-28T10:00"
-
-
-def heard_by(consumer: str, feed: str, first: int, *waited_ms: int, since: str = NINE) -> EventsHeard:
-    """A batch of events that were appended at a moment."""
-    taken = at(since) + timedelta(milliseconds=waited_ms[0])
-    return EventsHeard(consumer=consumer, feed=feed, batches=(Batch(first=first, at=taken, waited_ms=waited_ms),))
 
 
 @dataclass

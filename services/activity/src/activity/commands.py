@@ -17,6 +17,7 @@ from activity.builds import rebuild, roll_back
 from activity.figures import AsOf, Beyond, NotYet
 from activity.projections import PROJECTIONS, Report, newest
 from activity.recount import look_through, recount
+from activity.spotcheck import spot_check
 from api.problems import Problem
 
 COMMANDS: Final = ("rebuild", "rollback", "verify", "report")
@@ -33,8 +34,10 @@ def _parser() -> argparse.ArgumentParser:
     anew.add_argument("--accept", action="store_true", help="show them also where they differ within a version")
     back = commands.add_parser("rollback", help="show again what was shown before the last rebuild")
     back.add_argument("name", choices=list(PROJECTIONS), help="which figures")
-    check = commands.add_parser("verify", help="look through the archive, and count some people's days anew")
-    check.add_argument("--sample", type=int, default=SAMPLE, help=f"how many people ({SAMPLE})")
+    check = commands.add_parser(
+        "verify", help="look through the archive, and count some people's days and some events anew"
+    )
+    check.add_argument("--sample", type=int, default=SAMPLE, help=f"how many people, and how many events ({SAMPLE})")
     drawn = commands.add_parser("report", help="write everybody's figures as one HTML page with charts")
     drawn.add_argument("--out", type=Path, default=Path("report.html"), help="the file (report.html)")
     drawn.add_argument("--as-of", type=_as_of, help="a position as 1234, or a moment as 2026-11-28T09:00:00Z (now)")
@@ -127,7 +130,7 @@ async def _report(pool: asyncpg.Pool, out: Path, as_of: AsOf, days: int) -> int:
 
 
 async def _verify(pool: asyncpg.Pool, sample: int) -> int:
-    findings = [*await look_through(pool, "activity"), *await recount(pool, sample)]
+    findings = [*await look_through(pool, "activity"), *await recount(pool, sample), *await spot_check(pool, sample)]
     for each in findings:
         sys.stdout.write(f"{'wrong' if each.wrong else 'ok':5} {each.about}{f': {each.wrong}' if each.wrong else ''}\n")
     return 1 if any(each.wrong for each in findings) else 0
