@@ -222,7 +222,18 @@ FILL: dict[str, Callable[[Case], None]] = {
 }
 
 
-NAMED: dict[str, Callable[[Case], str]] = {"token": lambda _: link_token(), "metric": lambda _: "daily"}
+def newest_event(case: Case) -> str:
+    """The event of the newest entry in the person's activity."""
+    headers = {"Authorization": case.headers.get("Authorization", "")}
+    entries = GATEWAY.get("/activity", headers=headers).json().get("data") or []
+    return next((entry["id"] for entry in entries), "none")
+
+
+NAMED: dict[str, Callable[[Case], str]] = {
+    "token": lambda _: link_token(),
+    "metric": lambda _: "daily",
+    "request_or_event": newest_event,
+}
 HEADERS: dict[str, Callable[[], str]] = {
     "If-Match": lambda: "*",
     "Idempotency-Key": lambda: secrets.token_hex(8),

@@ -147,8 +147,8 @@ class Post:
         return row
 
     async def said(self) -> list[MailSent | MailFailed]:
-        """What mailer's own log holds."""
-        rows = await self.owner.fetch("select type, data from events.log order by seq")
+        """What mailer's own log holds of letters and people."""
+        rows = await self.owner.fetch("select type, data from events.log where type like 'mailer.%' order by seq")
         return [CODEC.decode(row["type"], row["data"]) for row in rows]
 
     async def change_letters(self, change: str) -> None:

@@ -63,7 +63,7 @@ async def settled(world: World, count: int = 1) -> list[asyncpg.Record]:
 
 
 async def said(world: World) -> list[tuple[str, dict[str, Any]]]:
-    rows = await world.pool.fetch("select type, data::text from events.log order by seq")
+    rows = await world.pool.fetch("select type, data::text from events.log where type like 'notifier.%' order by seq")
     return [(row["type"].split(".")[1], json.loads(row["data"])) for row in rows]
 
 

@@ -99,7 +99,7 @@ def postgres(request: pytest.FixtureRequest) -> Iterator[Cluster]:
 @pytest.fixture
 def own_postgres() -> Iterator[Postgres]:
     """A cluster for this test alone, to kill, pause and restart."""
-    with _embedded_postgres() as server:
+    with _folder("postgres") as folder, _running(folder) as server:
         yield server
 
 
@@ -185,15 +185,20 @@ def _template(postgres: Cluster, service: str, feeds: tuple[str, ...]) -> str:
 
 @contextmanager
 def _embedded_postgres() -> Iterator[Postgres]:
-    with _folder("postgres", within=_memory()) as folder:
-        server = Postgres(folder, ports.free_port(), cache(_password))
-        server.start()
-        # It ends with its folder: nothing in it need outlive a power cut, and a test in two waited for the disk alone.
+    """A cluster that need not outlive a power cut, for it ends with its folder: tests waited for the disk."""
+    with _folder("postgres", within=_memory()) as folder, _running(folder) as server:
         server.sql("alter system set fsync = off; select pg_reload_conf()")
-        try:
-            yield server
-        finally:
-            server.kill()
+        yield server
+
+
+@contextmanager
+def _running(folder: Path) -> Iterator[Postgres]:
+    server = Postgres(folder, ports.free_port(), cache(_password))
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()
 
 
 def _memory() -> Path | None:
