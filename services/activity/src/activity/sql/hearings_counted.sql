@@ -6,9 +6,11 @@ from archive a cross join lateral (values ('stream', a.published_at), ('activity
 where a.number > $2 and a.number <= $3 and r.at is not null
 union all
 select
-    $1::int, a.number, a.data ->> 'feed', (b.batch ->> 'first')::bigint + w.nr - 1, a.data ->> 'consumer',
-    (b.batch ->> 'at')::timestamptz - w.waited::bigint * interval '1 millisecond', w.waited::bigint
+    $1::int, a.number, e.feed, b.first + w.nr - 1, e.consumer,
+    b.at - w.waited::bigint * interval '1 millisecond', w.waited::bigint
 from archive a
-cross join lateral json_array_elements(a.data -> 'batches') b (batch)
-cross join lateral json_array_elements_text(b.batch -> 'waited_ms') with ordinality w (waited, nr)
+-- Taken apart once an event: each `->>` in a row would read the whole document again.
+cross join lateral json_to_record(a.data) e (consumer text, feed text, batches json)
+cross join lateral json_to_recordset(e.batches) b (first bigint, at timestamptz, waited_ms json)
+cross join lateral json_array_elements_text(b.waited_ms) with ordinality w (waited, nr)
 where a.number > $2 and a.number <= $3 and a.type = 'core.EventsHeard.v1'
