@@ -49,16 +49,27 @@ class Diary:
         return Reports(self.pool, nowhere, system_clock, heard_as="activity", on_appended=lambda: None)
 
     async def hear(
-        self, subject: UUID, when: str, *events: msgspec.Struct, feed: str = "", request: str = "r-1"
+        self,
+        subject: UUID,
+        when: str,
+        *events: msgspec.Struct,
+        feed: str = "",
+        request: str = "r-1",
+        correlation: str = "",
     ) -> list[Envelope]:
-        """Hear events of one feed as one batch, which the stream took a moment after they were appended."""
+        """Hear events of one feed as one batch, which the stream took a moment after they were appended.
+
+        They came of a request, which had another id beside its own where a `correlation` is given.
+        """
         feed = feed or ("AUTH" if isinstance(events[0], UserRegistered | ProfileChanged | UserErased) else "TODOS")
-        heard = [self.event(feed, subject, at(when), data, request) for data in events]
+        heard = [self.event(feed, subject, at(when), data, (correlation or request, request)) for data in events]
         async with self.pool.acquire() as connection, connection.transaction():
             await keep(connection, heard, clock=self.clock)
         return [event.envelope for event in heard]
 
-    def event(self, feed: str, subject: UUID, when: datetime, data: msgspec.Struct, request: str = "r-1") -> Event:
+    def event(
+        self, feed: str, subject: UUID, when: datetime, data: msgspec.Struct, came_of: tuple[str, str] = ("r-1", "r-1")
+    ) -> Event:
         self._seqs[feed] += 1
         envelope = Envelope(
             id=uuid7(),
@@ -69,8 +80,8 @@ class Diary:
             seq=self._seqs[feed],
             aggregate=uuid4(),
             version=1,
-            correlation_id=request,
-            causation_id=request,
+            correlation_id=came_of[0],
+            causation_id=came_of[1],
             actor=str(subject),
         )
         return Event(feed, envelope, None, CODEC.encode(data).encode(), when + PUBLISHED)

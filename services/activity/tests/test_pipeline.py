@@ -14,6 +14,7 @@ from activity import explain
 from activity.api import Activity
 from api.app import create_app
 from api.testing import People, serving
+from events.catalog.auth import UserErased
 from events.catalog.mailer import MailFailed, MailSent
 from events.catalog.todos import TodoToggled
 from events.envelope import Envelope
@@ -130,6 +131,20 @@ async def test_a_persons_journey_is_for_them_and_for_operators(world: World) -> 
     assert (await world.explain(uuid4(), done.id)).status_code == 404
     assert len(events_of(await world.explain(uuid4(), "req-1", operator=True))) == 2
     assert (await world.http.get("/activity/explain/req-1")).status_code == 401
+
+
+async def test_a_request_that_went_by_another_correlation_is_found_by_its_own_id(world: World) -> None:
+    me = uuid4()
+    told = TodoToggled(todo_id=uuid4(), title="a", priority=3, completed=True)
+    [done] = await world.diary.hear(me, NINE, told, request="req-1", correlation="session-1")
+    assert [event["id"] for event in events_of(await world.explain(me, "req-1"))] == [str(done.id)]
+
+
+async def test_of_the_erased_nothing_is_explained(world: World) -> None:
+    me = uuid4()
+    await world.complete(me, "req-1")
+    await world.diary.hear(me, NINE, UserErased(user_id=me))
+    assert (await world.explain(uuid4(), "req-1", operator=True)).status_code == 404
 
 
 @pytest.mark.parametrize("asked", [uuid4(), "never-asked", "a" * 200])

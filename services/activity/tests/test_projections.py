@@ -8,12 +8,13 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import asyncpg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from reporting import Diary, keeping
 
-from activity.projections import PROJECTIONS, add_build, advance, builds
+from activity.projections import PROJECTIONS, Build, add_build, advance, builds, catch_up
 from activity.tables import erase_archive, erase_projections
 from events.catalog.auth import UserErased
 from local.fixtures import DatabaseFactory
@@ -83,6 +84,24 @@ async def test_two_instances_count_nothing_twice(diary: Diary) -> None:
     await asyncio.gather(*(diary.build() for _ in range(3)))
     assert await daily(diary) == {(me, "2026-11-22"): {"created": 20}}
     assert [build.position for build in await builds(diary.pool)] == [21] * len(PROJECTIONS)
+
+
+async def test_a_slice_that_takes_too_long_is_added_in_parts(diary: Diary, monkeypatch: pytest.MonkeyPatch) -> None:
+    me = await diary.register("2026-11-01T00:00")
+    await diary.create(me, *["2026-11-22T14:00"] * 20)
+    parts: list[int] = []
+
+    async def slow(pool: asyncpg.Pool, build: Build, limit: int) -> tuple[int, int]:
+        parts.append(limit)
+        if limit > 5:
+            raise asyncpg.QueryCanceledError
+        return await advance(pool, build, limit)
+
+    monkeypatch.setattr("activity.projections.advance", slow)
+    build = await add_build(diary.pool, "actions", 1, "live")
+    assert await catch_up(diary.pool, build, 16, lambda *_: None) == 21
+    assert parts[:4] == [16, 8, 4, 8]
+    assert await daily(diary) == {(me, "2026-11-22"): {"created": 20}}
 
 
 ZONES = st.sampled_from(["UTC", "Asia/Seoul", "America/New_York", "Pacific/Auckland", "Nowhere/Atall", None])

@@ -21,8 +21,8 @@ from events.sql import load
 
 SQL = load("events")
 EVERY: Final = 5.0
-AT_ONCE: Final = 100
-"""Batches an event tells of at most: with 500 events each it is far below a message's limit."""
+AT_ONCE: Final = 20
+"""Batches an event tells of at most: with 500 events each it has about 100 kB, and a window of such fits in memory."""
 _CODEC: Final = Codec(core.TYPES)
 
 log = structlog.get_logger(__name__)

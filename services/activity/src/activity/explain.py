@@ -23,7 +23,6 @@ from api.requests import Request
 
 OPERATOR: Final = "operator"
 EVENTS_MAX: Final = 500
-_SENDERS: Final = ("MAILER", "NOTIFIER")
 
 EXPLAINED: Final = Message(key="activity.explained", en="Journey retrieved successfully", ko="처리 과정을 조회했습니다")
 
@@ -103,7 +102,7 @@ def _hop(row: asyncpg.Record) -> Hop:
         published_at=published,
         published_after_ms=_ms(appended, published) if published else None,
         heard=heard,
-        outcome=_outcome(row["data"]) if row["feed"] in _SENDERS else None,
+        outcome=_outcome(row["data"]) if row["data"] else None,
     )
 
 

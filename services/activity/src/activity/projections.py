@@ -12,7 +12,7 @@ from msgspec import Struct
 from activity.tables import SQL
 from events.erasure import hold_off
 from events.health import Check
-from events.postgres import AWAY, Connection
+from events.postgres import AWAY, Connection, is_too_slow
 
 EVERY: Final = 1.0
 BATCH: Final = 5_000
@@ -93,11 +93,21 @@ async def advance_in(connection: Connection, build: Build, limit: int) -> tuple[
 
 
 async def catch_up(pool: asyncpg.Pool, build: Build, limit: int, report: Report) -> int:
-    """Put everything that is in the archive into a build, up to `limit` events at a time; its position then."""
-    position, end = 0, 1
+    """Put everything that is in the archive into a build, up to `limit` events at a time; its position then.
+
+    Fewer where so many take too long: an event may tell of thousands.
+    """
+    position, end, part = 0, 1, limit
     while position < end:
-        position, end = await advance(pool, build, limit)
-        report(position, end)
+        try:
+            position, end = await advance(pool, build, part)
+        except asyncpg.PostgresError as error:
+            if part == 1 or not is_too_slow(error):
+                raise
+            part //= 2
+        else:
+            part = min(limit, part * 2)
+            report(position, end)
     return position
 
 

@@ -920,6 +920,10 @@ CREATE INDEX sign_in_challenge ON ONLY projections.sign_in USING btree (challeng
 
 CREATE INDEX sign_in_person ON ONLY projections.sign_in USING btree (user_id) WHERE (user_id IS NOT NULL);
 
+CREATE INDEX archive_causation ON ONLY public.archive USING btree (causation_id);
+
+CREATE INDEX archive_2026_11_causation_id_idx ON public.archive_2026_11 USING btree (causation_id);
+
 CREATE INDEX archive_correlation ON ONLY public.archive USING btree (correlation_id);
 
 CREATE INDEX archive_2026_11_correlation_id_idx ON public.archive_2026_11 USING btree (correlation_id);
@@ -944,6 +948,8 @@ CREATE INDEX archive_subject ON ONLY public.archive USING btree (subject) WHERE 
 
 CREATE INDEX archive_2026_11_subject_idx ON public.archive_2026_11 USING btree (subject) WHERE (sha256 IS NULL);
 
+CREATE INDEX archive_2026_12_causation_id_idx ON public.archive_2026_12 USING btree (causation_id);
+
 CREATE INDEX archive_2026_12_correlation_id_idx ON public.archive_2026_12 USING btree (correlation_id);
 
 CREATE INDEX archive_2026_12_event_id_idx ON public.archive_2026_12 USING btree (event_id);
@@ -956,6 +962,8 @@ CREATE INDEX archive_2026_12_number_idx ON public.archive_2026_12 USING btree (n
 
 CREATE INDEX archive_2026_12_subject_idx ON public.archive_2026_12 USING btree (subject) WHERE (sha256 IS NULL);
 
+CREATE INDEX archive_2027_01_causation_id_idx ON public.archive_2027_01 USING btree (causation_id);
+
 CREATE INDEX archive_2027_01_correlation_id_idx ON public.archive_2027_01 USING btree (correlation_id);
 
 CREATE INDEX archive_2027_01_event_id_idx ON public.archive_2027_01 USING btree (event_id);
@@ -967,6 +975,8 @@ CREATE INDEX archive_2027_01_heard_at_number_idx ON public.archive_2027_01 USING
 CREATE INDEX archive_2027_01_number_idx ON public.archive_2027_01 USING btree (number);
 
 CREATE INDEX archive_2027_01_subject_idx ON public.archive_2027_01 USING btree (subject) WHERE (sha256 IS NULL);
+
+CREATE INDEX archive_other_causation_id_idx ON public.archive_other USING btree (causation_id);
 
 CREATE INDEX archive_other_correlation_id_idx ON public.archive_other USING btree (correlation_id);
 
@@ -1004,6 +1014,8 @@ CREATE INDEX known_todo_person ON public.known_todo USING btree (user_id);
 
 CREATE INDEX open_period_due ON public.open_period USING btree (due_at);
 
+ALTER INDEX public.archive_causation ATTACH PARTITION public.archive_2026_11_causation_id_idx;
+
 ALTER INDEX public.archive_correlation ATTACH PARTITION public.archive_2026_11_correlation_id_idx;
 
 ALTER INDEX public.archive_event ATTACH PARTITION public.archive_2026_11_event_id_idx;
@@ -1017,6 +1029,8 @@ ALTER INDEX public.archive_heard_at ATTACH PARTITION public.archive_2026_11_hear
 ALTER INDEX public.archive_number ATTACH PARTITION public.archive_2026_11_number_idx;
 
 ALTER INDEX public.archive_subject ATTACH PARTITION public.archive_2026_11_subject_idx;
+
+ALTER INDEX public.archive_causation ATTACH PARTITION public.archive_2026_12_causation_id_idx;
 
 ALTER INDEX public.archive_correlation ATTACH PARTITION public.archive_2026_12_correlation_id_idx;
 
@@ -1032,6 +1046,8 @@ ALTER INDEX public.archive_number ATTACH PARTITION public.archive_2026_12_number
 
 ALTER INDEX public.archive_subject ATTACH PARTITION public.archive_2026_12_subject_idx;
 
+ALTER INDEX public.archive_causation ATTACH PARTITION public.archive_2027_01_causation_id_idx;
+
 ALTER INDEX public.archive_correlation ATTACH PARTITION public.archive_2027_01_correlation_id_idx;
 
 ALTER INDEX public.archive_event ATTACH PARTITION public.archive_2027_01_event_id_idx;
@@ -1045,6 +1061,8 @@ ALTER INDEX public.archive_heard_at ATTACH PARTITION public.archive_2027_01_hear
 ALTER INDEX public.archive_number ATTACH PARTITION public.archive_2027_01_number_idx;
 
 ALTER INDEX public.archive_subject ATTACH PARTITION public.archive_2027_01_subject_idx;
+
+ALTER INDEX public.archive_causation ATTACH PARTITION public.archive_other_causation_id_idx;
 
 ALTER INDEX public.archive_correlation ATTACH PARTITION public.archive_other_correlation_id_idx;
 

@@ -1,7 +1,7 @@
 -- How long events took to the stream and to whoever hears them; what came of one request.
-alter table archive add column published_at timestamptz;
 create index archive_event on archive (event_id);
 create index archive_correlation on archive (correlation_id);
+create index archive_causation on archive (causation_id);
 -- The letters that tell of several events; `others` are those whose request they do not carry.
 create index archive_others on archive using gin ((data::jsonb -> 'others'))
     where type in ('mailer.MailSent.v1', 'mailer.MailFailed.v1');
