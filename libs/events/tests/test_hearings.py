@@ -59,14 +59,15 @@ async def test_each_event_that_was_heard_is_told_of_once(todos: Database, nats: 
     woken: list[None] = []
     await hear(todos, nats)
     async with await open_pool(todos.url, application="test") as pool:
-        while await hearings(pool, woken).tell():
-            pass
-    [event] = await told(todos)
-    assert (event.consumer, event.feed) == ("activity", "TODOS")
-    numbers = [batch.first + nr for batch in event.batches for nr, _ in enumerate(batch.waited_ms)]
+        for _ in range(COUNT):
+            await hearings(pool, woken).tell()
+    events = await told(todos)
+    assert {(event.consumer, event.feed) for event in events} == {("activity", "TODOS")}
+    batches = [batch for event in events for batch in event.batches]
+    numbers = [batch.first + nr for batch in batches for nr, _ in enumerate(batch.waited_ms)]
     assert numbers == list(range(1, COUNT + 1))
-    assert all(90_000 <= waited < 120_000 for batch in event.batches for waited in batch.waited_ms)
-    assert len(woken) == 1
+    assert all(90_000 <= waited < 120_000 for batch in batches for waited in batch.waited_ms)
+    assert len(woken) == len(events)
 
 
 async def test_what_cannot_be_told_now_is_told_later(todos: Database, nats: Nats) -> None:
@@ -80,7 +81,7 @@ async def test_what_cannot_be_told_now_is_told_later(todos: Database, nats: Nats
         await holding.rollback()
         assert await told(todos) == []
         await hearings(pool, []).tell()
-    assert len(await told(todos)) == 1
+    assert await told(todos) != []
 
 
 async def test_a_consumer_without_a_clock_notes_nothing(todos: Database, nats: Nats) -> None:
