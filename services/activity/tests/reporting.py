@@ -7,11 +7,18 @@ from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import asyncpg
+import httpx
 import msgspec
 
+from activity import analytics, explain
+from activity.analytics import Analytics
+from activity.api import Activity
 from activity.consumers import keep
+from activity.figures import Figures
 from activity.projections import PROJECTIONS, Projections
 from activity.reports import Reports
+from api.app import create_app
+from api.testing import People, serving
 from events.broker import Broker
 from events.catalog.activity import ReportReady
 from events.catalog.auth import ProfileChanged, UserErased, UserRegistered
@@ -22,6 +29,7 @@ from events.catalog.types import TYPES
 from events.clock import Clock, system_clock
 from events.codec import Codec
 from events.envelope import Envelope
+from events.health import Health
 from events.hearing import Event
 from events.ids import uuid7
 from events.postgres import open_pool
@@ -63,9 +71,15 @@ class Diary:
         """
         feed = feed or ("AUTH" if isinstance(events[0], UserRegistered | ProfileChanged | UserErased) else "TODOS")
         heard = [self.event(feed, subject, at(when), data, (correlation or request, request)) for data in events]
-        async with self.pool.acquire() as connection, connection.transaction():
-            await keep(connection, heard, clock=self.clock)
+        await self.take(heard)
         return [event.envelope for event in heard]
+
+    async def take(self, events: Sequence[Event]) -> None:
+        """Hear events, those of each feed as one batch: within each in order, together not."""
+        for feed in dict.fromkeys(event.feed for event in events):
+            async with self.pool.acquire() as connection, connection.transaction():
+                batch = [event for event in events if event.feed == feed]
+                await keep(connection, batch, clock=self.clock, months=set())
 
     def event(
         self, feed: str, subject: UUID, when: datetime, data: msgspec.Struct, came_of: tuple[str, str] = ("r-1", "r-1")
@@ -143,6 +157,17 @@ def new_todo(id_: UUID) -> TodoCreated:
 async def keeping(url: str) -> AsyncIterator[Diary]:
     async with await open_pool(url, application="activity") as pool:
         yield Diary(pool)
+
+
+@asynccontextmanager
+async def answering(url: str, people: People) -> AsyncIterator[tuple[Diary, httpx.AsyncClient]]:
+    """A diary, and what activity answers of it over HTTP."""
+    async with keeping(url) as diary:
+        parts = {"activity": Activity(diary.pool), "analytics": Analytics(Figures(diary.pool), system_clock)}
+        routes = (*explain.ROUTES, *analytics.ROUTES)
+        app = create_app(title="Activity", routes=routes, health=Health(), guard=people.guard, parts=parts)
+        async with serving(app) as http:
+            yield diary, http
 
 
 def heard_by(consumer: str, feed: str, first: int, *waited_ms: int, since: str = "2026-11-28T09:00") -> EventsHeard:

@@ -18,18 +18,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from reporting import Diary, keeping
+from reporting import Diary, answering
 
-from activity import analytics
-from activity.analytics import Analytics, media_of
+from activity.analytics import media_of
 from activity.figures import Figures, Question
 from activity.formats import CSV, JSON, LINES, PARQUET
 from activity.metrics import METRICS
-from api.app import create_app
 from api.problems import Problem
-from api.testing import People, serving
-from events.clock import system_clock
-from events.health import Health
+from api.testing import People
 from local.fixtures import DatabaseFactory
 
 
@@ -53,11 +49,8 @@ class World:
 @pytest.fixture
 async def world(database: DatabaseFactory) -> AsyncIterator[World]:
     people = People()
-    async with keeping(database("activity").url) as diary:
-        parts = {"analytics": Analytics(Figures(diary.pool), system_clock)}
-        app = create_app(title="Activity", routes=analytics.ROUTES, health=Health(), guard=people.guard, parts=parts)
-        async with serving(app) as http:
-            yield World(http, diary, people)
+    async with answering(database("activity").url, people) as (diary, http):
+        yield World(http, diary, people)
 
 
 @pytest.fixture

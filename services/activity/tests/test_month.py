@@ -1,7 +1,7 @@
 """A simulated month, heard as it comes: every figure equals one that DuckDB counts from the month's own file."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -10,12 +10,9 @@ from bench.month import events_of, month, write
 from bench.recomputed import differences, recomputed, shown
 from reporting import Diary, keeping
 
-from activity.consumers import keep
 from activity.tables import erase_archive, erase_entries, erase_known_todos, erase_person, erase_projections
 from events.broker import Broker
-from events.clock import system_clock
 from events.eraser import Eraser
-from events.hearing import Event
 from local.fixtures import DatabaseFactory
 
 SEED, EVENTS, AT_ONCE = 1, 3_000, 150
@@ -33,13 +30,6 @@ def told() -> list[Happening]:
     return month(SEED, EVENTS)
 
 
-async def hear(diary: Diary, events: Sequence[Event]) -> None:
-    """Feed by feed a batch: within each in order, together not."""
-    for feed in dict.fromkeys(event.feed for event in events):
-        async with diary.pool.acquire() as connection, connection.transaction():
-            await keep(connection, [event for event in events if event.feed == feed], clock=system_clock)
-
-
 async def erase(diary: Diary) -> None:
     await Eraser(diary.pool, Broker("nats://127.0.0.1:1", name="activity"), [], STEPS).erase_rows()
 
@@ -49,7 +39,7 @@ async def test_all_figures_of_a_month_equal_an_independent_recomputation(
 ) -> None:
     events = list(events_of(told))
     for nr, begin in enumerate(range(0, EVENTS, AT_ONCE)):
-        await hear(diary, events[begin : begin + AT_ONCE])
+        await diary.take(events[begin : begin + AT_ONCE])
         if nr % 4 == 0:
             await diary.build()
             await erase(diary)

@@ -17,7 +17,6 @@ from browser import Tab, browsing
 from reporting import keeping
 
 from activity.charts import CHARTS
-from activity.consumers import keep
 from activity.overview import Overview, overview, page_of
 from local.fixtures import DatabaseFactory, until
 from local.pictures import find_browser
@@ -37,11 +36,8 @@ async def told(database: DatabaseFactory) -> Overview:
         for begin in range(0, EVENTS, 500):
             part = happened[begin : begin + 500]
             at = EPOCH + timedelta(microseconds=max(each.moment for each in part))
-            events = list(events_of(part))
-            for feed in dict.fromkeys(event.feed for event in events):
-                async with diary.pool.acquire() as connection, connection.transaction():
-                    batch = [event for event in events if event.feed == feed]
-                    await keep(connection, batch, clock=lambda at=at: at)
+            diary.clock = lambda at=at: at
+            await diary.take(list(events_of(part)))
         await diary.build()
         return await overview(diary.pool, None, datetime.now(UTC), 92)
 

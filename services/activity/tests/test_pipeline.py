@@ -8,17 +8,14 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from reporting import Diary, at, heard_by, keeping, new_todo
+from reporting import Diary, answering, at, heard_by, new_todo
 
 from activity import explain
-from activity.api import Activity
-from api.app import create_app
-from api.testing import People, serving
+from api.testing import People
 from events.catalog.auth import UserErased
 from events.catalog.mailer import MailFailed, MailSent
 from events.catalog.todos import TodoToggled
 from events.envelope import Envelope
-from events.health import Health
 from events.ids import uuid7
 from local.fixtures import DatabaseFactory
 
@@ -50,12 +47,9 @@ class World:
 @pytest.fixture
 async def world(database: DatabaseFactory) -> AsyncIterator[World]:
     people = People()
-    async with keeping(database("activity").url) as diary:
+    async with answering(database("activity").url, people) as (diary, http):
         diary.clock = lambda: at(NINE) + timedelta(milliseconds=12)
-        parts = {"activity": Activity(diary.pool)}
-        app = create_app(title="Activity", routes=explain.ROUTES, health=Health(), guard=people.guard, parts=parts)
-        async with serving(app) as http:
-            yield World(http, diary, people)
+        yield World(http, diary, people)
 
 
 def events_of(answer: httpx.Response) -> list[dict[str, Any]]:

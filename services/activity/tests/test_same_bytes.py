@@ -7,19 +7,14 @@ import history
 import httpx
 import pytest
 from history import ANN, BOB, CY
-from reporting import Diary, keeping
+from reporting import Diary, answering
 
-from activity import analytics
-from activity.analytics import Analytics
 from activity.commands import obey
-from activity.figures import Figures
 from activity.formats import CSV, JSON, LINES, PARQUET
 from activity.metrics import METRICS
 from activity.projections import PROJECTIONS
-from api.app import create_app
-from api.testing import People, serving
+from api.testing import People
 from events.clock import system_clock
-from events.health import Health
 from local.fixtures import DatabaseFactory
 
 
@@ -66,11 +61,8 @@ class World:
 @pytest.fixture
 async def world(database: DatabaseFactory) -> AsyncIterator[World]:
     people = People()
-    async with keeping(database("activity").url) as diary:
-        parts = {"analytics": Analytics(Figures(diary.pool), system_clock)}
-        app = create_app(title="Activity", routes=analytics.ROUTES, health=Health(), guard=people.guard, parts=parts)
-        async with serving(app) as http:
-            yield World(http, diary, people)
+    async with answering(database("activity").url, people) as (diary, http):
+        yield World(http, diary, people)
 
 
 async def test_answers_as_of_a_position_or_a_moment_are_the_same_bytes_whatever_comes_after(world: World) -> None:

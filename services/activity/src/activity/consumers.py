@@ -48,12 +48,10 @@ _TODOS: Final = Codec({name: kind for name, kind in TYPES.items() if kind in get
 _SAYS_ERASED: Final = Codec(TYPES).name_of_type(UserErased)
 
 
-async def keep(
-    connection: Connection, events: Sequence[Event], *, clock: Clock, months: set[date] | None = None
-) -> None:
+async def keep(connection: Connection, events: Sequence[Event], *, clock: Clock, months: set[date]) -> None:
     """Entries first, the archive last: its counter is locked until the commit. Of the erased only numbers stay.
 
-    `months` is where this process remembers which months of the log are there (None: it does not).
+    `months` is where this process remembers which months of the log are there.
     """
     feed = events[0].feed
     said = [event for event in events if event.envelope.type == _SAYS_ERASED]
@@ -63,7 +61,7 @@ async def keep(
         await _know_people(connection, shown)
     entries = await _todo_entries(connection, shown) if feed == "TODOS" else list(_entries(shown))
     if entries:
-        await _add(connection, feed, entries, set() if months is None else months)
+        await _add(connection, feed, entries, months)
     kept = {event.envelope.seq for event in (*shown, *said)}
     await add_archive(connection, feed, clock(), [_archived(event, kept) for event in events])
 

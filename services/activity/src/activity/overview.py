@@ -47,23 +47,24 @@ async def overview(pool: asyncpg.Pool, as_of: AsOf, now: datetime, days: int) ->
     deadline = monotonic() + PATIENCE
     while True:
         async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
-            told = await _told(connection, position, days)
-        if position is None or position == told.position:
-            return told
+            reached = await _reached(connection)
+            if position is None or position <= reached:
+                return await _told(connection, reached if position is None else position, days)
         if monotonic() > deadline:
-            raise NotYet(told.position)
+            raise NotYet(reached)
         await asyncio.sleep(_POLL)
 
 
-async def _told(connection: Connection, position: int | None, days: int) -> Overview:
-    """What there is as of a position, at the most; of now the latest that all figures have reached."""
-    if position is None:
-        reflected = await connection.fetch(SQL.overview_reflected)
-        position = min((row["position"] for row in reflected), default=0)
+async def _reached(connection: Connection) -> int:
+    """The latest position that all figures have reached."""
+    return min((row["position"] for row in await connection.fetch(SQL.overview_reflected)), default=0)
+
+
+async def _told(connection: Connection, position: int, days: int) -> Overview:
+    """What there is as of a position that all figures have reached."""
     await connection.execute(SQL.as_of, str(position))
     reflected = await connection.fetch(SQL.overview_reflected)
-    reached = min((row["position"] for row in reflected), default=0)
-    reflects = next((row["reflects"] for row in reflected if row["position"] == reached), None)
+    reflects = next((row["reflects"] for row in reflected), None)
     if reflects is None:
         since, rows = None, {}
     else:
@@ -71,7 +72,7 @@ async def _told(connection: Connection, position: int | None, days: int) -> Over
         since = today - timedelta(days=days)
         rows = {query: await _rows(connection, query, since, today) for query in {chart.query for chart in CHARTS}}
     versions = {row["projection"]: row["metric_version"] for row in reflected}
-    return Overview(position=reached, reflects=reflects, versions=versions, since=since, days=days, rows=rows)
+    return Overview(position=position, reflects=reflects, versions=versions, since=since, days=days, rows=rows)
 
 
 async def _rows(connection: Connection, query: str, since: date, today: date) -> list[Row]:

@@ -4,7 +4,7 @@
 with asked as materialized (
     select array(
         select $1::text
-        union select correlation_id from archive where causation_id = $1 and $1 <> ''
+        union select correlation_id from archive where causation_id = $1
         union select correlation_id from archive where event_id = $2
     ) as requests
 ), came as materialized (
