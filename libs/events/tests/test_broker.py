@@ -1,10 +1,12 @@
 """The connection to NATS: a server that never answers costs time, and nothing else."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 from feeding import running
+from nats.aio.client import Client
 from structlog.testing import capture_logs
 
 import events.broker
@@ -66,18 +68,32 @@ async def test_a_connection_with_unsent_bytes_is_dropped_without_a_word(nats: Na
         nats.resume()
 
 
-async def test_a_cancel_that_meets_an_answer_is_heeded(nats: Nats) -> None:
+ASKED: dict[str, tuple[Callable[[Client], Awaitable[object]], Callable[[Client], list[asyncio.Future[Any]]]]] = {
+    "a request": (
+        lambda client: client.request("$JS.API.INFO", b"", timeout=1),
+        lambda client: list(client._resp_map.values()),
+    ),
+    "a flush": (lambda client: client.flush(timeout=1), lambda client: client._pongs),
+}
+
+
+@pytest.mark.parametrize(("ask", "awaited"), ASKED.values(), ids=ASKED)
+async def test_a_cancel_that_meets_an_answer_is_heeded(
+    nats: Nats,
+    ask: Callable[[Client], Awaitable[object]],
+    awaited: Callable[[Client], list[asyncio.Future[Any]]],
+) -> None:
     broker = Broker(nats.url(), name="test")
 
     async def ask_on_and_on() -> None:
         for _ in range(1000):
-            await client.request("$JS.API.INFO", b"", timeout=1)
+            await ask(client)
 
     async with running(broker.run):
         client = await broker.connected()
         for _ in range(20):
             task = asyncio.create_task(ask_on_and_on())
-            [answer, *_] = await until(lambda: list(client._resp_map.values()))
+            [answer, *_] = await until(lambda: awaited(client))
             answer.add_done_callback(lambda _, task=task: task.cancel())
             await asyncio.wait([task], timeout=2)
             assert task.cancelled()

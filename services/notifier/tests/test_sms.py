@@ -20,6 +20,7 @@ from local.fixtures import DatabaseFactory, until
 from local.nats import Nats
 from notifier.phones import number_of
 from notifier.sms import Sms
+from notifier.tables import SQL
 
 PHONE = "/notifications/phone"
 NUMBER = "+821012345678"
@@ -156,6 +157,17 @@ async def test_codes_are_asked_for_once_a_minute_and_five_times_a_day(world: Wor
     assert (await ask(world, uuid4())).status_code == 429  # five to one number, whoever asks
     world.watch.ahead += timedelta(days=1)
     assert (await ask(world, me)).status_code == 200
+
+
+async def test_whoever_waits_for_its_turn_is_judged_by_the_time_it_comes(world: World) -> None:
+    me = uuid4()
+    assert (await ask(world, me)).status_code == 200
+    async with asyncio.TaskGroup() as group, world.pool.acquire() as other, other.transaction():
+        await other.execute(SQL.lock_for_a_code, f"code of {me}")
+        waiting = group.create_task(ask(world, me))
+        await until(lambda: world.pool.fetchval("select exists (select from pg_locks where not granted)"))
+        world.watch.ahead += timedelta(minutes=1)
+    assert waiting.result().status_code == 200
 
 
 async def test_a_number_has_one_owner_and_a_person_one_number(world: World, played: Played) -> None:

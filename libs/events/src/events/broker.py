@@ -15,6 +15,7 @@ import nats.errors
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.js import JetStreamContext
 
 API_TIMEOUT = 1.0
@@ -159,6 +160,15 @@ class _Client(Client):
         answer = await super().request(*arguments, **options)
         _heed_cancel()
         return answer
+
+    async def flush(self, *arguments: Any, **options: Any) -> None:
+        await super().flush(*arguments, **options)
+        _heed_cancel()
+
+    async def subscribe(self, *arguments: Any, **options: Any) -> Subscription:
+        subscription = await super().subscribe(*arguments, **options)
+        _heed_cancel()
+        return subscription
 
 
 def _heed_cancel() -> None:

@@ -129,9 +129,12 @@ async def ask_for_code(request: Request, phones: Parts, data: JSONBody[Number]) 
         raise Problem(NOT_OFFERED)
     number = _served(phones, data.phone_number)
     async with writing(request, phones.pool) as connection:
-        now = phones.now()
+        await _take_turn(connection, request.user.id, number)
+        now = phones.now()  # before its turn it could be earlier than what it is compared with
         hashes = [hash_of(key, number) for key in phones.keys]
-        await _wait(connection, request.user.id, number, hashes, now)
+        wait = await connection.fetchval(SQL.code_wait, request.user.id, hashes, now)
+        if wait is not None:
+            raise Problem(TOO_MANY_REQUESTS, retry_after=ceil(wait))
         trace = request.trace
         row = (uuid7(), request.user.id, number, request.locale, now, now + LIFE)
         await connection.execute(SQL.ask_code, *row, trace.correlation_id, trace.traceparent, hashes[0])
@@ -176,13 +179,10 @@ def _served(phones: Phones, text: str) -> str:
     return number
 
 
-async def _wait(connection: Connection, person_id: UUID, number: str, hashes: Sequence[bytes], now: datetime) -> None:
-    """Raises `TOO_MANY_REQUESTS` while no code may be asked for."""
+async def _take_turn(connection: Connection, person_id: UUID, number: str) -> None:
+    """One asks at a time, of a person and for a number."""
     for what in (f"code of {person_id}", f"code to {number}"):
         await connection.execute(SQL.lock_for_a_code, what)
-    wait = await connection.fetchval(SQL.code_wait, person_id, hashes, now)
-    if wait is not None:
-        raise Problem(TOO_MANY_REQUESTS, retry_after=ceil(wait))
 
 
 ROUTES: Final = (show_phone, ask_for_code, verify_phone, remove_phone)
