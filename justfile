@@ -6,7 +6,7 @@ sources := "libs/events/src libs/api/src services/auth/src services/todos/src se
 packages := "libs/events libs/api services/auth services/todos services/mailer services/activity services/notifier deploy/local"
 
 # Three files of tests at a time: most of a test is waiting, and two cores are what the suite is measured on
-side_by_side := "--numprocesses 3 --dist loadfile"
+side_by_side := "--numprocesses 3 --dist loadfile --no-loadscope-reorder"
 full_counts := "--numprocesses 2 --dist loadfile --full"
 
 # List the recipes

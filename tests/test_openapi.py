@@ -18,7 +18,7 @@ from local.reference import FILE
 from system import System
 
 HERE = Path(__file__).resolve().parent
-BOUNDED, FULL = 30, 400
+BOUNDED, FULL = 12, 400
 SUCCEED = 0.6
 # This stack sends no SMS: a phone is answered 409, or 404 where there is none. Everybody's log is for operators.
 NOT_OFFERED = {

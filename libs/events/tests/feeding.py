@@ -46,11 +46,18 @@ def toggled(todo: UUID, *, completed: bool = True) -> TodoToggled:
     return TodoToggled(todo_id=todo, title="buy milk", priority=3, completed=completed)
 
 
-def create(todo: UUID | None = None, *, title: str = "buy milk", key: Key | None = None, events: int = 1) -> Command:
+def create(
+    todo: UUID | None = None,
+    *,
+    title: str = "buy milk",
+    key: Key | None = None,
+    events: int = 1,
+    person: UUID = PERSON,
+) -> Command:
     """A command that creates a to-do, and toggles it in the same breath for each further event."""
     todo = todo or uuid7()
     happened = [created(todo, title), *(toggled(todo, completed=bool(nr % 2)) for nr in range(1, events))]
-    return new_command(CODEC, context(), Change(aggregate=todo, expected=0, subject=PERSON, events=happened), key=key)
+    return new_command(CODEC, context(), Change(aggregate=todo, expected=0, subject=person, events=happened), key=key)
 
 
 def toggle(todo: UUID, expected: int, *, key: Key | None = None) -> Command:

@@ -15,13 +15,14 @@ from feeding import CODEC, FEED, client, connection, context, create, make_strea
 from nats.js import errors as nats_errors
 from prometheus_client import REGISTRY
 
+import events.applying
 import events.lag
-import events.listener
 from events.broker import Broker
 from events.catalog.auth import OtpRequested
 from events.catalog.feeds import FEEDS
 from events.command import Change, Command, new_command
 from events.consumer import Consumer
+from events.errors import HistoryDiffers
 from events.health import Check
 from events.hearing import Event, Hears
 from events.ids import uuid7
@@ -44,8 +45,7 @@ def consumer_of(dial: Dial, broker: Broker, handle: object = nothing, types: tup
 
 
 def said(consumer: Consumer) -> Check:
-    [source] = consumer.checks()
-    return source()
+    return consumer.checks()[0]()
 
 
 @asynccontextmanager
@@ -208,7 +208,7 @@ async def test_a_link_to_the_database_that_falls_silent_holds_nothing_for_ever(
     todos: Database, nats: Nats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The old connection never answers again, not even to a roll-back; new ones work."""
-    monkeypatch.setattr(events.listener, "APPLY_TIMEOUT", 1.0)
+    monkeypatch.setattr(events.applying, "APPLY_TIMEOUT", 1.0)
     broker = Broker(nats.url("activity"), name="test")
     async with silenceable(todos.url) as (url, silence):
 
@@ -296,9 +296,9 @@ async def test_a_standby_takes_over_within_five_seconds_of_one_stopped_in_its_tr
             active._transport.close()
 
 
-async def test_a_consumer_before_a_poison_message_does_not_say_ok_in_between(todos: Database, nats: Nats) -> None:
+async def test_a_consumer_that_must_not_go_on_does_not_say_ok_in_between(todos: Database, nats: Nats) -> None:
     async def choke(_: Connection, __: Sequence[Event]) -> None:
-        raise KeyError
+        raise HistoryDiffers("an operator must decide")
 
     broker = Broker(nats.url("activity"), name="test")
     consumer = consumer_of(dialer(todos.url, application="test"), broker, choke)

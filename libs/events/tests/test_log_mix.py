@@ -174,7 +174,7 @@ def stored() -> float:
 
 @pytest.mark.timeout(600)
 async def test_everything_at_once(own_postgres: Postgres, full: bool) -> None:
-    goal = 100_000 if full else 6_000
+    goal = 100_000 if full else 4_000
     chance, story, stop, before = random.Random(4), Story(), asyncio.Event(), stored()
     own_postgres.create_database("events", service="events")
     async with connection(own_postgres.url("events", "events_owner")) as owner:

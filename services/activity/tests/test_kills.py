@@ -16,7 +16,7 @@ from activity.recount import recount
 from activity.tables import SQL
 from local.fixtures import DatabaseFactory, until
 
-KILLS, FULL = 4, 200
+KILLS, FULL = 2, 200
 EVENTS: Final = 50_000
 """More than two transactions of a rebuild."""
 MOMENT: Final = 1.0

@@ -23,7 +23,7 @@ from local.pictures import find_browser
 
 CHROMIUM = find_browser() or ""
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium (install the package `chromium`)")
-EVENTS = int(os.environ.get("EVENTS", "2000"))
+EVENTS = int(os.environ.get("EVENTS", "600"))
 MARKS = 'document.querySelectorAll("#{} svg .mark-line path, #{} svg [class*=mark-] [aria-roledescription]").length'
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -16,15 +16,16 @@ SECONDS, FULL = 2, 300
 
 
 class Outage(deque[Reply]):
-    """What a server answers that is busy for so many seconds, and takes everything then."""
+    """What a server answers that is busy for so many seconds and so many letters, and takes everything then."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, letters: int) -> None:
         super().__init__(["451 busy, come back later"])
         self._until = monotonic() + seconds
+        self._letters = letters
         self.refused = 0
 
     def popleft(self) -> Reply:
-        if monotonic() >= self._until:
+        if monotonic() >= self._until and self.refused >= self._letters:
             self.clear()
             return "250 OK"
         self.refused += 1
@@ -36,7 +37,7 @@ async def test_letters_that_a_server_puts_off_for_minutes_are_taken_once_when_it
     post: Post, server: MailServer, by_smtp: dict[str, Any], full: bool
 ):
     ada, seconds = registered(), FULL if full else SECONDS
-    server.data = outage = Outage(seconds)
+    server.data = outage = Outage(seconds, 3)
     async with post.mailer(**by_smtp):
         causes = [await post.auth.say(ada), await post.auth.say(asked(lives=3600))]
         causes.append(await post.auth.say(alarm(TodoOverdue, due_in=-5), subject=ada.user_id))

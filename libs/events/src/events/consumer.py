@@ -18,6 +18,7 @@ from events.hearing import Hears
 from events.lease import Lease
 from events.listener import Listener
 from events.postgres import Dial
+from events.redriver import Redriver
 
 log = structlog.get_logger(__name__)
 
@@ -41,11 +42,12 @@ class Consumer:
         self.name = name
         self._lease = Lease(f"consumer {name}", dial)
         self._listeners = [Listener(name, line, dial, broker, codec, clock=clock) for line in hears]
+        self._redriver = Redriver(name, [listener.applier for listener in self._listeners], dial)
         self._active = False
 
     def checks(self) -> list[Callable[[], Check]]:
-        """One check a feed; all ok on a standby."""
-        return [listener.check for listener in self._listeners]
+        """One check a feed, and one of what is parked; all ok on a standby."""
+        return [*(listener.check for listener in self._listeners), self._redriver.check]
 
     async def run(self) -> None:
         """Stand by, take over, hear; back to standing by when another instance moved on."""
@@ -68,6 +70,7 @@ class Consumer:
     async def _hear(self, epoch: int) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._lease.keep())
+            group.create_task(self._redriver.run())
             for listener in self._listeners:
                 group.create_task(listener.run(epoch))
                 group.create_task(listener.lag.run())

@@ -47,6 +47,11 @@ async def erase_log(pool: asyncpg.Pool, person_id: UUID, limit: int) -> int:
     return int(await pool.fetchval(SQL.erase, person_id, limit))
 
 
+async def erase_parked(pool: asyncpg.Pool, person_id: UUID, limit: int) -> int:
+    """Drop what is parked about a person (a `Forget`)."""
+    return int(await pool.fetchval(SQL.erase_parked, person_id, limit))
+
+
 class Eraser:
     """Erases while `run` runs: `steps` are a service's own tables, `feeds` what it publishes."""
 
@@ -54,7 +59,7 @@ class Eraser:
         self._pool = pool
         self._broker = broker
         self._feeds = [feed for feed in feeds if not feed.trimmed]
-        self._steps = (*steps, erase_answers, erase_log)
+        self._steps = (*steps, erase_answers, erase_parked, erase_log)
         self._news = asyncio.Event()
         self._audited: object = None
         self._late: dict[str, str] = {}

@@ -65,8 +65,8 @@ class Undecodable(EventsError):
     """A message of a known type does not decode: a poison message."""
 
 
-class PoisonMessage(EventsError):
-    """A handler failed on one message again and again; its consumer stands still before it."""
+class BadAct(EventsError):
+    """An operator's act that lacks something; the message says what."""
 
 
 class LostFence(EventsError):

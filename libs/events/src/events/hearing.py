@@ -31,10 +31,12 @@ Handler: TypeAlias = Callable[[Connection, Sequence[Event]], Awaitable[None]]
 class Hears(msgspec.Struct, frozen=True):
     """A line of the table of who hears what: `handle` gets the events of `types` of a feed, or all when it is empty.
 
-    `on_heard` is told after the commit of a batch that `handle` was given (it wakes the workers).
+    `on_heard` is told after the commit of a batch that `handle` was given (it wakes the workers). What is of a type in
+    `never_held` is applied at once, also where earlier events of its key are parked.
     """
 
     feed: Feed
     handle: Handler
     types: tuple[type[msgspec.Struct], ...] = ()
     on_heard: Callable[[], None] | None = None
+    never_held: tuple[type[msgspec.Struct], ...] = ()

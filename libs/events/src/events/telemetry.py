@@ -29,6 +29,10 @@ HEARD = Counter("todo_consumer_heard_total", "Events applied", ["consumer", "fee
 REOPENED = Counter(
     "todo_consumer_reopened_total", "Times a consumer asked the stream anew", ["consumer", "feed", "why"]
 )
+PARKED = Counter("todo_consumer_parked_total", "Events that could not be applied", ["consumer", "feed", "reason"])
+PARKED_EVENTS = Gauge("todo_parked_events", "Events that are parked now", ["consumer", "feed"])
+PARKED_STUCK = Gauge("todo_parked_stuck_keys", "Keys that flow again only when an operator acts", ["consumer", "feed"])
+REDRIVEN = Counter("todo_consumer_redriven_total", "Parked events tried again", ["consumer", "feed", "outcome"])
 UNVERIFIED = Counter(
     "todo_consumer_unverified_total", "Numbers passed over because the stream dropped them", ["consumer", "feed"]
 )

@@ -143,4 +143,5 @@ def hears(clock: Clock, wake: Callable[[], None], wake_eraser: Callable[[], None
 
     months: set[date] = set()
     handle = partial(keep, clock=clock, months=months)
-    return tuple(Hears(FEEDS[feed], handle, on_heard=wake_both if feed == "AUTH" else wake) for feed in HEARS[NAME])
+    others = tuple(Hears(FEEDS[feed], handle, on_heard=wake) for feed in HEARS[NAME] if feed != "AUTH")
+    return (Hears(FEEDS["AUTH"], handle, on_heard=wake_both, never_held=(UserErased,)), *others)

@@ -149,7 +149,13 @@ def hears(sender: str, clock: Clock, wake: Callable[[], None], wake_eraser: Call
     todos = partial(hear_todos, sender=sender, clock=clock)
     return (
         Hears(FEEDS["OTP"], partial(write_codes, sender=sender), (OtpRequested,), on_heard=wake),
-        Hears(FEEDS["AUTH"], people, (UserRegistered, ProfileChanged, UserSignedIn, UserErased), on_heard=wake_both),
+        Hears(
+            FEEDS["AUTH"],
+            people,
+            (UserRegistered, ProfileChanged, UserSignedIn, UserErased),
+            on_heard=wake_both,
+            never_held=(UserErased,),
+        ),
         Hears(FEEDS["TODOS"], todos, (*STALE_BY, TodoDueSoon, TodoOverdue), on_heard=wake),
         Hears(FEEDS["ACTIVITY"], notices, (ReportReady,), on_heard=wake),
     )

@@ -121,7 +121,13 @@ def _delivery(event: Event, kind: Kind, data: dict[str, Any], prefers: Preferenc
 def hears(clock: Clock, tell: Tell, wake: Callable[[], None], wake_eraser: Callable[[], None]) -> tuple[Hears, ...]:
     """Who hears what; `tell` is told whose inboxes changed, after the commit, `wake` calls the workers."""
     return (
-        Hears(FEEDS["AUTH"], hear_people, (UserRegistered, ProfileChanged, UserErased), on_heard=wake_eraser),
+        Hears(
+            FEEDS["AUTH"],
+            hear_people,
+            (UserRegistered, ProfileChanged, UserErased),
+            on_heard=wake_eraser,
+            never_held=(UserErased,),
+        ),
         _notifies("TODOS", (*STALE_BY, TodoDueSoon, TodoOverdue), clock, tell, wake),
         _notifies("ACTIVITY", (ReportReady,), clock, tell, wake),
     )

@@ -16,4 +16,4 @@ async def forget_people(connection: Connection, events: Sequence[Event]) -> None
 
 def hears(wake: Callable[[], None]) -> tuple[Hears, ...]:
     """Who hears what; `wake` calls the eraser."""
-    return (Hears(FEEDS["AUTH"], forget_people, (UserErased,), on_heard=wake),)
+    return (Hears(FEEDS["AUTH"], forget_people, (UserErased,), on_heard=wake, never_held=(UserErased,)),)

@@ -189,6 +189,44 @@ begin
 end
 $$;
 
+SET default_tablespace = '';
+
+SET default_table_access_method = heap;
+
+CREATE TABLE events.parked (
+    consumer text NOT NULL,
+    feed text NOT NULL,
+    seq bigint NOT NULL,
+    key uuid,
+    type text NOT NULL,
+    headers json NOT NULL,
+    data bytea NOT NULL,
+    published_at timestamp with time zone,
+    reason text NOT NULL,
+    detail text NOT NULL,
+    stack text NOT NULL,
+    attempts integer NOT NULL,
+    due_at timestamp with time zone,
+    act uuid,
+    parked_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT parked_reason_check CHECK ((reason = ANY (ARRAY['undecodable'::text, 'rejected'::text, 'failed'::text, 'behind'::text])))
+);
+
+CREATE FUNCTION events.parked_first(p_consumer text, p_feed text, p_seq bigint, p_key uuid, p_reason text) RETURNS SETOF events.parked
+    LANGUAGE sql STABLE
+    AS $$
+    select p.* from events.parked p
+    where p.consumer = p_consumer
+        and (p_feed is null or p.feed = p_feed)
+        and (p_seq is null or p.seq = p_seq)
+        and (p_key is null or p.key = p_key)
+        and (p_reason is null or p.reason = p_reason)
+        and not exists (
+            select from events.parked e
+            where e.consumer = p.consumer and e.feed = p.feed and e.key = p.key and e.seq < p.seq
+        )
+$$;
+
 CREATE FUNCTION events."trim"(p_feed text, p_before timestamp with time zone, p_limit integer) RETURNS bigint
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'events', 'pg_temp'
@@ -207,9 +245,21 @@ CREATE FUNCTION events.write_states(p_kinds text[], p_ids uuid[], p_versions big
     LANGUAGE sql
     AS $$$$;
 
-SET default_tablespace = '';
-
-SET default_table_access_method = heap;
+CREATE TABLE events.act (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    who text NOT NULL,
+    why text NOT NULL,
+    consumer text NOT NULL,
+    what text NOT NULL,
+    chosen text NOT NULL,
+    events_max integer,
+    per_second double precision,
+    applied integer DEFAULT 0 NOT NULL,
+    failed integer DEFAULT 0 NOT NULL,
+    discarded integer DEFAULT 0 NOT NULL,
+    CONSTRAINT act_what_check CHECK ((what = ANY (ARRAY['redrive'::text, 'discard'::text])))
+);
 
 CREATE TABLE events.checkpoint (
     consumer text NOT NULL,
@@ -222,6 +272,15 @@ WITH (fillfactor='10', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_thr
 CREATE TABLE events.deletion (
     feed text NOT NULL,
     seq bigint NOT NULL
+);
+
+CREATE TABLE events.discarded (
+    consumer text NOT NULL,
+    feed text NOT NULL,
+    seq bigint NOT NULL,
+    key uuid,
+    type text NOT NULL,
+    act uuid NOT NULL
 );
 
 CREATE TABLE events.erasure (
@@ -319,11 +378,17 @@ CREATE TABLE events.work (
 )
 WITH (fillfactor='50');
 
+ALTER TABLE ONLY events.act
+    ADD CONSTRAINT act_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY events.checkpoint
     ADD CONSTRAINT checkpoint_pkey PRIMARY KEY (consumer, feed);
 
 ALTER TABLE ONLY events.deletion
     ADD CONSTRAINT deletion_pkey PRIMARY KEY (feed, seq);
+
+ALTER TABLE ONLY events.discarded
+    ADD CONSTRAINT discarded_pkey PRIMARY KEY (consumer, feed, seq);
 
 ALTER TABLE ONLY events.erasure
     ADD CONSTRAINT erasure_pkey PRIMARY KEY (subject);
@@ -352,6 +417,9 @@ ALTER TABLE ONLY events.log
 ALTER TABLE ONLY events.migration
     ADD CONSTRAINT migration_pkey PRIMARY KEY (package, name);
 
+ALTER TABLE ONLY events.parked
+    ADD CONSTRAINT parked_pkey PRIMARY KEY (consumer, feed, seq);
+
 ALTER TABLE ONLY events.work
     ADD CONSTRAINT work_pkey PRIMARY KEY (id);
 
@@ -365,6 +433,12 @@ CREATE INDEX log_erased ON events.log USING btree (feed, seq) WHERE (sha256 IS N
 
 CREATE INDEX log_subject ON events.log USING btree (subject, seq);
 
+CREATE INDEX parked_act ON events.parked USING btree (act) WHERE (act IS NOT NULL);
+
+CREATE INDEX parked_due ON events.parked USING btree (consumer, due_at) WHERE (due_at IS NOT NULL);
+
+CREATE INDEX parked_key ON events.parked USING btree (consumer, feed, key, seq);
+
 CREATE INDEX work_due_at_idx ON events.work USING btree (due_at) WHERE (state = 'queued'::text);
 
 CREATE INDEX work_lease_until_idx ON events.work USING btree (lease_until) WHERE (state = ANY (ARRAY['claimed'::text, 'sending'::text]));
@@ -376,8 +450,14 @@ CREATE TRIGGER erase_new AFTER INSERT ON events.log REFERENCING NEW TABLE AS bor
 ALTER TABLE ONLY events.deletion
     ADD CONSTRAINT deletion_feed_fkey FOREIGN KEY (feed) REFERENCES events.feed(name);
 
+ALTER TABLE ONLY events.discarded
+    ADD CONSTRAINT discarded_act_fkey FOREIGN KEY (act) REFERENCES events.act(id);
+
 ALTER TABLE ONLY events.log
     ADD CONSTRAINT log_feed_fkey FOREIGN KEY (feed) REFERENCES events.feed(name);
+
+ALTER TABLE ONLY events.parked
+    ADD CONSTRAINT parked_act_fkey FOREIGN KEY (act) REFERENCES events.act(id);
 
 GRANT USAGE ON SCHEMA events TO events;
 
@@ -397,12 +477,18 @@ GRANT ALL ON FUNCTION events.erased_among(p_subjects uuid[]) TO events;
 REVOKE ALL ON FUNCTION events.forget(p_subject uuid, p_event uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION events.forget(p_subject uuid, p_event uuid) TO events;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE events.parked TO events;
+
 REVOKE ALL ON FUNCTION events."trim"(p_feed text, p_before timestamp with time zone, p_limit integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION events."trim"(p_feed text, p_before timestamp with time zone, p_limit integer) TO events;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE events.act TO events;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE events.checkpoint TO events;
 
 GRANT SELECT,DELETE ON TABLE events.deletion TO events;
+
+GRANT SELECT,INSERT ON TABLE events.discarded TO events;
 
 GRANT SELECT ON TABLE events.erasure TO events;
 

@@ -24,10 +24,6 @@ $$;
 
 COMMENT ON FUNCTION analytics.admit(p_role text) IS 'Lets a role read the views of this schema, and those to come.';
 
-CREATE FUNCTION events.write_states(p_kinds text[], p_ids uuid[], p_versions bigint[], p_states json[]) RETURNS void
-    LANGUAGE sql
-    AS $$$$;
-
 CREATE FUNCTION projections.add_build(p_projection text, p_version integer, p_state text) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'projections', 'pg_temp'
@@ -190,8 +186,6 @@ begin
 end
 $$;
 
-SET default_tablespace = '';
-
 CREATE TABLE projections.action (
     build integer NOT NULL,
     number bigint NOT NULL,
@@ -204,8 +198,6 @@ CREATE TABLE projections.action (
     delta smallint NOT NULL
 )
 PARTITION BY LIST (build);
-
-SET default_table_access_method = heap;
 
 CREATE TABLE projections.build (
     id integer NOT NULL,

@@ -75,10 +75,6 @@ begin
 end
 $$;
 
-SET default_tablespace = '';
-
-SET default_table_access_method = heap;
-
 CREATE TABLE public.account (
     id uuid NOT NULL,
     version bigint DEFAULT 0 NOT NULL,

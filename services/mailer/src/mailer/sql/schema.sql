@@ -13,10 +13,6 @@ begin
 end
 $$;
 
-SET default_tablespace = '';
-
-SET default_table_access_method = heap;
-
 CREATE TABLE public.contact (
     user_id uuid NOT NULL,
     sealed_contact text NOT NULL,

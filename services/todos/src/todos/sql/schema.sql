@@ -56,10 +56,6 @@ CREATE FUNCTION public.erase_todos(p_user uuid, p_limit integer) RETURNS integer
     select count(*)::int from gone
 $$;
 
-SET default_tablespace = '';
-
-SET default_table_access_method = heap;
-
 CREATE TABLE public.todo (
     id uuid NOT NULL,
     user_id uuid NOT NULL,

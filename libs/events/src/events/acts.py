@@ -1,0 +1,110 @@
+"""What an operator does with parked events: look, redrive, discard. Each act is itself kept, with who and why.
+
+Plain SQL on the consumer's database: the consumer's own process tries again what is due. See docs/adr/0019.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from events.errors import BadAct
+from events.parking import Reason
+from events.postgres import Connection
+from events.sql import load
+
+SQL = load("events")
+_TEXT_MAX: Final = 1000
+
+
+class Chosen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which parked events of a consumer; None: any. An act is about those of them that are the first of their keys."""
+
+    feed: str | None = None
+    seq: int | None = None
+    key: UUID | None = None
+    reason: Reason | None = None
+
+    @property
+    def terms(self) -> tuple[str | None, int | None, UUID | None, Reason | None]:
+        """As the queries take them."""
+        return (self.feed, self.seq, self.key, self.reason)
+
+
+class Act(msgspec.Struct, frozen=True):
+    """What was asked for: the act's id, and the events that are tried first, or that were given up."""
+
+    id: UUID
+    events: int
+
+
+class By(msgspec.Struct, frozen=True):
+    """Who acts, and why: both are kept for ever."""
+
+    who: str
+    why: str
+
+
+async def count(connection: Connection, consumer: str, chosen: Chosen) -> Sequence[asyncpg.Record]:
+    """What an act would be about, a feed and reason: `events`, what waits `behind` these, and `parked_since`."""
+    return await connection.fetch(SQL.parked_count, consumer, *chosen.terms)
+
+
+async def parked(
+    connection: Connection, consumer: str, chosen: Chosen, *, after: tuple[str, int] = ("", 0), limit: int = 100
+) -> Sequence[asyncpg.Record]:
+    """Parked events in the order of feed and seq, from after a place on, without what they say."""
+    return await connection.fetch(SQL.parked_list, consumer, *chosen.terms, *after, limit)
+
+
+async def shown(connection: Connection, consumer: str, feed: str, seq: int) -> asyncpg.Record | None:
+    """All that is known of one parked event, what it says included."""
+    return await connection.fetchrow(SQL.parked_show, consumer, feed, seq)
+
+
+async def redrive(
+    connection: Connection,
+    consumer: str,
+    chosen: Chosen,
+    by: By,
+    *,
+    events_max: int | None = None,
+    per_second: float | None = None,
+) -> Act:
+    """Have parked events tried again by their consumer, each key's in order, at most so many and so many a second.
+
+    Nothing is published again, and no other consumer hears of it. Raises `BadAct`.
+    """
+    _check(by)
+    if (events_max is not None and events_max < 1) or (per_second is not None and per_second <= 0):
+        raise BadAct("the cap and the rate of a redrive are above zero, or left out")
+    limits = (events_max, per_second)
+    [row] = await connection.fetch(SQL.redrive, consumer, *chosen.terms, by.who, by.why, _told(chosen), *limits)
+    return Act(row["id"], row["events"])
+
+
+async def discard(connection: asyncpg.Connection, consumer: str, chosen: Chosen, by: By) -> Act:
+    """Give parked events up: they never have their effect here. What waited behind them is tried. Raises `BadAct`."""
+    _check(by)
+    async with connection.transaction():
+        await connection.execute(SQL.checkpoints_hold, consumer)
+        [row] = await connection.fetch(SQL.discard, consumer, *chosen.terms, by.who, by.why, _told(chosen))
+        await connection.execute(SQL.act_discarded, row["id"], row["events"])
+    return Act(row["id"], row["events"])
+
+
+async def acts(connection: Connection, limit: int = 100) -> Sequence[asyncpg.Record]:
+    """What operators had done here, the latest first, with what came of it and what is `left_over` of it."""
+    return await connection.fetch(SQL.acts, limit)
+
+
+def _check(by: By) -> None:
+    for name, text in (("who", by.who), ("why", by.why)):
+        if not text.strip() or len(text) > _TEXT_MAX or "\0" in text:
+            raise BadAct(f"say {name}: 1 to {_TEXT_MAX:,} characters")
+
+
+def _told(chosen: Chosen) -> str:
+    return msgspec.json.encode(chosen).decode()

@@ -1,0 +1,169 @@
+"""Applies what was heard: many events in one transaction with the checkpoint; what cannot be applied is parked."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+import nats.errors
+import structlog
+from nats.aio.msg import Msg
+
+from events.clock import Clock
+from events.codec import Codec
+from events.envelope import from_headers
+from events.errors import FeedError, HistoryDiffers, LostFence
+from events.hearing import Event, Hears
+from events.parking import BEHIND, failure_of, id_of, key_of, park, parked_keys
+from events.postgres import BROKEN, Connection, is_rejection, transaction
+from events.sql import load
+from events.telemetry import HEARD, PARKED
+
+SQL = load("events")
+BATCH = 500
+APPLY_TIMEOUT = 30.0
+# A stopped instance keeps its checkpoint's row locked no longer than its lease lives.
+GIVE_WAY = "set idle_in_transaction_session_timeout = '3s'"
+_MS = timedelta(milliseconds=1)
+
+log = structlog.get_logger(__name__)
+
+
+class Applier:
+    """Applies one feed's events for one consumer. `seq` is the checkpoint as this instance last wrote or read it.
+
+    How long events waited is noted where a `clock` is given.
+    """
+
+    def __init__(self, consumer: str, hears: Hears, codec: Codec, clock: Clock | None) -> None:
+        self.consumer = consumer
+        self.feed = hears.feed.name
+        self.seq = 0
+        self._hears = hears
+        self._names = {codec.name_of_type(kind) for kind in hears.types}
+        self._never_held = {codec.name_of_type(kind) for kind in hears.never_held}
+        self._codec = codec
+        self._clock = clock
+        self._slice = BATCH
+
+    async def apply(self, messages: Sequence[Msg], connection: Connection) -> None:
+        """Apply what follows the checkpoint, in as few transactions as fit the time limits.
+
+        Raises `LostFence`, `FeedError` and what a lost connection raises.
+        """
+        while messages:
+            part, messages = messages[: self._slice], messages[self._slice :]
+            try:
+                await self._apply(part, connection)
+            except (asyncpg.PostgresError, *BROKEN):
+                # Half as much next time, then more again: a transaction's time limit looks like a lost connection here.
+                self._slice = max(1, len(part) // 2)
+                raise
+            self._slice = min(BATCH, self._slice * 2)
+
+    async def pass_to(self, seq: int, connection: Connection) -> None:
+        """Move over deleted messages. Nothing is known of the id of such a one: then there is none to compare."""
+        async with asyncio.timeout(APPLY_TIMEOUT), transaction(connection):
+            await self._move(connection, seq, None)
+        self.seq = seq
+
+    async def handle(self, events: Sequence[Event], connection: Connection) -> bool:
+        """Let the handler apply events inside the caller's transaction; whether it wants any of them."""
+        wanted = [event for event in events if event.data is not None or not self._names]
+        if wanted:
+            await self._hears.handle(connection, wanted)
+        return bool(wanted)
+
+    def told(self) -> None:
+        """What the handler was given is committed: wake whoever acts on it."""
+        if self._hears.on_heard is not None:
+            self._hears.on_heard()
+
+    def event(self, seq: int, headers: Mapping[str, str] | None, raw: bytes, published_at: datetime | None) -> Event:
+        """A message as an event; raises `Undecodable`, or `HistoryDiffers` for one that was published as another."""
+        envelope = from_headers(headers)
+        if envelope.seq != seq:
+            raise HistoryDiffers(
+                f"message {seq} of stream {self.feed} says that it is {envelope.seq}: it is not from the relay; "
+                "an operator must decide"
+            )
+        wanted = envelope.type in self._names
+        data = self._codec.decode(envelope.type, raw) if wanted else None
+        return Event(self.feed, envelope, data, raw, published_at)
+
+    async def _apply(self, messages: Sequence[Msg], connection: Connection) -> None:
+        """All as one transaction; where that fails, half of them each, down to what cannot be applied."""
+        try:
+            await self._commit(messages, connection)
+        except (LostFence, FeedError, nats.errors.Error, *BROKEN):
+            raise
+        except Exception as error:
+            if isinstance(error, asyncpg.PostgresError) and not is_rejection(error):
+                raise
+            if len(messages) == 1:
+                await self._park(messages[0], error, connection)
+                return
+            middle = len(messages) // 2
+            await self._apply(messages[:middle], connection)
+            await self._apply(messages[middle:], connection)
+
+    async def _commit(self, messages: Sequence[Msg], connection: Connection) -> None:
+        """Fence, effects, commit."""
+        events = [self._event_of(message) for message in messages]
+        last = events[-1].envelope
+        async with asyncio.timeout(APPLY_TIMEOUT), transaction(connection):
+            may_wait = await self._move(connection, last.seq, last.id, events)
+            waiting = await self._park_behind(connection, messages) if may_wait else frozenset()
+            handled = await self.handle([event for event in events if event.envelope.seq not in waiting], connection)
+        self.seq = last.seq
+        HEARD.labels(self.consumer, self.feed).inc(len(events) - len(waiting))
+        if handled:
+            self.told()
+
+    async def _park_behind(self, connection: Connection, messages: Sequence[Msg]) -> frozenset[int]:
+        """Park those whose keys have something parked, behind it; their numbers."""
+        keys = [key for message in messages if (key := key_of(message.headers))]
+        parked = await parked_keys(connection, self.consumer, self.feed, keys)
+        behind = [message for message in messages if key_of(message.headers) in parked and self._may_wait(message)]
+        if behind:
+            await park(connection, self.consumer, self.feed, behind, BEHIND)
+        return frozenset(message.metadata.sequence.stream for message in behind)
+
+    def _may_wait(self, message: Msg) -> bool:
+        """Whether the handler wants it at all, and not at once."""
+        kind = (message.headers or {}).get("ce-type")
+        return (kind in self._names or not self._names) and kind not in self._never_held
+
+    async def _park(self, message: Msg, error: Exception, connection: Connection) -> None:
+        failure = failure_of(error)
+        seq: int = message.metadata.sequence.stream
+        async with asyncio.timeout(APPLY_TIMEOUT), transaction(connection):
+            await self._move(connection, seq, id_of(message.headers))
+            await park(connection, self.consumer, self.feed, [message], failure)
+        self.seq = seq
+        PARKED.labels(self.consumer, self.feed, failure.reason).inc()
+        log.error(
+            "an event is parked",
+            consumer=self.consumer,
+            feed=self.feed,
+            seq=seq,
+            event_id=str(id_of(message.headers)),
+            reason=failure.reason,
+            detail=failure.detail,
+            stack=failure.stack,
+        )
+
+    async def _move(self, connection: Connection, seq: int, event_id: UUID | None, heard: Sequence[Event] = ()) -> bool:
+        """The fence; whether anything of this feed may be parked. Raises `LostFence`."""
+        now = self._clock() if self._clock else None
+        waited = [max(0, (now - event.envelope.time) // _MS) for event in heard] if now else []
+        place = (self.consumer, self.feed, seq, event_id, self.seq)
+        may_wait: bool | None = await connection.fetchval(SQL.checkpoint_move, *place, waited, now)
+        if may_wait is None:
+            raise LostFence(f"{self.consumer} is no longer at {self.seq} of {self.feed}")
+        return may_wait
+
+    def _event_of(self, message: Msg) -> Event:
+        meta = message.metadata
+        return self.event(meta.sequence.stream, message.headers, message.data, meta.timestamp)

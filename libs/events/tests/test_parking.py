@@ -1,0 +1,361 @@
+"""Ordered dead letters: what cannot be applied stops its own key, is kept, and is applied in order once it can be."""
+
+import asyncio
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from uuid import UUID
+
+import pytest
+from feeding import CODEC, FEED, client, connection, create, running
+from part import copy
+from test_consumer import Plant, heard, plant, state_of
+
+import events.parking
+from events import acts
+from events.acts import By, Chosen
+from events.catalog.todos import TodoCreated
+from events.consumer import Consumer
+from events.errors import BadAct, Undecodable
+from events.hearing import Event, Hears
+from events.ids import uuid7
+from events.postgres import Connection
+from local.fixtures import until
+
+__all__ = ["plant"]
+
+ALL = Chosen()
+BY = By("mina@ops", "the handler is mended")
+
+
+class Poison:
+    """A handler that copies what it hears, and cannot stand some numbers until it is mended."""
+
+    def __init__(self, *numbers: int, error: type[Exception] = Undecodable) -> None:
+        self.numbers = set(numbers)
+        self.error = error
+        self.tries: dict[int, int] = defaultdict(int)
+
+    async def __call__(self, conn: Connection, events: Sequence[Event]) -> None:
+        for event in events:
+            if event.envelope.seq in self.numbers:
+                self.tries[event.envelope.seq] += 1
+                raise self.error("secret of the person")
+        await copy(conn, events)
+
+    def mend(self) -> None:
+        self.numbers.clear()
+
+
+async def say(plant: Plant, people: Sequence[UUID], rounds: int) -> None:
+    """Each person's events in turn: number n is about person n - 1, modulo how many there are."""
+    for _ in range(rounds):
+        for person in people:
+            await plant.log.append(create(person=person))
+
+
+async def numbers(plant: Plant) -> list[int]:
+    return [seq for seq, _ in await heard(plant.todos)]
+
+
+async def rows(plant: Plant, chosen: Chosen = ALL) -> list[tuple[int, str]]:
+    async with connection(plant.todos.url) as conn:
+        return [(row["seq"], row["reason"]) for row in await acts.parked(conn, "activity", chosen)]
+
+
+async def redrive(plant: Plant, chosen: Chosen = ALL, **limits: float) -> acts.Act:
+    async with connection(plant.todos.url) as conn:
+        return await acts.redrive(conn, "activity", chosen, BY, **limits)
+
+
+async def at(plant: Plant, seq: int) -> None:
+    """Wait until the checkpoint is there."""
+    async with connection(plant.todos.url) as conn:
+        await until(lambda: conn.fetchval("select seq = $1 from events.checkpoint", seq))
+
+
+async def empty(plant: Plant, within: float = 10.0) -> None:
+    """Wait until nothing is parked."""
+    async with connection(plant.todos.url) as conn:
+        await until(lambda: conn.fetchval("select not exists (select from events.parked)"), within=within)
+
+
+PEOPLE = [uuid7() for _ in range(4)]
+
+
+async def test_a_poison_event_stops_its_own_key_alone(plant: Plant) -> None:
+    consumer = plant.consumer(Poison(2))
+    async with running(*plant.tasks, consumer.run):
+        await say(plant, PEOPLE, 3)
+        await at(plant, 12)
+        assert await numbers(plant) == [1, 3, 4, 5, 7, 8, 9, 11, 12]
+        assert await rows(plant) == [(2, "undecodable"), (6, "behind"), (10, "behind")]
+        assert state_of(consumer)[0] == "ok"
+
+
+async def test_what_is_parked_is_kept_with_all_that_a_person_needs_to_mend_it(plant: Plant) -> None:
+    async with running(*plant.tasks, plant.consumer(Poison(1)).run):
+        await plant.log.append(create(title="우유 사기", person=PEOPLE[0]))
+        await at(plant, 1)
+    async with connection(plant.todos.url) as conn:
+        row = await acts.shown(conn, "activity", "TODOS", 1)
+        [(event_id, data)] = await conn.fetch("select id, data from events.log")
+    assert row is not None
+    assert json.loads(row["data"]) == json.loads(data)
+    assert json.loads(row["headers"])["ce-id"] == str(event_id)
+    assert (row["key"], row["type"], row["attempts"]) == (PEOPLE[0], "todos.TodoCreated.v1", 1)
+    assert "test_parking.py" in row["stack"]
+    assert row["due_at"] is None
+
+
+async def test_once_mended_a_key_is_applied_in_order_and_flows_again(plant: Plant) -> None:
+    poison = Poison(2)
+    async with running(*plant.tasks, plant.consumer(poison).run):
+        await say(plant, PEOPLE, 3)
+        await at(plant, 12)
+        poison.mend()
+        assert (await redrive(plant)).events == 1
+        await empty(plant)
+        await say(plant, PEOPLE, 1)
+        await at(plant, 16)
+    assert (await numbers(plant))[-7:] == [2, 6, 10, 13, 14, 15, 16]
+
+
+async def test_a_redrive_that_fails_leaves_its_key_as_it_was(plant: Plant) -> None:
+    poison = Poison(2)
+    async with running(*plant.tasks, plant.consumer(poison).run):
+        await say(plant, PEOPLE, 2)
+        await at(plant, 8)
+        act = await redrive(plant)
+        async with connection(plant.todos.url) as conn:
+            await until(lambda: conn.fetchval("select failed = 1 from events.act where id = $1", act.id))
+            row = await acts.shown(conn, "activity", "TODOS", 2)
+    assert row is not None
+    assert (row["attempts"], row["due_at"]) == (2, None)
+    assert await rows(plant) == [(2, "undecodable"), (6, "behind")]
+
+
+async def test_a_second_poison_event_of_a_key_holds_what_is_behind_it(plant: Plant) -> None:
+    poison = Poison(2, 6)
+    async with running(*plant.tasks, plant.consumer(poison).run):
+        await say(plant, PEOPLE, 3)
+        await at(plant, 12)
+        poison.numbers.remove(2)
+        act = await redrive(plant)
+        async with connection(plant.todos.url) as conn:
+            await until(
+                lambda: conn.fetchval("select (applied, failed) = (1, 1) from events.act where id = $1", act.id)
+            )
+    assert await rows(plant) == [(6, "undecodable"), (10, "behind")]
+    assert (await numbers(plant))[-1] == 2
+
+
+async def test_one_key_one_feed_or_one_reason_is_redriven_and_the_rest_stays(plant: Plant) -> None:
+    poison = Poison(1, 2, 3)
+    async with running(*plant.tasks, plant.consumer(poison).run):
+        await say(plant, PEOPLE, 2)
+        await at(plant, 8)
+        poison.mend()
+        assert (await redrive(plant, Chosen(seq=5))).events == 0  # it waits behind 1
+        assert (await redrive(plant, Chosen(reason="rejected"))).events == 0
+        assert (await redrive(plant, Chosen(feed="AUTH"))).events == 0
+        assert (await redrive(plant, Chosen(key=PEOPLE[1]))).events == 1
+        await until(lambda: _has(plant, 6))
+        assert [seq for seq, _ in await rows(plant)] == [1, 3, 5, 7]
+        assert (await redrive(plant, Chosen(feed="TODOS", seq=3))).events == 1
+        await until(lambda: _has(plant, 7))
+    assert [seq for seq, _ in await rows(plant)] == [1, 5]
+    assert (await numbers(plant))[-4:] == [2, 6, 3, 7]
+
+
+async def _has(plant: Plant, seq: int) -> bool:
+    return seq in await numbers(plant)
+
+
+async def test_a_capped_redrive_ends_where_it_was_told_to_and_the_next_one_goes_on(plant: Plant) -> None:
+    poison = Poison(1)
+    async with running(*plant.tasks, plant.consumer(poison).run):
+        await say(plant, PEOPLE[:1], 6)
+        await at(plant, 6)
+        poison.mend()
+        act = await redrive(plant, events_max=2)
+        async with connection(plant.todos.url) as conn:
+            await until(lambda: conn.fetchval("select applied = 2 from events.act where id = $1", act.id))
+            query = "select not exists (select from events.parked where due_at is not null)"
+            await until(lambda: conn.fetchval(query))
+        assert [seq for seq, _ in await rows(plant)] == [3, 4, 5, 6]
+        await redrive(plant)
+        await empty(plant)
+    assert await numbers(plant) == [1, 2, 3, 4, 5, 6]
+
+
+async def test_a_redrive_keeps_to_the_pace_that_it_was_given(plant: Plant) -> None:
+    poison = Poison(1)
+    loop = asyncio.get_running_loop()
+    async with running(*plant.tasks, plant.consumer(poison).run):
+        await say(plant, PEOPLE[:1], 5)
+        await at(plant, 5)
+        poison.mend()
+        started = loop.time()
+        await redrive(plant, per_second=5)
+        await empty(plant)
+    assert loop.time() - started >= 0.8  # four pauses between five events
+
+
+async def test_a_handler_that_fails_for_a_while_is_tried_again_without_anybody(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events.parking, "backoff", lambda _: 0.1)
+    poison = Poison(2, error=KeyError)
+    async with running(*plant.tasks, plant.consumer(poison).run):
+        await say(plant, PEOPLE, 2)
+        await at(plant, 8)
+        assert await numbers(plant) == [1, 3, 4, 5, 7, 8]
+        await until(lambda: poison.tries[2] >= 4)
+        poison.mend()
+        await empty(plant)
+    assert await numbers(plant) == [1, 3, 4, 5, 7, 8, 2, 6]
+
+
+async def test_a_handler_that_goes_on_failing_waits_for_an_operator(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events.parking, "backoff", lambda _: 0.01)
+    consumer = plant.consumer(Poison(2, error=KeyError))
+    async with running(*plant.tasks, consumer.run):
+        await say(plant, PEOPLE, 2)
+        async with connection(plant.todos.url) as conn:
+            query = "select attempts = 5 and due_at is null from events.parked where seq = 2"
+            await until(lambda: conn.fetchval(query))
+            row = await acts.shown(conn, "activity", "TODOS", 2)
+        parked = consumer.checks()[-1]
+        await until(lambda: "1 wait for an operator" in parked().detail)
+        assert parked().state == "ok"
+    assert row is not None
+    assert (row["reason"], row["detail"]) == ("failed", "KeyError")  # never what it says: that quotes the person
+
+
+async def test_what_the_database_rejects_is_parked_and_names_the_rule(plant: Plant) -> None:
+    async with connection(plant.todos.owner_url) as conn:
+        await conn.execute("alter table heard add constraint not_three check (seq <> 3)")
+        async with running(*plant.tasks, plant.consumer().run):
+            await say(plant, PEOPLE, 2)
+            await at(plant, 8)
+            assert await rows(plant) == [(3, "rejected"), (7, "behind")]
+            row = await acts.shown(conn, "activity", "TODOS", 3)
+            assert row is not None
+            assert row["detail"] == "CheckViolationError: not_three"
+            await conn.execute("alter table heard drop constraint not_three")
+            await redrive(plant, Chosen(reason="rejected"))
+            await empty(plant)
+    assert await numbers(plant) == [1, 2, 4, 5, 6, 8, 3, 7]
+
+
+async def test_what_is_never_held_passes_by_what_is_parked(plant: Plant) -> None:
+    line = Hears(FEED, Poison(1), never_held=(TodoCreated,))
+    consumer = Consumer("activity", [line], plant.dial, plant.ear, CODEC)
+    async with running(*plant.tasks, consumer.run):
+        await say(plant, PEOPLE[:1], 2)
+        await at(plant, 2)
+    assert await numbers(plant) == [2]
+    assert await rows(plant) == [(1, "undecodable")]
+
+
+async def test_types_that_the_handler_did_not_ask_for_wait_behind_nothing(plant: Plant) -> None:
+    line = Hears(FEED, Poison(1), (TodoCreated,))
+    consumer = Consumer("activity", [line], plant.dial, plant.ear, CODEC)
+    async with running(*plant.tasks, consumer.run):
+        await plant.log.append(create(events=3))
+        await at(plant, 3)
+    assert await rows(plant) == [(1, "undecodable")]
+
+
+async def test_a_message_that_is_no_event_at_all_holds_nobody_up(plant: Plant) -> None:
+    async with running(*plant.tasks, plant.consumer().run), client(plant.server) as nc:
+        await say(plant, PEOPLE[:1], 1)
+        await at(plant, 1)
+        await nc.jetstream().publish("ev.todos.1.TodoToggled", b"\xff\x00", headers={"ce-id": "x", "odd": "a\x00b"})
+        await at(plant, 2)
+        async with connection(plant.todos.url) as conn:
+            row = await acts.shown(conn, "activity", "TODOS", 2)
+    assert row is not None
+    assert (row["key"], row["reason"], row["data"]) == (None, "undecodable", b"\xff\x00")
+    assert json.loads(row["headers"])["odd"] == "a\x00b"
+
+
+async def test_of_the_erased_nothing_is_parked(plant: Plant) -> None:
+    async with connection(plant.todos.url) as conn:
+        await conn.execute("select events.forget($1, $2)", PEOPLE[1], uuid7())
+    async with running(*plant.tasks, plant.consumer(Poison(2, 3)).run):
+        await say(plant, PEOPLE, 1)
+        await at(plant, 4)
+    assert await rows(plant) == [(3, "undecodable")]
+
+
+async def test_what_is_given_up_is_noted_and_what_waited_behind_it_goes_on(plant: Plant) -> None:
+    async with running(*plant.tasks, plant.consumer(Poison(2)).run):
+        await say(plant, PEOPLE, 3)
+        await at(plant, 12)
+        async with connection(plant.todos.url) as conn:
+            act = await acts.discard(
+                conn, "activity", Chosen(feed="TODOS", seq=2), By("mina@ops", "sent twice by hand")
+            )
+            await empty(plant)
+            [noted] = await conn.fetch("select * from events.discarded")
+            [told] = await acts.acts(conn)
+    assert act.events == 1
+    assert (noted["seq"], noted["key"], noted["act"]) == (2, PEOPLE[1], act.id)
+    assert (told["who"], told["why"], told["discarded"], told["applied"]) == ("mina@ops", "sent twice by hand", 1, 2)
+    assert (await numbers(plant))[-2:] == [6, 10]
+
+
+async def test_an_act_says_who_and_why(plant: Plant) -> None:
+    async with connection(plant.todos.url) as conn:
+        for by in (By("", "why"), By("who", " "), By("who", "x" * 1001), By("a\0", "why")):
+            with pytest.raises(BadAct):
+                await acts.redrive(conn, "activity", Chosen(), by)
+            with pytest.raises(BadAct):
+                await acts.discard(conn, "activity", Chosen(), by)
+        for limits in ({"events_max": 0}, {"per_second": 0.0}):
+            with pytest.raises(BadAct):
+                await acts.redrive(conn, "activity", Chosen(), BY, **limits)
+        assert await acts.acts(conn) == []
+
+
+async def test_what_an_act_would_do_is_counted_before_it_is_done(plant: Plant) -> None:
+    async with running(*plant.tasks, plant.consumer(Poison(2, 3)).run):
+        await say(plant, PEOPLE, 3)
+        await at(plant, 12)
+    async with connection(plant.todos.url) as conn:
+        [row] = await acts.count(conn, "activity", Chosen())
+        assert await acts.count(conn, "activity", Chosen(seq=6)) == []
+    assert (row["feed"], row["reason"], row["events"], row["behind"]) == ("TODOS", "undecodable", 2, 4)
+
+
+async def test_what_comes_while_its_key_is_redriven_keeps_its_place(plant: Plant) -> None:
+    poison = Poison(*range(1, 9))
+    async with running(*plant.tasks, plant.consumer(poison).run):
+        await say(plant, PEOPLE, 25)
+        await at(plant, 100)
+        poison.mend()
+        await redrive(plant)
+        await say(plant, PEOPLE, 50)
+        await at(plant, 300)
+        await empty(plant)
+    got = await numbers(plant)
+    assert sorted(got) == list(range(1, 301))
+    for nr in range(4):
+        assert [seq for seq in got if (seq - 1) % 4 == nr] == list(range(nr + 1, 301, 4))
+
+
+async def test_a_message_published_as_another_number_stops_its_consumer(plant: Plant) -> None:
+    consumer = plant.consumer()
+    async with running(plant.ear.run, consumer.run), client(plant.server) as nc:
+        headers = {
+            "ce-id": str(uuid7()), "ce-type": "todos.TodoToggled.v1", "ce-source": "/todos",
+            "ce-subject": str(PEOPLE[0]), "ce-time": "2026-01-01T00:00:00Z", "ce-seq": "7",
+            "ce-aggregate": str(PEOPLE[0]), "ce-version": "1",
+        }  # fmt: skip
+        await nc.jetstream().publish("ev.todos.1.TodoToggled", b"{}", headers=headers)
+        await until(lambda: state_of(consumer)[0] == "failed")
+        assert "message 1 of stream TODOS says that it is 7" in state_of(consumer)[1]
