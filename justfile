@@ -2,8 +2,8 @@
 
 bin := env("VENV", justfile_directory() / ".venv") / "bin"
 python := bin / "python"
-sources := "libs/events/src libs/api/src services/auth/src services/todos/src services/mailer/src services/activity/src services/notifier/src deploy/local/src"
-packages := "libs/events libs/api services/auth services/todos services/mailer services/activity services/notifier deploy/local"
+sources := "libs/events/src libs/api/src services/auth/src services/todos/src services/mailer/src services/activity/src services/notifier/src deploy/local/src deploy/ops/src"
+packages := "libs/events libs/api services/auth services/todos services/mailer services/activity services/notifier deploy/local deploy/ops"
 
 # Three files of tests at a time: most of a test is waiting, and two cores are what the suite is measured on
 side_by_side := "--numprocesses 3 --dist loadfile --no-loadscope-reorder"
@@ -45,6 +45,12 @@ rotate-keys *OPTIONS:
 [positional-arguments]
 report *OPTIONS:
     @exec "{{ python }}" -m local report "$@"
+
+# What an operator asks and does, on this stack, e.g. `./run ops status`, `./run ops parked list`, `./run ops parked redrive --help`
+[no-exit-message]
+[positional-arguments]
+ops *ARGUMENTS:
+    @exec "{{ python }}" -m local ops "$@"
 
 # Write a letter out as text, HTML and as it is posted, with example data, e.g. `./run preview weekly_report --locale ko`
 [positional-arguments]
@@ -110,7 +116,7 @@ format:
 # Resolve requirements.lock anew: one universal resolution with hashes, naming no index
 lock:
     "{{ python }}" -m uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --annotation-style line \
-        $(for p in events api auth todos mailer activity notifier local; do printf -- '--no-emit-package todo-%s ' $p; done) \
+        $(for p in events api auth todos mailer activity notifier local ops; do printf -- '--no-emit-package todo-%s ' $p; done) \
         --extra report --group dev $(printf '%s/pyproject.toml ' {{ packages }}) -o requirements.lock
 
 # Write each schema.sql anew: what all migrations together make

@@ -21,6 +21,7 @@ PACKAGES = {
     "activity": "services/activity",
     "notifier": "services/notifier",
     "local": "deploy/local",
+    "ops": "deploy/ops",
 }
 SOURCES = sorted(path for place in PACKAGES.values() for path in (REPOSITORY / place / "src").rglob("*.py"))
 

@@ -34,6 +34,8 @@ def main() -> None:
                 open_psql(arguments.service, arguments.role, rest)
             case "report":
                 ask("activity", "report", *rest)
+            case "ops":
+                operate(*rest)
             case command:
                 ask("auth", command, *arguments.for_auth(arguments))
     except StartError as error:
@@ -54,6 +56,7 @@ def _read(words: list[str]) -> tuple[argparse.Namespace, list[str]]:
     psql.add_argument("service", choices=SERVICES)
     psql.add_argument("--as", dest="role", choices=("owner", *READERS.values()), default="owner", help="as its owner")
     commands.add_parser("report", help="write figures as a page with charts", add_help=False, allow_abbrev=False)
+    commands.add_parser("ops", help="run todo-ops on this stack", add_help=False, allow_abbrev=False)
     for verb in ("grant", "revoke"):
         role = commands.add_parser(verb, help=f"{verb} a role")
         role.add_argument("email")
@@ -63,7 +66,7 @@ def _read(words: list[str]) -> tuple[argparse.Namespace, list[str]]:
     rotate.add_argument("--now", action="store_true", help="revoke all others at once")
     rotate.set_defaults(for_auth=lambda given: ["--now"] if given.now else [])
     arguments, rest = parser.parse_known_args(words)
-    if rest and arguments.command not in {"psql", "report"}:
+    if rest and arguments.command not in {"psql", "report", "ops"}:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if arguments.command == "psql" and arguments.role not in {"owner", READERS.get(arguments.service)}:
         parser.error(f"{arguments.service} has no {arguments.role}")
@@ -105,6 +108,14 @@ def ask(service: str, *arguments: str) -> NoReturn:
     urls = {"DATABASE_URL": stack["postgres"][service], "NATS_URL": stack["nats"][service]}
     environment = service_environment(service, where, load_or_make(where.folder / "secrets.json"), urls)
     os.execve(sys.executable, [sys.executable, "-m", service, *arguments], environment)  # noqa: S606
+
+
+def operate(*arguments: str) -> NoReturn:
+    """Become todo-ops, pointed at this stack; raises StartError."""
+    stack = _stack_of(layout())
+    urls = ",".join(f"{service}={stack['postgres'][service]}" for service in SERVICES)
+    environment = os.environ | {"DATABASE_URLS": urls, "NATS_URL": stack["nats"]["admin"]}
+    os.execve(sys.executable, [sys.executable, "-m", "ops", *arguments], environment)  # noqa: S606
 
 
 def _stack_of(where: Layout) -> dict[str, Any]:

@@ -85,7 +85,7 @@ async def redrive(
     return Act(row["id"], row["events"])
 
 
-async def discard(connection: asyncpg.Connection, consumer: str, chosen: Chosen, by: By) -> Act:
+async def discard(connection: Connection, consumer: str, chosen: Chosen, by: By) -> Act:
     """Give parked events up: they never have their effect here. What waited behind them is tried. Raises `BadAct`."""
     _check(by)
     async with connection.transaction():

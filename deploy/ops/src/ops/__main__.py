@@ -1,0 +1,5 @@
+"""`python -m ops` is `todo-ops`."""
+
+from ops.main import main
+
+main()

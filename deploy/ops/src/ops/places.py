@@ -1,0 +1,72 @@
+"""The databases of the services and their broker, as an operator reaches them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import nats
+import nats.errors
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+
+from events.broker import inbox_prefix
+from events.errors import EventsError
+from events.postgres import AWAY, Connection, dialer
+
+_PATIENCE = 10.0
+_CONNECT = 3.0
+
+
+class Unreachable(EventsError):
+    """A database or the broker does not answer; the message says which."""
+
+
+class Places:
+    """Opens connections for one question each."""
+
+    def __init__(self, databases: Mapping[str, str], nats_url: str) -> None:
+        self.services = tuple(databases)
+        self._databases = databases
+        self._nats_url = nats_url
+
+    @asynccontextmanager
+    async def database(self, service: str) -> AsyncIterator[Connection]:
+        """A connection to a service's database; raises `Unreachable`, also when it breaks inside the block."""
+        if service not in self._databases:
+            raise Unreachable(f"DATABASE_URLS does not name {service}")
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                connection = await dialer(self._databases[service], application="todo-ops")()
+                try:
+                    yield connection
+                finally:
+                    connection.terminate()
+        except AWAY as error:
+            raise Unreachable(f"the database of {service} does not answer: {type(error).__name__}") from error
+
+    @asynccontextmanager
+    async def jetstream(self) -> AsyncIterator[JetStreamContext]:
+        """JetStream for a block; raises `Unreachable`, also when it breaks inside the block."""
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                client = await self._connected()
+                try:
+                    yield client.jetstream(timeout=2)
+                finally:
+                    await client.close()
+        except (nats.errors.Error, OSError, TimeoutError) as error:
+            raise Unreachable(f"NATS does not answer: {type(error).__name__}") from error
+
+    async def _connected(self) -> Client:
+        async with asyncio.timeout(_CONNECT):  # nats-py itself tries for ever
+            return await nats.connect(
+                self._nats_url.split(","),
+                allow_reconnect=False,
+                connect_timeout=2,
+                inbox_prefix=inbox_prefix(self._nats_url),
+                error_cb=_quiet,
+            )
+
+
+async def _quiet(_: Exception) -> None:
+    """What goes wrong is raised where it is asked for."""

@@ -1,0 +1,27 @@
+"""Where everything is that an operator asks."""
+
+import msgspec
+
+from events.catalog.feeds import HEARS
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """What todo-ops reads from its environment.
+
+    - DATABASE_URLS: where each service's database is, `name=url` by commas; a service that is not named is not asked
+    - NATS_URL: the broker; several servers of one cluster by commas
+    """
+
+    database_urls: str
+    nats_url: str
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for a malformed list."""
+        if not self.databases.keys() <= HEARS.keys():
+            raise ValueError(f"DATABASE_URLS: `name=url` by commas, the names among {', '.join(HEARS)}")
+
+    @property
+    def databases(self) -> dict[str, str]:
+        """The URL of a service's database, by the name of the service."""
+        pairs = [pair.strip().partition("=") for pair in self.database_urls.split(",") if pair.strip()]
+        return {name: url for name, _, url in pairs}

@@ -1,0 +1,92 @@
+"""What is shown: tables for people, JSON for scripts."""
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from ops.status import Status
+
+_NUMBER: Final = (int, float)
+
+
+def as_json(value: object) -> None:
+    """One JSON document on stdout."""
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, empty: str) -> None:
+    """Rows under the names of their columns; a sentence where there are none."""
+    rows = list(rows)
+    if not rows:
+        _console().print(empty)
+        return
+    shown = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    for name in columns:
+        numbers = all(isinstance(row[name], _NUMBER) or row[name] is None for row in rows)
+        shown.add_column(name.replace("_", " "), justify="right" if numbers else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*(_text(row[name]) for name in columns))
+    _console().print(shown)
+
+
+def facts(values: Mapping[str, Any]) -> None:
+    """One thing, a line a fact."""
+    width = max(map(len, values))
+    for name, value in values.items():
+        _console().print(f"{name:{width}}  {_text(value)}", markup=False, highlight=False, soft_wrap=True)
+
+
+def standing(status: Status) -> None:
+    """How everything stands, and what somebody should look at."""
+    rows = [
+        {
+            "feed": feed.feed,
+            "log": feed.log,
+            "stream": feed.stream,
+            "consumer": each.consumer,
+            "heard": each.seq,
+            "behind": each.lag_events,
+            "for": _seconds(each.lag_seconds),
+            "parked": each.parked,
+            "stuck_keys": each.stuck,
+        }
+        for feed in status.feeds
+        for each in feed.consumers
+    ]
+    columns = ("feed", "log", "stream", "consumer", "heard", "behind", "for", "parked", "stuck_keys")
+    table("Feeds", columns, rows, empty="no consumer is named in DATABASE_URLS")
+    work = [{**msgspec.structs.asdict(row), "oldest_due": _seconds(row.oldest_seconds)} for row in status.work]
+    if work:
+        _console().print()
+        table("Work", ("service", "table", "queued", "claimed", "sending", "oldest_due"), work, empty="")
+    _console().print()
+    for trouble in status.troubles:
+        _console().print(f"[bold red]![/] {trouble}", highlight=False)
+    if not status.troubles:
+        _console().print("[green]all is well[/]")
+
+
+def say(text: str) -> None:
+    """A sentence on stdout."""
+    _console().print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _console() -> Console:
+    return Console(file=sys.stdout)
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ", timespec="seconds")
+    return str(value)
+
+
+def _seconds(value: float | None) -> str | None:
+    return None if value is None else f"{value:.0f} s"

@@ -1,0 +1,228 @@
+"""`todo-ops`: it tells what is so, also where something does not answer, and acts on what was named outright."""
+
+import asyncio
+import json
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import nats as nats_py
+import pytest
+from click.testing import CliRunner, Result
+
+from events.catalog.feeds import FEEDS, HEARS
+from events.streams import apply
+from local.fixtures import Database, DatabaseFactory
+from local.nats import Nats
+from ops.main import app
+
+ADA, BOB = uuid4(), uuid4()
+PARK = """
+insert into events.parked (consumer, feed, seq, key, type, headers, data, reason, detail, stack, attempts)
+values (
+    'activity', 'TODOS', $1, $2, 'todos.TodoToggled.v1', '{"ce-id": "an id"}', '{"title": "우유"}',
+    $3, 'why', 'where', 1
+)
+"""
+APPENDED = """
+insert into events.log (
+    feed, seq, id, command_id, aggregate, version, type, subject, time,
+    correlation_id, causation_id, actor, traceparent, data, appended_at
+)
+values (
+    'TODOS', $1, $2, $2, $2, 1, 'todos.TodoPurged.v1', $2, now(), 'r', 'r', 'a', '', '{}', now() - interval '5 minutes'
+)
+"""
+
+
+class Desk:
+    """An operator's place: databases and broker to ask, and todo-ops to ask with."""
+
+    def __init__(self, databases: dict[str, Database], broker: Nats) -> None:
+        self.databases = databases
+        self.nats = broker
+        self.environment = {
+            "DATABASE_URLS": ",".join(f"{name}={database.url}" for name, database in databases.items()),
+            "NATS_URL": broker.url(),
+            "COLUMNS": "200",
+        }
+
+    def ask(self, *words: str, **environment: str) -> Result:
+        return CliRunner().invoke(app, list(words), env=self.environment | environment)
+
+    def told(self, *words: str) -> Any:
+        done = self.ask(*words, "--json")
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+        return json.loads(done.stdout)
+
+    def run(self, service: str, *calls: tuple[object, ...]) -> list[list[asyncpg.Record]]:
+        async def all_of_them() -> list[list[asyncpg.Record]]:
+            connection = await asyncpg.connect(self.databases[service].admin_url)
+            try:
+                return [await connection.fetch(*call) for call in calls]
+            finally:
+                await connection.close()
+
+        return asyncio.run(all_of_them())
+
+    def park(self, *rows: tuple[int, UUID, str]) -> None:
+        self.run("activity", *((PARK, *row) for row in rows))
+
+
+@pytest.fixture
+def desk(database: DatabaseFactory, nats: Nats) -> Desk:
+    asyncio.run(_streams(nats))
+    return Desk({name: database(name) for name in HEARS}, nats)
+
+
+async def _streams(broker: Nats) -> None:
+    client = await nats_py.connect(broker.url(), allow_reconnect=False)
+    for feed in FEEDS.values():
+        await apply(client.jetstream(timeout=5), feed)
+    await client.close()
+
+
+def test_all_is_well_where_nothing_is(desk: Desk) -> None:
+    done = desk.ask("status")
+    assert (done.exit_code, done.stdout.splitlines()[-1]) == (0, "all is well")
+    found = desk.told("status")
+    assert {feed["feed"]: [each["consumer"] for each in feed["consumers"]] for feed in found["feeds"]} == {
+        name: [service for service, feeds in HEARS.items() if name in feeds] for name in FEEDS
+    }
+    assert found["troubles"] == []
+
+
+def test_what_is_neither_published_nor_heard_is_told_with_its_age(desk: Desk) -> None:
+    grown = ("update events.feed set last_seq = 3 where name = 'TODOS'",)
+    desk.run("todos", grown, *((APPENDED, seq, uuid4()) for seq in (1, 2, 3)))
+    desk.run("mailer", ("insert into events.checkpoint (consumer, feed, seq) values ('mailer', 'TODOS', 1)",))
+    desk.run("activity", ("insert into events.checkpoint (consumer, feed, seq) values ('activity', 'TODOS', 3)",))
+    found = desk.told("status")
+    [todos] = [feed for feed in found["feeds"] if feed["feed"] == "TODOS"]
+    assert (todos["log"], todos["stream"]) == (3, 0)
+    assert 299 < todos["unpublished_seconds"] < 400
+    behind = {each["consumer"]: (each["seq"], each["lag_events"]) for each in todos["consumers"]}
+    assert behind == {"mailer": (1, 2), "activity": (3, 0), "notifier": (0, 3)}
+    late = [each["consumer"] for each in todos["consumers"] if each["lag_seconds"] > 299]
+    assert late == ["mailer", "notifier"]
+    assert len(found["troubles"]) == 3
+    assert desk.ask("status").exit_code == 1
+
+
+def test_what_does_not_answer_is_told_and_the_rest_is_asked_all_the_same(desk: Desk) -> None:
+    desk.nats.kill()
+    urls = desk.environment["DATABASE_URLS"].replace(desk.databases["todos"].url, "postgres://x:x@127.0.0.1:1/x")
+    done = desk.ask("status", "--json", DATABASE_URLS=urls)
+    found = json.loads(done.stdout)
+    assert done.exit_code == 1
+    assert sorted(text.split(":")[0] for text in found["troubles"]) == [
+        "NATS does not answer",
+        "the database of todos does not answer",
+    ]
+    told = {feed["feed"]: (feed["log"], feed["stream"]) for feed in found["feeds"]}
+    assert (told["TODOS"], told["AUTH"]) == ((None, None), (0, None))
+
+
+def test_a_stream_that_is_gone_is_named(desk: Desk) -> None:
+    async def gone() -> None:
+        client = await nats_py.connect(desk.nats.url(), allow_reconnect=False)
+        await client.jetstream(timeout=5).delete_stream("MAILER")
+        await client.close()
+
+    asyncio.run(gone())
+    assert desk.told("status")["troubles"] == ["stream MAILER does not exist"]
+
+
+def test_a_stream_ahead_of_its_log_is_two_histories(desk: Desk) -> None:
+    async def stray() -> None:
+        client = await nats_py.connect(desk.nats.url(), allow_reconnect=False)
+        await client.jetstream(timeout=5).publish("ev.todos.1.TodoPurged", b"{}")
+        await client.close()
+
+    asyncio.run(stray())
+    assert "ahead of its log" in desk.told("status")["troubles"][0]
+
+
+def test_what_is_parked_is_listed_without_what_it_says_and_shown_with_it(desk: Desk) -> None:
+    assert "nothing is parked" in desk.ask("parked", "list").stdout
+    desk.park((3, ADA, "rejected"), (5, ADA, "behind"), (4, BOB, "undecodable"))
+    rows = desk.told("parked", "list")
+    assert [(row["consumer"], row["seq"], row["reason"]) for row in rows] == [
+        ("activity", 3, "rejected"),
+        ("activity", 4, "undecodable"),
+        ("activity", 5, "behind"),
+    ]
+    assert "우유" not in desk.ask("parked", "list").stdout
+    assert [row["seq"] for row in desk.told("parked", "list", "activity", "--key", str(ADA))] == [3, 5]
+    assert [row["seq"] for row in desk.told("parked", "list", "--limit", "1")] == [3]
+    one = desk.told("parked", "show", "activity", "todos:3")
+    assert (one["headers"], one["data"], one["stack"]) == ({"ce-id": "an id"}, '{"title": "우유"}', "where")
+    assert "우유" in desk.ask("parked", "show", "activity", "TODOS:3").stdout
+    assert "has keys of TODOS that stand still, 2 of them" in desk.told("status")["troubles"][0]
+
+
+def test_a_rehearsal_counts_and_changes_nothing(desk: Desk) -> None:
+    desk.park((3, ADA, "rejected"), (5, ADA, "behind"), (4, BOB, "undecodable"))
+    for verb in ("redrive", "discard"):
+        found = desk.told("parked", verb, "activity", "--all", "--dry-run", "--why", "a look")
+        assert [(row["reason"], row["events"], row["behind"]) for row in found["counts"]] == [
+            ("rejected", 1, 1),
+            ("undecodable", 1, 0),
+        ]
+        assert len(found["sample"]) == 3
+        assert "It would be about" in desk.ask("parked", verb, "activity", "--all", "--dry-run", "--why", "a").stdout
+    assert desk.told("acts") == []
+    assert len(desk.told("parked", "list")) == 3
+
+
+def test_a_redrive_makes_the_first_of_each_key_due_and_is_kept_with_who_and_why(desk: Desk) -> None:
+    desk.park((3, ADA, "rejected"), (5, ADA, "behind"), (4, BOB, "undecodable"))
+    act = desk.told("parked", "redrive", "activity", "--reason", "rejected", "--why", "mended", "--who", "mina")
+    assert act["events"] == 1
+    assert [row["seq"] for row in desk.told("parked", "list") if row["due_at"]] == [3]
+    [kept] = desk.told("acts", "activity")
+    assert (kept["id"], kept["who"], kept["why"], kept["what"]) == (act["id"], "mina", "mended", "redrive")
+    assert json.loads(kept["chosen"]) == {"reason": "rejected"}
+
+
+def test_what_is_given_up_goes_and_is_noted(desk: Desk) -> None:
+    desk.park((3, ADA, "rejected"), (5, ADA, "behind"))
+    assert desk.told("parked", "discard", "activity", "--one", "TODOS:3", "--why", "twice")["events"] == 1
+    assert [(row["seq"], bool(row["due_at"])) for row in desk.told("parked", "list")] == [(5, True)]
+    [[noted]] = desk.run("activity", ("select seq, key from events.discarded",))
+    assert tuple(noted) == (3, ADA)
+    assert "twice" in desk.ask("acts").stdout
+
+
+WRONG: dict[str, tuple[tuple[str, ...], int, str]] = {
+    "nothing chosen": (("parked", "redrive", "activity", "--why", "x"), 2, "say which"),
+    "too much chosen": (("parked", "redrive", "activity", "--all", "--feed", "TODOS", "--why", "x"), 2, "say which"),
+    "no why": (("parked", "redrive", "activity", "--all"), 2, "--why"),
+    "an empty why": (("parked", "redrive", "activity", "--all", "--why", " "), 1, "say why"),
+    "no event": (("parked", "show", "activity", "TODOS"), 2, "FEED:SEQ"),
+    "a number beyond numbers": (("parked", "show", "activity", "TODOS:" + "9" * 30), 2, "FEED:SEQ"),
+    "an unknown feed": (("parked", "show", "activity", "TODO:1"), 2, "FEED:SEQ"),
+    "who hears nothing": (("parked", "list", "auth"), 2, "'auth' is not one of"),
+    "not there": (("parked", "show", "activity", "TODOS:9"), 1, "has not parked TODOS:9"),
+    "behind another": (("parked", "redrive", "activity", "--one", "TODOS:5", "--why", "x"), 1, "waits behind TODOS:3"),
+    "nothing like that": (("parked", "discard", "activity", "--reason", "failed", "--why", "x"), 1, "nothing that"),
+    "a cap of nothing": (("parked", "redrive", "activity", "--all", "--why", "x", "--cap", "0"), 2, "--cap"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_asked_in_a_wrong_way_is_told_so_and_nothing_is_done(desk: Desk, case: str) -> None:
+    words, code, said = WRONG[case]
+    desk.park((3, ADA, "rejected"), (5, ADA, "behind"))
+    done = desk.ask(*words)
+    assert (done.exit_code, done.exception is None or isinstance(done.exception, SystemExit)) == (code, True)
+    assert said in done.output
+    assert [row["due_at"] for row in desk.told("parked", "list")] == [None, None]
+    assert desk.told("acts") == []
+
+
+def test_without_its_settings_it_says_which(desk: Desk) -> None:
+    for environment in ({"DATABASE_URLS": ""}, {"DATABASE_URLS": "elsewhere=postgres://"}):
+        done = desk.ask("status", **environment)
+        assert done.exit_code == 2
+        assert "DATABASE_URLS" in done.output

@@ -1,0 +1,58 @@
+"""An operator's day: one person's event cannot be applied, is seen, mended and redriven; nobody else notices."""
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+from local.fixtures import until
+from system import System
+
+RULE = "alter table {table} add constraint {name} check (user_id <> '{person}' or {rule}) not valid"
+
+
+async def test_an_event_that_cannot_be_applied_is_seen_mended_and_redriven_in_order(world: System) -> None:
+    async with world.person() as me, world.person() as other:
+        await me.did()
+        rule = RULE.format(table="entry", name="no_toggles", person=me.id, rule="action <> 'todo_toggled'")
+        await world.rows("activity", rule)
+        try:
+            todo = (await me.create()).json()["data"]["id"]
+            await me.http.patch(f"/todos/{todo}/toggle")
+            await me.http.delete(f"/todos/{todo}")
+            parked = await until(lambda: parked_of(world, me.id, count=2))
+            await other.create()
+            await other.did("todo_created")
+            assert [(row["type"], row["reason"]) for row in parked] == [
+                ("todos.TodoToggled.v1", "rejected"),
+                ("todos.TodoDeleted.v1", "behind"),
+            ]
+            assert parked[0]["detail"] == "CheckViolationError: no_toggles"
+            standing = ops(world, "status", "--json")
+            assert standing.returncode == 1
+            assert any("stand still" in trouble for trouble in json.loads(standing.stdout)["troubles"])
+            one = f"{parked[0]['feed']}:{parked[0]['seq']}"
+            assert json.loads(json.loads(ops(world, "parked", "show", "activity", one, "--json").stdout)["data"])
+        finally:
+            await world.rows("activity", "alter table entry drop constraint no_toggles")
+        done = ops(world, "parked", "redrive", "activity", "--key", str(me.id), "--why", "the rule is gone")
+        assert done.returncode == 0, done.stderr
+        await me.did("todo_created", "todo_toggled", "todo_deleted")
+        assert await parked_of(world, me.id, count=0) == []
+        [act, *_] = json.loads(ops(world, "acts", "activity", "--json").stdout)
+        assert (act["applied"], act["failed"], act["why"]) == (2, 0, "the rule is gone")
+        seen = ops(world, "status", "--json")
+        assert (seen.returncode, json.loads(seen.stdout)["troubles"]) == (0, [])
+
+
+async def parked_of(world: System, person: str, *, count: int) -> list[dict[str, Any]] | None:
+    """What is parked of somebody, once it is so many."""
+    rows = json.loads(ops(world, "parked", "list", "--key", person, "--json").stdout)
+    return rows if len(rows) == count else None
+
+
+def ops(world: System, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "local", "ops", *arguments]
+    env = os.environ | {"PORT_BASE": str(world.stack.layout.port_base)}
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
