@@ -10,6 +10,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="full example counts")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Side by side, a file's tests stay together, and so do all that share the whole stack: one is started, not three."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    for item in items:
+        shares = item.path.parent == config.rootpath / "tests" and "world" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("the stack" if shares else item.nodeid.partition("::")[0]))
+
+
 @pytest.fixture
 def full(request: pytest.FixtureRequest) -> bool:
     """Whether to try as often as is promised, rather than as often as fits."""

@@ -6,8 +6,8 @@ sources := "libs/events/src libs/api/src services/auth/src services/todos/src se
 packages := "libs/events libs/api services/auth services/todos services/mailer services/activity services/notifier deploy/local deploy/ops"
 
 # Three files of tests at a time: most of a test is waiting, and two cores are what the suite is measured on
-side_by_side := "--numprocesses 3 --dist loadfile --no-loadscope-reorder"
-full_counts := "--numprocesses 2 --dist loadfile --full"
+side_by_side := "--numprocesses 3 --dist loadgroup --no-loadscope-reorder"
+full_counts := "--numprocesses 2 --dist loadgroup --no-loadscope-reorder --full"
 
 # List the recipes
 default:

@@ -10,6 +10,7 @@ import pytest
 from nats.js import JetStreamContext
 
 from local.fixtures import until
+from local.layout import SERVICES
 from system import System, code_of
 
 LETTER = """
@@ -91,9 +92,7 @@ async def test_every_event_is_archived_once_under_a_gapless_number(world: System
         await me.did("todo_created")
 
     async def everything() -> bool:
-        said = [
-            await world.value(service, "select count(*) from events.log") for service in ("auth", "todos", "mailer")
-        ]
+        said = [await world.value(service, "select count(*) from events.log") for service in SERVICES]
         count, last = (await world.rows("activity", "select count(*), max(number) from archive"))[0]
         return count == last == sum(said)
 

@@ -214,7 +214,7 @@ async def test_the_certificates_of_these_tests_stand_the_verification_of_every_p
 async def test_a_server_without_encryption_gets_no_password(post: Post, server: MailServer):
     wanted = smtp_settings(server.port, smtp_username=USERNAME, smtp_password=PASSWORD)
     async with post.mailer(**wanted) as health:
-        cause = await post.auth.say(asked(lives=1.5))
+        cause = await post.auth.say(asked(lives=3))
         await until(lambda: check_of(health, "smtp").state == "late")
         await post.settled(cause, "expired")
     assert (server.logins, server.mails) == ([], [])

@@ -70,8 +70,10 @@ async def look_through(pool: asyncpg.Pool, consumer: str) -> list[Finding]:
     found = []
     for row in await pool.fetch(SQL.archive_gaps, consumer):
         held = row["rows"] == row["numbers"] and row["last"] <= row["heard"]
-        whole = held and row["first"] + row["numbers"] + row["erased"] - 1 == row["heard"]
-        about = f"archive of {row['feed']}: {row['first']:,} to {row['last']:,}"
+        lawful = row["erased"] + row["aside"]
+        whole = held and row["first"] + row["numbers"] + lawful - 1 == row["heard"]
+        aside = f", {row['aside']:,} parked or given up" if row["aside"] else ""
+        about = f"archive of {row['feed']}: {row['first']:,} to {row['last']:,}{aside}"
         wrong = f"{row['rows']:,} rows, {row['numbers']:,} numbers, heard up to {row['heard']:,}"
         found.append(Finding(about, "" if whole else wrong))
     [row] = await pool.fetch(SQL.archive_numbers)
