@@ -11,7 +11,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Side by side, a file's tests stay together, and so do all that share the whole stack: one is started, not three."""
+    """Side by side, a file's tests stay together, and so do all that share the whole stack: one is started then."""
     if not config.pluginmanager.hasplugin("xdist"):
         return
     for item in items:

@@ -169,7 +169,7 @@ def test_a_rehearsal_counts_and_changes_nothing(desk: Desk) -> None:
             ("rejected", 1, 1),
             ("undecodable", 1, 0),
         ]
-        assert len(found["sample"]) == 3
+        assert [row["seq"] for row in found["sample"]] == [3, 4]
         assert "It would be about" in desk.ask("parked", verb, "activity", "--all", "--dry-run", "--why", "a").stdout
     assert desk.told("acts") == []
     assert len(desk.told("parked", "list")) == 3
@@ -194,6 +194,25 @@ def test_what_is_given_up_goes_and_is_noted(desk: Desk) -> None:
     assert "twice" in desk.ask("acts").stdout
 
 
+def test_what_people_wrote_is_shown_as_they_wrote_it(desk: Desk) -> None:
+    desk.park((3, ADA, "rejected"))
+    desk.told("parked", "redrive", "activity", "--all", "--why", "see [/1234] in [red]", "--who", "[ops]")
+    shown = desk.ask("acts").stdout
+    assert "see [/1234] in [red]" in shown
+    assert "[ops]" in shown
+
+
+def test_a_consumer_ahead_of_its_log_is_two_histories(desk: Desk) -> None:
+    desk.run("mailer", ("insert into events.checkpoint (consumer, feed, seq) values ('mailer', 'TODOS', 7)",))
+    found = desk.told("status")
+    assert found["troubles"] == ["mailer is ahead of the log of TODOS: two histories, an operator must decide"]
+
+
+def test_a_service_that_is_not_named_is_not_asked(desk: Desk) -> None:
+    found = json.loads(desk.ask("status", "--json", DATABASE_URLS=f"todos={desk.databases['todos'].url}").stdout)
+    assert ([feed["feed"] for feed in found["feeds"]], found["troubles"]) == (["TODOS"], [])
+
+
 WRONG: dict[str, tuple[tuple[str, ...], int, str]] = {
     "nothing chosen": (("parked", "redrive", "activity", "--why", "x"), 2, "say which"),
     "too much chosen": (("parked", "redrive", "activity", "--all", "--feed", "TODOS", "--why", "x"), 2, "say which"),
@@ -206,6 +225,7 @@ WRONG: dict[str, tuple[tuple[str, ...], int, str]] = {
     "not there": (("parked", "show", "activity", "TODOS:9"), 1, "has not parked TODOS:9"),
     "behind another": (("parked", "redrive", "activity", "--one", "TODOS:5", "--why", "x"), 1, "waits behind TODOS:3"),
     "nothing like that": (("parked", "discard", "activity", "--reason", "failed", "--why", "x"), 1, "nothing that"),
+    "no rate": (("parked", "redrive", "activity", "--all", "--why", "x", "--rate", "nan"), 1, "the rate of a redrive"),
     "a cap of nothing": (("parked", "redrive", "activity", "--all", "--why", "x", "--cap", "0"), 2, "--cap"),
 }
 

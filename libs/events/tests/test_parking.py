@@ -6,20 +6,24 @@ from collections import defaultdict
 from collections.abc import Sequence
 from uuid import UUID
 
+import msgspec
 import pytest
 from feeding import CODEC, FEED, client, connection, create, running
 from part import copy
 from test_consumer import Plant, heard, plant, state_of
 
 import events.parking
+import events.redriver
 from events import acts
 from events.acts import By, Chosen
 from events.catalog.todos import TodoCreated
 from events.consumer import Consumer
+from events.eraser import erase_parked
 from events.errors import BadAct, Undecodable
 from events.hearing import Event, Hears
 from events.ids import uuid7
-from events.postgres import Connection
+from events.postgres import Connection, open_pool
+from events.sql import load
 from local.fixtures import until
 
 __all__ = ["plant"]
@@ -183,7 +187,7 @@ async def test_a_capped_redrive_ends_where_it_was_told_to_and_the_next_one_goes_
             await until(lambda: conn.fetchval("select applied = 2 from events.act where id = $1", act.id))
             query = "select not exists (select from events.parked where due_at is not null)"
             await until(lambda: conn.fetchval(query))
-        assert [seq for seq, _ in await rows(plant)] == [3, 4, 5, 6]
+        assert await rows(plant) == [(3, "next"), (4, "behind"), (5, "behind"), (6, "behind")]
         await redrive(plant)
         await empty(plant)
     assert await numbers(plant) == [1, 2, 3, 4, 5, 6]
@@ -229,7 +233,7 @@ async def test_a_handler_that_goes_on_failing_waits_for_an_operator(
             await until(lambda: conn.fetchval(query))
             row = await acts.shown(conn, "activity", "TODOS", 2)
         parked = consumer.checks()[-1]
-        await until(lambda: "1 wait for an operator" in parked().detail)
+        await until(lambda: "wait for an operator: 1" in parked().detail)
         assert parked().state == "ok"
     assert row is not None
     assert (row["reason"], row["detail"]) == ("failed", "KeyError")  # never what it says: that quotes the person
@@ -270,26 +274,130 @@ async def test_types_that_the_handler_did_not_ask_for_wait_behind_nothing(plant:
     assert await rows(plant) == [(1, "undecodable")]
 
 
-async def test_a_message_that_is_no_event_at_all_holds_nobody_up(plant: Plant) -> None:
-    async with running(*plant.tasks, plant.consumer().run), client(plant.server) as nc:
+async def test_a_message_that_is_no_event_is_not_from_the_relay_and_stops_its_consumer(plant: Plant) -> None:
+    """Passed over, the true event of that number would never be heard, once the stream is made anew."""
+    consumer = plant.consumer()
+    async with running(*plant.tasks, consumer.run), client(plant.server) as nc:
         await say(plant, PEOPLE[:1], 1)
         await at(plant, 1)
-        await nc.jetstream().publish("ev.todos.1.TodoToggled", b"\xff\x00", headers={"ce-id": "x", "odd": "a\x00b"})
-        await at(plant, 2)
-        async with connection(plant.todos.url) as conn:
-            row = await acts.shown(conn, "activity", "TODOS", 2)
-    assert row is not None
-    assert (row["key"], row["reason"], row["data"]) == (None, "undecodable", b"\xff\x00")
-    assert json.loads(row["headers"])["odd"] == "a\x00b"
+        await nc.jetstream().publish("ev.todos.1.TodoToggled", b"{}", headers={"ce-id": "x"})
+        await until(lambda: state_of(consumer)[0] == "failed")
+        assert "message 2 of stream TODOS is no event" in state_of(consumer)[1]
+        assert await rows(plant) == []
+        await at(plant, 1)
 
 
-async def test_of_the_erased_nothing_is_parked(plant: Plant) -> None:
+async def test_of_the_erased_nothing_is_parked_but_the_number(plant: Plant) -> None:
     async with connection(plant.todos.url) as conn:
         await conn.execute("select events.forget($1, $2)", PEOPLE[1], uuid7())
-    async with running(*plant.tasks, plant.consumer(Poison(2, 3)).run):
+        async with running(*plant.tasks, plant.consumer(Poison(2, 3)).run):
+            await say(plant, PEOPLE, 1)
+            await at(plant, 4)
+        assert await rows(plant) == [(3, "undecodable")]
+        assert [tuple(row) for row in await conn.fetch(GIVEN_UP)] == [(2, PEOPLE[1], None)]
+
+
+async def test_whoever_is_erased_waits_behind_nothing_and_leaves_only_numbers(plant: Plant) -> None:
+    """What comes for the erased goes to the handler, which knows what may be kept of it."""
+    async with connection(plant.todos.url) as conn, await open_pool(plant.todos.url, application="test") as pool:
+        async with running(*plant.tasks, plant.consumer(Poison(2)).run):
+            await say(plant, PEOPLE, 2)
+            await at(plant, 8)
+            await conn.execute("select events.forget($1, $2)", PEOPLE[1], uuid7())
+            await say(plant, PEOPLE, 1)
+            await at(plant, 12)
+        assert await numbers(plant) == [1, 3, 4, 5, 7, 8, 9, 10, 11, 12]
+        assert [await erase_parked(pool, PEOPLE[1], 1) for _ in range(3)] == [1, 1, 0]
+        assert [tuple(row) for row in await conn.fetch(GIVEN_UP)] == [(2, PEOPLE[1], None), (6, PEOPLE[1], None)]
+    assert await rows(plant) == []
+
+
+GIVEN_UP = "select seq, key, act from events.discarded order by seq"
+
+
+async def test_what_a_feed_forgets_by_age_is_not_kept_parked(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An OTP event holds a code and an address, sealed; its log is trimmed, and nobody erases challenges."""
+    monkeypatch.setattr(events.redriver, "MEASURE", 0.1)
+    feed = msgspec.structs.replace(FEED, trimmed=True, max_age=1.0)
+    consumer = Consumer("activity", [Hears(feed, Poison(1))], plant.dial, plant.ear, CODEC)
+    async with running(*plant.tasks, consumer.run), connection(plant.todos.url) as conn:
+        await say(plant, PEOPLE[:1], 2)
+        await at(plant, 2)
+        assert [seq for seq, _ in await rows(plant)] == [1, 2]
+        await empty(plant)
+        assert [row["seq"] for row in await conn.fetch(GIVEN_UP)] == [1, 2]
+
+
+async def test_what_meets_a_not_now_lets_others_go_first(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events.redriver, "EVERY", 0.05)
+    poison = Poison(1, 2)
+    async with running(*plant.tasks, plant.consumer(poison).run):
         await say(plant, PEOPLE, 1)
         await at(plant, 4)
-    assert await rows(plant) == [(3, "undecodable")]
+        poison.numbers, poison.error = {1}, ConnectionError
+        await redrive(plant, Chosen(key=PEOPLE[0]))
+        await until(lambda: poison.tries[1] >= 2)
+        await redrive(plant, Chosen(key=PEOPLE[1]))
+        await until(lambda: _has(plant, 2))
+        async with connection(plant.todos.url) as conn:
+            row = await acts.shown(conn, "activity", "TODOS", 1)
+        assert row is not None
+        assert (row["attempts"], row["reason"]) == (1, "undecodable")  # a "not now" is no attempt
+        assert row["due_at"] is not None
+
+
+async def test_a_slow_redrive_holds_up_nothing_else(plant: Plant) -> None:
+    poison = Poison(1, 2, 3)
+    async with running(*plant.tasks, plant.consumer(poison).run):
+        await say(plant, PEOPLE, 2)
+        await at(plant, 8)
+        poison.mend()
+        await redrive(plant, Chosen(key=PEOPLE[0]), per_second=0.01)
+        await until(lambda: _has(plant, 1))
+        await redrive(plant, Chosen(key=PEOPLE[1]))
+        await until(lambda: _has(plant, 6))
+        assert [seq for seq, _ in await rows(plant)] == [3, 5, 7]
+
+
+async def test_a_cap_leaves_what_is_tried_by_itself_alone(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events.parking, "backoff", lambda _: 60.0)
+    poison = Poison(1, 2, error=KeyError)
+    async with running(*plant.tasks, plant.consumer(poison).run):
+        await say(plant, PEOPLE, 1)
+        await at(plant, 4)
+        poison.mend()
+        await redrive(plant, events_max=1)
+        await empty(plant)  # the second one is due by itself again, not stuck
+    assert sorted(await numbers(plant)) == [1, 2, 3, 4]
+
+
+async def test_hearing_again_what_is_parked_parks_it_once(plant: Plant) -> None:
+    async with running(*plant.tasks):
+        async with running(plant.consumer(Poison(2)).run):
+            await say(plant, PEOPLE, 2)
+            await at(plant, 8)
+        async with connection(plant.todos.admin_url) as conn:
+            await conn.execute("truncate heard; delete from events.checkpoint")
+        async with running(plant.consumer(Poison(2)).run):
+            await at(plant, 8)
+    assert await numbers(plant) == [1, 3, 4, 5, 7, 8]
+    assert await rows(plant) == [(2, "undecodable"), (6, "behind")]
+
+
+async def test_an_answer_that_comes_late_undoes_no_newer_act(plant: Plant) -> None:
+    """An old attempt's failure is written after an operator acted, or after another instance tried it."""
+    async with running(*plant.tasks, plant.consumer(Poison(1)).run):
+        await say(plant, PEOPLE[:1], 1)
+        await at(plant, 1)
+    act = await redrive(plant)
+    async with connection(plant.todos.url) as conn:
+        late = ("activity", "TODOS", 1, "failed", "KeyError", "", 2, None, None)
+        await conn.execute(load("events").redrive_failed, *late)
+        row = await acts.shown(conn, "activity", "TODOS", 1)
+        [told] = await acts.acts(conn)
+    assert row is not None
+    assert (row["attempts"], row["due_at"] is not None) == (1, True)
+    assert (told["id"], told["failed"], told["under_way"]) == (act.id, 0, 1)
 
 
 async def test_what_is_given_up_is_noted_and_what_waited_behind_it_goes_on(plant: Plant) -> None:
@@ -316,7 +424,7 @@ async def test_an_act_says_who_and_why(plant: Plant) -> None:
                 await acts.redrive(conn, "activity", Chosen(), by)
             with pytest.raises(BadAct):
                 await acts.discard(conn, "activity", Chosen(), by)
-        for limits in ({"events_max": 0}, {"per_second": 0.0}):
+        for limits in ({"events_max": 0}, {"per_second": 0.0}, {"per_second": float("nan")}, {"per_second": 1e9}):
             with pytest.raises(BadAct):
                 await acts.redrive(conn, "activity", Chosen(), BY, **limits)
         assert await acts.acts(conn) == []

@@ -170,6 +170,19 @@ async def test_a_read_waits_for_the_position_that_it_names(activity: Service) ->
     assert len((await asked).json()["data"]) == 1
 
 
+async def test_a_position_is_not_reached_before_what_is_parked_of_its_person_is_applied(activity: Service) -> None:
+    await activity.heard(5)
+    park = (
+        "insert into events.parked (consumer, feed, seq, key, type, headers, data, reason, detail, stack, attempts)"
+        " values ('activity', 'TODOS', 3, $1, 'todos.TodoToggled.v1', '{}', '{}', 'rejected', '', '', 1)"
+    )
+    await activity.pool.execute(park, activity.me)
+    for position, status in (("TODOS:2", 200), ("TODOS:3", 503)):
+        assert (await activity.get("/activity", x_min_position=position)).status_code == status
+    await activity.pool.execute("update events.parked set key = gen_random_uuid()")
+    assert (await activity.get("/activity", x_min_position="TODOS:3")).status_code == 200
+
+
 @pytest.mark.parametrize(("position", "status"), [("TODOS:2", 503), ("NOWHERE:1", 400), ("x", 400)])
 async def test_a_position_that_does_not_come_is_refused(activity: Service, position: str, status: int) -> None:
     await activity.heard(1)

@@ -99,6 +99,22 @@ async def test_after_a_downtime_the_latest_period_is_closed_late_and_older_ones_
     assert (following.start, following.previous) == (at("2026-11-22T15:00"), week.figures)
 
 
+async def test_a_report_waits_for_what_is_parked_of_its_person(diary: Diary) -> None:
+    """It is told once: what is redriven later would be missing in it for ever."""
+    me, other = await diary.register("2026-11-02T00:00"), await diary.register("2026-11-02T00:00")
+    for person in (me, other):
+        await diary.create(person, "2026-11-26T00:00")
+    park = (
+        "insert into events.parked (consumer, feed, seq, key, type, headers, data, reason, detail, stack, attempts)"
+        " values ('activity', 'TODOS', 9, $1, 'todos.TodoToggled.v1', '{}', '{}', 'rejected', '', '', 1)"
+    )
+    await diary.pool.execute(park, me)
+    assert len(await diary.close(CLOSES)) == 1
+    assert await diary.close("2026-11-30T03:00") == []
+    await diary.pool.execute("delete from events.parked")
+    assert len(await diary.close("2026-11-30T04:00")) == 1
+
+
 async def test_whoever_moves_to_another_zone_gets_neither_two_nor_none(diary: Diary) -> None:
     """Los Angeles is 17 hours behind Seoul: the same Monday comes again there."""
     me = await diary.register("2026-11-02T00:00")

@@ -7,6 +7,7 @@ import asyncio
 import getpass
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, Final, TypeVar, get_args
 from uuid import UUID
 
@@ -41,6 +42,12 @@ class Place(click.ParamType[tuple[str, int]]):
         return feed.upper(), int(seq)
 
 
+def _me() -> str | None:
+    with suppress(KeyError, OSError):  # in a container the user may have no name
+        return getpass.getuser()
+    return None
+
+
 def _options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
     def decorate(command: Command) -> Command:
         for option in reversed(options):
@@ -63,7 +70,7 @@ choice = _options(
     click.option("--all", "everything", is_flag=True, help="All that is parked there."),
     click.option("--dry-run", is_flag=True, help="Only count, and show some."),
     click.option("--why", required=True, help="Why; kept with the act."),
-    click.option("--who", default=getpass.getuser, show_default="you", help="Who acts; kept with the act."),
+    click.option("--who", default=_me, required=True, show_default="you", help="Who acts; kept with the act."),
 )
 
 
@@ -114,7 +121,7 @@ def show_acts(consumer: str | None, limit: int, *, as_json: bool) -> None:
     """What operators had done with parked events, by whom and why, and what came of it."""
     places = _places()
     rows = _run(parked.done(places, _asked(places, consumer), limit))
-    columns = ("at", "who", "what", "consumer", "chosen", "applied", "failed", "discarded", "left_over", "why")
+    columns = ("at", "who", "what", "consumer", "chosen", "applied", "failed", "discarded", "under_way", "why")
     _show("Acts", columns, rows, empty="no operator did anything yet", as_json=as_json)
 
 
@@ -148,7 +155,7 @@ def show_one(consumer: str, event: tuple[str, int], *, as_json: bool) -> None:
 @click.argument("consumer", type=CONSUMERS)
 @choice
 @click.option("--cap", type=click.IntRange(1), help="At most so many events.")
-@click.option("--rate", type=click.FloatRange(0, min_open=True), help="At most so many events a second.")
+@click.option("--rate", type=float, help="At most so many events a second.")
 @in_json
 def redrive(consumer: str, cap: int | None, rate: float | None, *, as_json: bool, **asked: Any) -> None:
     """Have parked events applied again by their consumer, each key's in order. Nothing is published again."""
@@ -183,7 +190,7 @@ def discard(consumer: str, *, as_json: bool, **asked: Any) -> None:
 
 def _rehearse(places: Places, consumer: str, chosen: Chosen, *, as_json: bool) -> None:
     rows = _run(parked.counted(places, consumer, chosen))
-    sample = _run(parked.listed(places, [consumer], chosen, 10))
+    sample = _run(parked.sample(places, consumer, chosen))
     if as_json:
         show.as_json({"counts": rows, "sample": sample})
         return

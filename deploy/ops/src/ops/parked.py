@@ -46,6 +46,12 @@ async def counted(places: Places, service: str, chosen: Chosen) -> list[dict[str
         return [dict(row) for row in await acts.count(connection, service, chosen)]
 
 
+async def sample(places: Places, service: str, chosen: Chosen) -> list[dict[str, Any]]:
+    """Some of the events that an act would be about."""
+    async with places.database(service) as connection:
+        return [dict(row) for row in await acts.sample(connection, service, chosen)]
+
+
 async def redrive(
     places: Places, service: str, chosen: Chosen, by: By, *, events_max: int | None, per_second: float | None
 ) -> Act:

@@ -22,7 +22,7 @@ WORK: Final = {"mailer": "letter", "notifier": "delivery"}
 
 
 class Listening(msgspec.Struct, frozen=True):
-    """A consumer in a feed: the last number it heard, how far behind the log it is, what it parked.
+    """A consumer in a feed: the last number it heard, how far behind the log it is (below zero: ahead), what it parked.
 
     `stuck`: keys that stand still until an operator acts. None: it could not be asked.
     """
@@ -80,7 +80,11 @@ async def status(places: Places) -> Status:
         heard = {name: group.create_task(look.heard(name)) for name in places.services if HEARS[name]}
         work = [group.create_task(look.work(name, table)) for name, table in WORK.items() if name in places.services]
     told = {name: task.result() for name, task in heard.items()}
-    feeds = [await look.feed(feed, streams.result().get(feed.name), told) for feed in FEEDS.values()]
+    feeds = [
+        await look.feed(feed, streams.result().get(feed.name), told)
+        for feed in FEEDS.values()
+        if feed.service in places.services
+    ]
     rows = [row for task in work if (row := task.result())]
     return Status(tuple(feeds), tuple(rows), (*look.troubles, *_troubles(feeds, rows)))
 
@@ -153,7 +157,7 @@ class _Look:
 def _listening(name: str, at: _Heard | None, row: asyncpg.Record | None) -> Listening:
     if at is None:
         return Listening(name, None, None, None, None, None)
-    behind = max(0, row["last_seq"] - at.seq) if row else None
+    behind = row["last_seq"] - at.seq if row else None
     seconds = (row["waits"] or 0.0) if row else None
     return Listening(name, at.seq, behind, seconds, at.parked, at.stuck)
 
@@ -174,6 +178,8 @@ def _troubles(feeds: Sequence[FeedStatus], work: Sequence[WorkStatus]) -> Iterat
 
 
 def _troubles_of(each: Listening, feed: str) -> Iterator[str]:
+    if (each.lag_events or 0) < 0:
+        yield f"{each.consumer} is ahead of the log of {feed}: two histories, an operator must decide"
     if (each.lag_seconds or 0) > LATE:
         yield f"{each.consumer} is {each.lag_seconds:.0f} s behind in {feed}"
     if each.stuck:

@@ -17,6 +17,8 @@ from events.sql import load
 
 SQL = load("events")
 _TEXT_MAX: Final = 1000
+_SLOWEST: Final = 0.01
+_FASTEST: Final = 100_000
 
 
 class Chosen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -59,6 +61,11 @@ async def parked(
     return await connection.fetch(SQL.parked_list, consumer, *chosen.terms, *after, limit)
 
 
+async def sample(connection: Connection, consumer: str, chosen: Chosen, limit: int = 10) -> Sequence[asyncpg.Record]:
+    """Some of the events that an act would be about, without what they say."""
+    return await connection.fetch(SQL.parked_sample, consumer, *chosen.terms, limit)
+
+
 async def shown(connection: Connection, consumer: str, feed: str, seq: int) -> asyncpg.Record | None:
     """All that is known of one parked event, what it says included."""
     return await connection.fetchrow(SQL.parked_show, consumer, feed, seq)
@@ -78,8 +85,10 @@ async def redrive(
     Nothing is published again, and no other consumer hears of it. Raises `BadAct`.
     """
     _check(by)
-    if (events_max is not None and events_max < 1) or (per_second is not None and per_second <= 0):
-        raise BadAct("the cap and the rate of a redrive are above zero, or left out")
+    if events_max is not None and events_max < 1:
+        raise BadAct("the cap of a redrive is 1 or more, or left out")
+    if per_second is not None and not _SLOWEST <= per_second <= _FASTEST:  # nor is it no number
+        raise BadAct(f"the rate of a redrive is {_SLOWEST} to {_FASTEST:,} a second, or left out")
     limits = (events_max, per_second)
     [row] = await connection.fetch(SQL.redrive, consumer, *chosen.terms, by.who, by.why, _told(chosen), *limits)
     return Act(row["id"], row["events"])
@@ -96,7 +105,7 @@ async def discard(connection: Connection, consumer: str, chosen: Chosen, by: By)
 
 
 async def acts(connection: Connection, limit: int = 100) -> Sequence[asyncpg.Record]:
-    """What operators had done here, the latest first, with what came of it and what is `left_over` of it."""
+    """What operators had done here, the latest first, with what came of it and how many keys it is `under_way` with."""
     return await connection.fetch(SQL.acts, limit)
 
 

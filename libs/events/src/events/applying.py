@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
+import msgspec
 import nats.errors
 import structlog
 from nats.aio.msg import Msg
@@ -13,9 +14,9 @@ from nats.aio.msg import Msg
 from events.clock import Clock
 from events.codec import Codec
 from events.envelope import from_headers
-from events.errors import FeedError, HistoryDiffers, LostFence
+from events.errors import FeedError, HistoryDiffers, LostFence, Undecodable
 from events.hearing import Event, Hears
-from events.parking import BEHIND, failure_of, id_of, key_of, park, parked_keys
+from events.parking import BEHIND, failure_of, park, parked_keys
 from events.postgres import BROKEN, Connection, is_rejection, transaction
 from events.sql import load
 from events.telemetry import HEARD, PARKED
@@ -25,6 +26,7 @@ BATCH = 500
 APPLY_TIMEOUT = 30.0
 # A stopped instance keeps its checkpoint's row locked no longer than its lease lives.
 GIVE_WAY = "set idle_in_transaction_session_timeout = '3s'"
+_STRAY = "it is not from the relay; an operator must decide"
 _MS = timedelta(milliseconds=1)
 
 log = structlog.get_logger(__name__)
@@ -52,8 +54,9 @@ class Applier:
 
         Raises `LostFence`, `FeedError` and what a lost connection raises.
         """
-        while messages:
-            part, messages = messages[: self._slice], messages[self._slice :]
+        events = [_sent(self.feed, message) for message in messages]
+        while events:
+            part, events = events[: self._slice], events[self._slice :]
             try:
                 await self._apply(part, connection)
             except (asyncpg.PostgresError, *BROKEN):
@@ -69,8 +72,9 @@ class Applier:
         self.seq = seq
 
     async def handle(self, events: Sequence[Event], connection: Connection) -> bool:
-        """Let the handler apply events inside the caller's transaction; whether it wants any of them."""
-        wanted = [event for event in events if event.data is not None or not self._names]
+        """Decode, and let the handler apply inside the caller's transaction; whether it wants any of them."""
+        decoded = [self._decoded(event) for event in events]
+        wanted = [event for event in decoded if event.data is not None or not self._names]
         if wanted:
             await self._hears.handle(connection, wanted)
         return bool(wanted)
@@ -80,75 +84,61 @@ class Applier:
         if self._hears.on_heard is not None:
             self._hears.on_heard()
 
-    def event(self, seq: int, headers: Mapping[str, str] | None, raw: bytes, published_at: datetime | None) -> Event:
-        """A message as an event; raises `Undecodable`, or `HistoryDiffers` for one that was published as another."""
-        envelope = from_headers(headers)
-        if envelope.seq != seq:
-            raise HistoryDiffers(
-                f"message {seq} of stream {self.feed} says that it is {envelope.seq}: it is not from the relay; "
-                "an operator must decide"
-            )
-        wanted = envelope.type in self._names
-        data = self._codec.decode(envelope.type, raw) if wanted else None
-        return Event(self.feed, envelope, data, raw, published_at)
-
-    async def _apply(self, messages: Sequence[Msg], connection: Connection) -> None:
+    async def _apply(self, events: Sequence[Event], connection: Connection) -> None:
         """All as one transaction; where that fails, half of them each, down to what cannot be applied."""
         try:
-            await self._commit(messages, connection)
+            await self._commit(events, connection)
         except (LostFence, FeedError, nats.errors.Error, *BROKEN):
             raise
         except Exception as error:
             if isinstance(error, asyncpg.PostgresError) and not is_rejection(error):
                 raise
-            if len(messages) == 1:
-                await self._park(messages[0], error, connection)
+            if len(events) == 1:
+                await self._park(events[0], error, connection)
                 return
-            middle = len(messages) // 2
-            await self._apply(messages[:middle], connection)
-            await self._apply(messages[middle:], connection)
+            middle = len(events) // 2
+            await self._apply(events[:middle], connection)
+            await self._apply(events[middle:], connection)
 
-    async def _commit(self, messages: Sequence[Msg], connection: Connection) -> None:
+    async def _commit(self, events: Sequence[Event], connection: Connection) -> None:
         """Fence, effects, commit."""
-        events = [self._event_of(message) for message in messages]
         last = events[-1].envelope
         async with asyncio.timeout(APPLY_TIMEOUT), transaction(connection):
             may_wait = await self._move(connection, last.seq, last.id, events)
-            waiting = await self._park_behind(connection, messages) if may_wait else frozenset()
-            handled = await self.handle([event for event in events if event.envelope.seq not in waiting], connection)
+            behind = await self._park_behind(connection, events) if may_wait else frozenset()
+            handled = await self.handle([event for event in events if event.envelope.seq not in behind], connection)
         self.seq = last.seq
-        HEARD.labels(self.consumer, self.feed).inc(len(events) - len(waiting))
+        HEARD.labels(self.consumer, self.feed).inc(len(events) - len(behind))
         if handled:
             self.told()
 
-    async def _park_behind(self, connection: Connection, messages: Sequence[Msg]) -> frozenset[int]:
+    async def _park_behind(self, connection: Connection, events: Sequence[Event]) -> frozenset[int]:
         """Park those whose keys have something parked, behind it; their numbers."""
-        keys = [key for message in messages if (key := key_of(message.headers))]
-        parked = await parked_keys(connection, self.consumer, self.feed, keys)
-        behind = [message for message in messages if key_of(message.headers) in parked and self._may_wait(message)]
+        keys = {event.envelope.subject for event in events}
+        parked = await parked_keys(connection, self.consumer, self.feed, list(keys))
+        behind = [event for event in events if event.envelope.subject in parked and self._may_wait(event)]
         if behind:
-            await park(connection, self.consumer, self.feed, behind, BEHIND)
-        return frozenset(message.metadata.sequence.stream for message in behind)
+            await park(connection, self.consumer, behind, BEHIND)
+        return frozenset(event.envelope.seq for event in behind)
 
-    def _may_wait(self, message: Msg) -> bool:
+    def _may_wait(self, event: Event) -> bool:
         """Whether the handler wants it at all, and not at once."""
-        kind = (message.headers or {}).get("ce-type")
+        kind = event.envelope.type
         return (kind in self._names or not self._names) and kind not in self._never_held
 
-    async def _park(self, message: Msg, error: Exception, connection: Connection) -> None:
-        failure = failure_of(error)
-        seq: int = message.metadata.sequence.stream
+    async def _park(self, event: Event, error: Exception, connection: Connection) -> None:
+        envelope, failure = event.envelope, failure_of(error)
         async with asyncio.timeout(APPLY_TIMEOUT), transaction(connection):
-            await self._move(connection, seq, id_of(message.headers))
-            await park(connection, self.consumer, self.feed, [message], failure)
-        self.seq = seq
+            await self._move(connection, envelope.seq, envelope.id, [event])
+            await park(connection, self.consumer, [event], failure)
+        self.seq = envelope.seq
         PARKED.labels(self.consumer, self.feed, failure.reason).inc()
         log.error(
             "an event is parked",
             consumer=self.consumer,
             feed=self.feed,
-            seq=seq,
-            event_id=str(id_of(message.headers)),
+            seq=envelope.seq,
+            event_id=str(envelope.id),
             reason=failure.reason,
             detail=failure.detail,
             stack=failure.stack,
@@ -164,6 +154,25 @@ class Applier:
             raise LostFence(f"{self.consumer} is no longer at {self.seq} of {self.feed}")
         return may_wait
 
-    def _event_of(self, message: Msg) -> Event:
-        meta = message.metadata
-        return self.event(meta.sequence.stream, message.headers, message.data, meta.timestamp)
+    def _decoded(self, event: Event) -> Event:
+        if event.envelope.type not in self._names:
+            return event
+        return msgspec.structs.replace(event, data=self._codec.decode(event.envelope.type, event.raw))
+
+
+def event_of(
+    feed: str, seq: int, headers: Mapping[str, str] | None, raw: bytes, published_at: datetime | None
+) -> Event:
+    """A message as an event, not decoded yet; raises `HistoryDiffers` for one that no relay has published."""
+    try:
+        envelope = from_headers(headers)
+    except Undecodable as error:
+        raise HistoryDiffers(f"message {seq} of stream {feed} is no event ({error}): {_STRAY}") from error
+    if envelope.seq != seq:
+        raise HistoryDiffers(f"message {seq} of stream {feed} says that it is {envelope.seq}: {_STRAY}")
+    return Event(feed, envelope, None, raw, published_at)
+
+
+def _sent(feed: str, message: Msg) -> Event:
+    meta = message.metadata
+    return event_of(feed, meta.sequence.stream, message.headers, message.data, meta.timestamp)

@@ -38,4 +38,12 @@ class Codec:
         try:
             return decoder.decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Undecodable(f"{name} does not decode: {error}") from error
+            raise Undecodable(f"{name} does not decode: {_fault(error)}") from error
+
+
+def _fault(error: Exception) -> str:
+    """What is wrong and where, never the value itself."""
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8"
+    text, at, path = str(error).partition(" - at ")
+    return f"{'Invalid enum value' if text.startswith('Invalid enum value') else text}{at}{path}"

@@ -42,7 +42,7 @@ class Consumer:
         self.name = name
         self._lease = Lease(f"consumer {name}", dial)
         self._listeners = [Listener(name, line, dial, broker, codec, clock=clock) for line in hears]
-        self._redriver = Redriver(name, [listener.applier for listener in self._listeners], dial)
+        self._redriver = Redriver(name, {listener.feed: listener.applier for listener in self._listeners}, dial)
         self._active = False
 
     def checks(self) -> list[Callable[[], Check]]:

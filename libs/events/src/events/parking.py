@@ -4,16 +4,17 @@ Rows of the consumer's own database, written in the transaction that moves the c
 """
 
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal
 from uuid import UUID
 
 import asyncpg
 import msgspec
-from nats.aio.msg import Msg
 
+from events.envelope import to_headers
 from events.errors import Undecodable
+from events.hearing import Event
 from events.postgres import Connection
 from events.sql import load
 from events.work import backoff
@@ -22,8 +23,11 @@ SQL = load("events")
 TRIES: Final = 5
 _FRAMES: Final = 4
 
-Reason = Literal["undecodable", "rejected", "failed", "behind"]
-"""It does not decode; the database says no for good; the handler failed; it waits behind another one of its key."""
+Reason = Literal["undecodable", "rejected", "failed", "next", "behind"]
+"""It does not decode; the database says no for good; the handler failed.
+
+`next`: its turn has come, and it was not tried yet; `behind`: it waits for the first of its key.
+"""
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -47,6 +51,8 @@ def failure_of(error: Exception, *, attempts: int = 1) -> Failure:
     stack = _places(error)
     if isinstance(error, Undecodable):
         return Failure("undecodable", str(error), stack, attempts)
+    if isinstance(error, msgspec.DecodeError | UnicodeDecodeError):
+        return Failure("undecodable", type(error).__name__, stack, attempts)
     if isinstance(error, asyncpg.PostgresError):  # its message can quote the row
         rule = getattr(error, "constraint_name", None) or error.sqlstate
         return Failure("rejected", f"{type(error).__name__}: {rule}", stack, attempts)
@@ -58,44 +64,21 @@ def _places(error: Exception) -> str:
     return " > ".join(f"{'/'.join(Path(each.filename).parts[-2:])}:{each.lineno} {each.name}" for each in frames)
 
 
-def key_of(headers: Mapping[str, str] | None) -> UUID | None:
-    """What keeps its order: the event's subject; None where not even that can be read."""
-    return _id((headers or {}).get("ce-subject"))
-
-
-def id_of(headers: Mapping[str, str] | None) -> UUID | None:
-    """The event's id; None where it cannot be read."""
-    return _id((headers or {}).get("ce-id"))
-
-
-def _id(text: str | None) -> UUID | None:
-    try:
-        return UUID(text)
-    except (TypeError, ValueError):
-        return None
-
-
-async def park(connection: Connection, consumer: str, feed: str, messages: Sequence[Msg], failure: Failure) -> None:
-    """Set messages of a feed aside, all for the same reason."""
-    rows = [_row(message, failure) for message in messages]
-    await connection.execute(SQL.park, consumer, feed, *zip(*rows, strict=True))
-
-
-def _row(message: Msg, failure: Failure) -> tuple[object, ...]:
-    headers = message.headers or {}
-    return (
-        message.metadata.sequence.stream,
-        key_of(headers),
-        headers.get("ce-type", "").replace("\0", ""),
-        msgspec.json.encode(headers).decode(),
-        message.data,
-        message.metadata.timestamp,
-        failure.reason,
-        failure.detail,
-        failure.stack,
-        failure.attempts,
-        failure.retry,
-    )
+async def park(connection: Connection, consumer: str, events: Sequence[Event], failure: Failure) -> None:
+    """Set events of one feed aside, all for the same reason."""
+    rows = [
+        (
+            event.envelope.seq,
+            event.envelope.subject,
+            event.envelope.type,
+            msgspec.json.encode(to_headers(event.envelope)).decode(),
+            event.raw,
+            event.published_at,
+        )
+        for event in events
+    ]
+    why = (failure.reason, failure.detail, failure.stack, failure.attempts, failure.retry)
+    await connection.execute(SQL.park, consumer, events[0].feed, *zip(*rows, strict=True), *why)
 
 
 async def parked_keys(connection: Connection, consumer: str, feed: str, keys: Sequence[UUID]) -> frozenset[UUID]:

@@ -1,7 +1,7 @@
 """Applies parked events again, each key's in order, through the handler that they failed in: see docs/adr/0019."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 from uuid import UUID
 
@@ -9,15 +9,19 @@ import asyncpg
 import msgspec
 import structlog
 
-from events.applying import APPLY_TIMEOUT, GIVE_WAY, Applier
+from events.applying import APPLY_TIMEOUT, GIVE_WAY, Applier, event_of
+from events.feed import Feed
 from events.health import Check
-from events.parking import failure_of
+from events.parking import TRIES, failure_of
 from events.postgres import AWAY, BROKEN, Connection, Dial, is_rejection, transaction
 from events.sql import load
 from events.telemetry import PARKED_EVENTS, PARKED_STUCK, REDRIVEN
 
 SQL = load("events")
 EVERY: Final = 1.0
+MEASURE: Final = 5.0
+PUT_OFF: Final = 60.0
+"""Seconds until what met a "not now" is tried again: it holds its feed up for as long as it takes."""
 READ_TIMEOUT: Final = 5.0
 
 log = structlog.get_logger(__name__)
@@ -26,14 +30,17 @@ log = structlog.get_logger(__name__)
 class Redriver:
     """Tries what is due among a consumer's parked events while `run` runs: by itself or because an operator said so."""
 
-    def __init__(self, consumer: str, appliers: Sequence[Applier], dial: Dial) -> None:
+    def __init__(self, consumer: str, feeds: Mapping[Feed, Applier], dial: Dial) -> None:
         self._consumer = consumer
-        self._appliers = {applier.feed: applier for applier in appliers}
+        self._appliers = {feed.name: applier for feed, applier in feeds.items()}
+        self._forgets = {feed.name: feed.max_age for feed in feeds if feed.trimmed}
         self._dial = dial
+        self._tried: tuple[str, int] | None = None
+        self._measured_at = -MEASURE
         self._state = Check(f"parked {consumer}", "ok")
 
     def check(self) -> Check:
-        """ok: what is parked stops nothing but its keys; `detail` says how much there is."""
+        """ok: what is parked stops its keys alone, and `detail` says how much there is; late while out of reach."""
         return self._state
 
     async def run(self) -> None:
@@ -43,6 +50,8 @@ class Redriver:
                 try:
                     await self._session()
                 except AWAY as error:
+                    detail = f"parked events are out of reach: {type(error).__name__}"
+                    self._state = msgspec.structs.replace(self._state, state="late", detail=detail)
                     log.warning("parked events are out of reach", consumer=self._consumer, error=type(error).__name__)
                 await asyncio.sleep(EVERY)
         finally:
@@ -53,19 +62,25 @@ class Redriver:
         try:
             async with asyncio.timeout(READ_TIMEOUT):
                 await connection.execute(GIVE_WAY)
+                if self._tried:
+                    await connection.execute(SQL.redrive_put_off, self._consumer, *self._tried, PUT_OFF)
+            self._tried = None
             while True:
-                due = await self._due(connection)
-                if due is None:
-                    await self._measure(connection)
-                else:
-                    await self._try(self._appliers[due["feed"]], due["seq"], connection)
-                await asyncio.sleep(_pause(due))
+                await self._measure(connection)
+                await asyncio.sleep(await self._look(connection))
         finally:
             connection.terminate()
 
-    async def _due(self, connection: Connection) -> asyncpg.Record | None:
+    async def _look(self, connection: Connection) -> float:
+        """Try what is due; seconds until the next look."""
         async with asyncio.timeout(READ_TIMEOUT):
-            return await connection.fetchrow(SQL.parked_due, self._consumer, list(self._appliers))
+            due = await connection.fetchrow(SQL.parked_due, self._consumer, list(self._appliers))
+        if due is None or due["wait"] > 0:
+            return EVERY if due is None else min(due["wait"], EVERY)
+        self._tried = due["feed"], due["seq"]
+        await self._try(self._appliers[due["feed"]], due["seq"], connection)
+        self._tried = None
+        return 0
 
     async def _try(self, applier: Applier, seq: int, connection: Connection) -> None:
         place = (self._consumer, applier.feed, seq)
@@ -78,39 +93,48 @@ class Redriver:
                     return
                 attempts, act = row["attempts"], row["act"]
                 headers = msgspec.json.decode(row["headers"], type=dict[str, str])
-                event = applier.event(seq, headers, row["data"], row["published_at"])
+                event = event_of(applier.feed, seq, headers, row["data"], row["published_at"])
                 handled = await applier.handle([event], connection)
                 await connection.execute(SQL.redrive_applied, *place)
+                await connection.execute(SQL.redrive_end, act, TRIES)
         except BROKEN:
             raise
         except Exception as error:
             if isinstance(error, asyncpg.PostgresError) and not is_rejection(error):
                 raise
-            await self._fail(place, error, attempts + 1, connection)
-        else:
-            REDRIVEN.labels(*place[:2], "applied").inc()
-            if handled:
-                applier.told()
-        await self._end(act, connection)
+            await self._fail(place, error, attempts + 1, act, connection)
+            return
+        REDRIVEN.labels(*place[:2], "applied").inc()
+        if handled:
+            applier.told()
 
-    async def _fail(self, place: tuple[str, str, int], error: Exception, attempts: int, connection: Connection) -> None:
+    async def _fail(
+        self,
+        place: tuple[str, str, int],
+        error: Exception,
+        attempts: int,
+        act: UUID | None,
+        connection: Connection,
+    ) -> None:
         failure = failure_of(error, attempts=attempts)
         why = (failure.reason, failure.detail, failure.stack, failure.attempts, failure.retry)
-        async with asyncio.timeout(READ_TIMEOUT):
-            await connection.execute(SQL.redrive_failed, *place, *why)
+        async with asyncio.timeout(READ_TIMEOUT), transaction(connection):
+            await connection.execute(SQL.redrive_failed, *place, *why, act)
+            await connection.execute(SQL.redrive_end, act, TRIES)
         REDRIVEN.labels(*place[:2], "failed").inc()
-        log.warning(
-            "a parked event failed again", consumer=place[0], feed=place[1], seq=place[2], detail=failure.detail
-        )
-
-    async def _end(self, act: UUID | None, connection: Connection) -> None:
-        if act is not None:
-            async with asyncio.timeout(READ_TIMEOUT):
-                await connection.execute(SQL.redrive_end, act)
+        named = dict(zip(("consumer", "feed", "seq"), place, strict=True))
+        log.warning("a parked event failed again", **named, reason=failure.reason, detail=failure.detail)
 
     async def _measure(self, connection: Connection) -> None:
+        """Now and then: forget what a feed forgets by age, and say how much is parked."""
+        now = asyncio.get_running_loop().time()
+        if now < self._measured_at + MEASURE:
+            return
         async with asyncio.timeout(READ_TIMEOUT):
+            for feed, age in self._forgets.items():
+                await connection.execute(SQL.parked_forget, self._consumer, feed, age)
             rows = await connection.fetch(SQL.parked_now, self._consumer)
+        self._measured_at = now
         self._show({row["feed"]: row for row in rows})
 
     def _show(self, feeds: Mapping[str, asyncpg.Record]) -> None:
@@ -118,14 +142,7 @@ class Redriver:
             PARKED_EVENTS.labels(self._consumer, feed).set(feeds[feed]["events"] if feed in feeds else 0)
             PARKED_STUCK.labels(self._consumer, feed).set(feeds[feed]["stuck"] if feed in feeds else 0)
         parked = "; ".join(
-            f"{row['events']} events of {row['keys']} keys of {feed}, {row['stuck']} wait for an operator"
+            f"{row['events']} events of {feed}, keys that wait for an operator: {row['stuck']}"
             for feed, row in sorted(feeds.items())
         )
-        self._state = msgspec.structs.replace(self._state, detail=parked)
-
-
-def _pause(due: asyncpg.Record | None) -> float:
-    """Seconds until the next look, at the pace that an operator asked for."""
-    if due is None:
-        return EVERY
-    return 1 / due["per_second"] if due["per_second"] else 0
+        self._state = msgspec.structs.replace(self._state, state="ok", detail=parked)

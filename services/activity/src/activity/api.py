@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Final, TypeAlias, TypeVar
 from uuid import UUID
 
@@ -101,11 +102,11 @@ class Activity:
 
     pool: asyncpg.Pool
 
-    async def position_of(self, feed: str) -> tuple[int, None]:
-        """How much of a feed is in the log; raises `KeyError` for one that is not heard here."""
+    async def position_of(self, feed: str, person: UUID) -> tuple[int, None]:
+        """How much of a feed is in the log, as far as it is about a person; raises `KeyError` for others."""
         if feed not in HEARS[NAME]:
             raise KeyError(feed)
-        return await heard_up_to(self.pool, NAME, feed), None
+        return await heard_up_to(self.pool, NAME, feed, person), None
 
 
 Parts: TypeAlias = NamedDependency[Activity]
@@ -126,7 +127,7 @@ async def browse(
     """List what you did, newest first."""
     wanted = Wanted(action=action, todo_id=todo_id, since=since, until=until)
     after = from_cursor(cursor, Place) if cursor else TOP
-    await wait_for_position(request, activity.position_of)
+    await wait_for_position(request, partial(activity.position_of, person=request.user.id))
     rows = await list_entries(activity.pool, request.user.id, after, wanted, limit + 1)
     return _page(request, rows, limit, Entry)
 
@@ -147,7 +148,7 @@ async def browse_all(
     """List what anybody did, newest first; for operators."""
     wanted = Wanted(action=action, todo_id=todo_id, since=since, until=until)
     after = from_cursor(cursor, Place) if cursor else TOP
-    await wait_for_position(request, activity.position_of)
+    await wait_for_position(request, partial(activity.position_of, person=request.user.id))
     rows = await list_all_entries(activity.pool, user_id, after, wanted, limit + 1)
     return _page(request, rows, limit, Anyones)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -76,7 +77,7 @@ async def explain(
     request: Request, activity: NamedDependency[Activity], request_or_event: FromPath[str]
 ) -> Answer[Envelope[Journey]]:
     """Get what came of a request (its `X-Request-Id`) or of an event's request: yours, for operators anybody's."""
-    await wait_for_position(request, activity.position_of)
+    await wait_for_position(request, partial(activity.position_of, person=request.user.id))
     person = None if OPERATOR in request.user.roles else request.user.id
     rows = await activity.pool.fetch(SQL.explain, request_or_event, _uuid(request_or_event), person, EVENTS_MAX + 1)
     if not rows:

@@ -114,7 +114,7 @@ class Reports:
         """Close up to `limit` periods that are due; how many. Reports and what is open next are written together."""
         async with self._pool.acquire() as connection, connection.transaction():
             await hold_off(connection)
-            due = [_latest(each, now) for each in await due_periods(connection, now, limit)]
+            due = [_latest(each, now) for each in await due_periods(connection, now, limit, heard_as=self._heard_as)]
             said = await _reports(connection, due)
             await move_periods(connection, [_moved(each) for each in due])
             told = await append_all_last(connection, FEED, [_command(each, data, now) for each, data in said])

@@ -235,9 +235,12 @@ async def is_due(pool: asyncpg.Pool, now: datetime) -> bool:
     return bool(await pool.fetchval(SQL.is_due, now))
 
 
-async def due_periods(connection: Connection, now: datetime, limit: int) -> list[Due]:
-    """Up to so many periods to close, held until the transaction ends; without those that somebody else holds."""
-    rows = await connection.fetch(SQL.due_periods, now, limit)
+async def due_periods(connection: Connection, now: datetime, limit: int, *, heard_as: str) -> list[Due]:
+    """Up to so many periods to close, held until the transaction ends.
+
+    Without those that somebody else holds, and those of people of whom consumer `heard_as` has something parked.
+    """
+    rows = await connection.fetch(SQL.due_periods, now, limit, heard_as)
     return [Due(Person(row["user_id"], row["timezone"], row["registered_at"]), _open(row)) for row in rows]
 
 
@@ -259,9 +262,9 @@ async def erase_projections(pool: asyncpg.Pool, person_id: UUID, limit: int) -> 
     return int(await pool.fetchval(SQL.erase_projections, person_id, limit))
 
 
-async def heard_up_to(pool: asyncpg.Pool, consumer: str, feed: str) -> int:
-    """The number of the last event of a feed that is in these tables."""
-    seq: int = await pool.fetchval(EVENTS_SQL.checkpoint_read, consumer, feed)
+async def heard_up_to(pool: asyncpg.Pool, consumer: str, feed: str, person: UUID | None = None) -> int:
+    """The number up to which a feed is in these tables; of what is about a person, where one is named, all of it."""
+    seq: int = await pool.fetchval(EVENTS_SQL.checkpoint_read, consumer, feed, person)
     return seq
 
 

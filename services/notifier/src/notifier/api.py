@@ -1,6 +1,7 @@
 """A person's inbox over HTTP."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Final, TypeAlias
 from uuid import UUID
 
@@ -68,11 +69,11 @@ class Notifications:
     now: Clock
     crier: Notifier
 
-    async def position_of(self, feed: str) -> tuple[int, None]:
-        """How much of a feed is in the inboxes; raises `KeyError` for one that is not heard here."""
+    async def position_of(self, feed: str, person: UUID) -> tuple[int, None]:
+        """How much of a feed is in the inboxes, for a person; raises `KeyError` for one that is not heard here."""
         if feed not in HEARS[NAME]:
             raise KeyError(feed)
-        return await heard_up_to(self.pool, NAME, feed), None
+        return await heard_up_to(self.pool, NAME, feed, person), None
 
 
 Parts: TypeAlias = NamedDependency[Notifications]
@@ -84,7 +85,7 @@ async def browse(
 ) -> Answer[Inbox]:
     """List your notifications, newest first."""
     before = from_cursor(cursor, int) if cursor else TOP
-    await wait_for_position(request, notifications.position_of)
+    await wait_for_position(request, partial(notifications.position_of, person=request.user.id))
     pool, person = notifications.pool, request.user.id
     # First where it stands: what comes in between is in the list, and comes live once more. Never is it in neither.
     stands = await standing(pool, person)

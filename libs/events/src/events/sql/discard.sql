@@ -10,7 +10,7 @@ with act as (
     insert into events.discarded (consumer, feed, seq, key, type, act)
     select gone.consumer, gone.feed, gone.seq, gone.key, gone.type, act.id from gone, act
 ), due as (
-    update events.parked p set due_at = clock_timestamp(), act = act.id
+    update events.parked p set due_at = clock_timestamp(), reason = 'next', act = act.id
     from gone, act
     where p.consumer = gone.consumer and p.feed = gone.feed and p.seq = (
         select min(n.seq) from events.parked n

@@ -1,10 +1,10 @@
--- How many events are parked, a feed, of how many keys, and how many keys stand still until an operator acts.
-select
-    feed,
-    count(*) as events,
-    count(distinct whose) as keys,
-    count(distinct whose) - count(distinct whose) filter (where due_at is not null) as stuck
-from events.parked
-cross join lateral (select coalesce(key::text, seq::text) as whose) named
-where consumer = $1
-group by feed
+-- How many events are parked, a feed, and how many keys stand still until an operator acts.
+select p.feed, count(*) as events, coalesce(max(s.keys), 0)::bigint as stuck
+from events.parked p
+left join (
+    select feed, count(*) as keys from events.parked
+    where consumer = $1 and reason <> 'behind' and due_at is null
+    group by feed
+) s on s.feed = p.feed
+where p.consumer = $1
+group by p.feed

@@ -197,7 +197,7 @@ CREATE TABLE events.parked (
     consumer text NOT NULL,
     feed text NOT NULL,
     seq bigint NOT NULL,
-    key uuid,
+    key uuid NOT NULL,
     type text NOT NULL,
     headers json NOT NULL,
     data bytea NOT NULL,
@@ -209,7 +209,7 @@ CREATE TABLE events.parked (
     due_at timestamp with time zone,
     act uuid,
     parked_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    CONSTRAINT parked_reason_check CHECK ((reason = ANY (ARRAY['undecodable'::text, 'rejected'::text, 'failed'::text, 'behind'::text])))
+    CONSTRAINT parked_reason_check CHECK ((reason = ANY (ARRAY['undecodable'::text, 'rejected'::text, 'failed'::text, 'next'::text, 'behind'::text])))
 );
 
 CREATE FUNCTION events.parked_first(p_consumer text, p_feed text, p_seq bigint, p_key uuid, p_reason text) RETURNS SETOF events.parked
@@ -221,10 +221,7 @@ CREATE FUNCTION events.parked_first(p_consumer text, p_feed text, p_seq bigint, 
         and (p_seq is null or p.seq = p_seq)
         and (p_key is null or p.key = p_key)
         and (p_reason is null or p.reason = p_reason)
-        and not exists (
-            select from events.parked e
-            where e.consumer = p.consumer and e.feed = p.feed and e.key = p.key and e.seq < p.seq
-        )
+        and p.reason <> 'behind'
 $$;
 
 CREATE FUNCTION events."trim"(p_feed text, p_before timestamp with time zone, p_limit integer) RETURNS bigint
@@ -255,6 +252,7 @@ CREATE TABLE events.act (
     chosen text NOT NULL,
     events_max integer,
     per_second double precision,
+    next_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
     applied integer DEFAULT 0 NOT NULL,
     failed integer DEFAULT 0 NOT NULL,
     discarded integer DEFAULT 0 NOT NULL,
@@ -278,9 +276,9 @@ CREATE TABLE events.discarded (
     consumer text NOT NULL,
     feed text NOT NULL,
     seq bigint NOT NULL,
-    key uuid,
+    key uuid NOT NULL,
     type text NOT NULL,
-    act uuid NOT NULL
+    act uuid
 );
 
 CREATE TABLE events.erasure (
@@ -433,11 +431,15 @@ CREATE INDEX log_erased ON events.log USING btree (feed, seq) WHERE (sha256 IS N
 
 CREATE INDEX log_subject ON events.log USING btree (subject, seq);
 
-CREATE INDEX parked_act ON events.parked USING btree (act) WHERE (act IS NOT NULL);
+CREATE INDEX parked_act ON events.parked USING btree (act, due_at) WHERE (act IS NOT NULL);
 
-CREATE INDEX parked_due ON events.parked USING btree (consumer, due_at) WHERE (due_at IS NOT NULL);
+CREATE INDEX parked_due ON events.parked USING btree (consumer, due_at) WHERE ((act IS NULL) AND (due_at IS NOT NULL));
 
-CREATE INDEX parked_key ON events.parked USING btree (consumer, feed, key, seq);
+CREATE INDEX parked_first ON events.parked USING btree (consumer, feed, seq) WHERE (reason <> 'behind'::text);
+
+CREATE INDEX parked_key ON events.parked USING btree (key, consumer, feed, seq);
+
+CREATE INDEX parked_stuck ON events.parked USING btree (consumer, feed) WHERE ((reason <> 'behind'::text) AND (due_at IS NULL));
 
 CREATE INDEX work_due_at_idx ON events.work USING btree (due_at) WHERE (state = 'queued'::text);
 

@@ -9,23 +9,25 @@ create table events.act (
     chosen text not null,
     events_max int,
     per_second float8,
+    next_at timestamptz not null default '-infinity',
     applied int not null default 0,
     failed int not null default 0,
     discarded int not null default 0
 );
 
--- What could not be applied, and what waits behind it: a key's events in order (its `key` is their subject; null where not
--- even that could be read). `due_at`: when it is tried again; null: not before an operator says so.
+-- What could not be applied, and what waits behind it: a key's events in order (a `key` is their subject). The first of a key
+-- says why it is here, or that its turn is `next`; all others are `behind` it. `due_at`: when it is tried again; null: not
+-- before an operator says so. Only a key's first is ever due.
 create table events.parked (
     consumer text not null,
     feed text not null,
     seq bigint not null,
-    key uuid,
+    key uuid not null,
     type text not null,
     headers json not null,
     data bytea not null,
     published_at timestamptz,
-    reason text not null check (reason in ('undecodable', 'rejected', 'failed', 'behind')),
+    reason text not null check (reason in ('undecodable', 'rejected', 'failed', 'next', 'behind')),
     detail text not null,
     stack text not null,
     attempts int not null,
@@ -34,18 +36,21 @@ create table events.parked (
     parked_at timestamptz not null default clock_timestamp(),
     primary key (consumer, feed, seq)
 );
-create index parked_key on events.parked (consumer, feed, key, seq);
-create index parked_due on events.parked (consumer, due_at) where due_at is not null;
-create index parked_act on events.parked (act) where act is not null;
+create index parked_key on events.parked (key, consumer, feed, seq);
+create index parked_first on events.parked (consumer, feed, seq) where reason <> 'behind';
+create index parked_stuck on events.parked (consumer, feed) where reason <> 'behind' and due_at is null;
+create index parked_due on events.parked (consumer, due_at) where act is null and due_at is not null;
+create index parked_act on events.parked (act, due_at) where act is not null;
 
--- Events that will never have their effect here, and the act that said so. They are still in the log of their service.
+-- Parked events that will never have their effect here, and the act that said so; null: their person was erased, or their feed
+-- forgets by age. Their numbers are kept, for whoever proves that nothing is missing.
 create table events.discarded (
     consumer text not null,
     feed text not null,
     seq bigint not null,
-    key uuid,
+    key uuid not null,
     type text not null,
-    act uuid not null references events.act,
+    act uuid references events.act,
     primary key (consumer, feed, seq)
 );
 
@@ -59,10 +64,7 @@ language sql stable as $$
         and (p_seq is null or p.seq = p_seq)
         and (p_key is null or p.key = p_key)
         and (p_reason is null or p.reason = p_reason)
-        and not exists (
-            select from events.parked e
-            where e.consumer = p.consumer and e.feed = p.feed and e.key = p.key and e.seq < p.seq
-        )
+        and p.reason <> 'behind'
 $$;
 
 grant select, insert, update, delete on events.parked to :role;
