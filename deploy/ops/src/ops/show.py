@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
+from rich import text as rich_text
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from ops.status import Status
 
@@ -31,7 +31,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Mapping[str, Any]],
         numbers = all(isinstance(row[name], _NUMBER) or row[name] is None for row in rows)
         shown.add_column(name.replace("_", " "), justify="right" if numbers else "left", overflow="fold")
     for row in rows:
-        shown.add_row(*(Text(_text(row[name])) for name in columns))
+        shown.add_row(*(rich_text.Text(_text(row[name])) for name in columns))
     _console().print(shown)
 
 
@@ -67,7 +67,7 @@ def standing(status: Status) -> None:
         table("Work", ("service", "table", "queued", "claimed", "sending", "oldest_due"), work, empty="")
     _console().print()
     for trouble in status.troubles:
-        _console().print(Text.assemble(("!", "bold red"), " ", trouble))
+        _console().print(rich_text.Text.assemble(("!", "bold red"), " ", trouble))
     if not status.troubles:
         _console().print("[green]all is well[/]")
 
