@@ -242,7 +242,7 @@ def test_what_is_asked_in_a_wrong_way_is_told_so_and_nothing_is_done(desk: Desk,
 
 
 def test_without_its_settings_it_says_which(desk: Desk) -> None:
-    for environment in ({"DATABASE_URLS": ""}, {"DATABASE_URLS": "elsewhere=postgres://"}):
+    for environment in ({"DATABASE_URLS": text} for text in ("", "elsewhere=postgres://x", "todos", "todos=http://x")):
         done = desk.ask("status", **environment)
         assert done.exit_code == 2
         assert "DATABASE_URLS" in done.output

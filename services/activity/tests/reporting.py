@@ -43,6 +43,12 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(f"{text}:00+00:00")
 
 
+PARK = """
+insert into events.parked (consumer, feed, seq, key, type, headers, data, reason, detail, stack, attempts)
+values ('activity', 'TODOS', $1, $2, 'todos.TodoToggled.v1', '{}', '{}', 'rejected', '', '', 1)
+"""
+
+
 class Diary:
     """Activity's database, the handler that fills it, and who closes periods."""
 

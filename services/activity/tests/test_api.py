@@ -10,6 +10,7 @@ import asyncpg
 import httpx
 import msgspec
 import pytest
+from reporting import PARK
 
 from activity.api import ROUTES, Activity
 from activity.tables import NewEntry, add_entries, drop_months, open_months
@@ -172,11 +173,7 @@ async def test_a_read_waits_for_the_position_that_it_names(activity: Service) ->
 
 async def test_a_position_is_not_reached_before_what_is_parked_of_its_person_is_applied(activity: Service) -> None:
     await activity.heard(5)
-    park = (
-        "insert into events.parked (consumer, feed, seq, key, type, headers, data, reason, detail, stack, attempts)"
-        " values ('activity', 'TODOS', 3, $1, 'todos.TodoToggled.v1', '{}', '{}', 'rejected', '', '', 1)"
-    )
-    await activity.pool.execute(park, activity.me)
+    await activity.pool.execute(PARK, 3, activity.me)
     for position, status in (("TODOS:2", 200), ("TODOS:3", 503)):
         assert (await activity.get("/activity", x_min_position=position)).status_code == status
     await activity.pool.execute("update events.parked set key = gen_random_uuid()")

@@ -6,7 +6,7 @@ from zoneinfo import available_timezones
 
 import asyncpg
 import pytest
-from reporting import Diary, at, keeping
+from reporting import PARK, Diary, at, keeping
 
 from activity.periods import closes_at, opened, zone_of
 from activity.tables import erase_person
@@ -104,11 +104,7 @@ async def test_a_report_waits_for_what_is_parked_of_its_person(diary: Diary) -> 
     me, other = await diary.register("2026-11-02T00:00"), await diary.register("2026-11-02T00:00")
     for person in (me, other):
         await diary.create(person, "2026-11-26T00:00")
-    park = (
-        "insert into events.parked (consumer, feed, seq, key, type, headers, data, reason, detail, stack, attempts)"
-        " values ('activity', 'TODOS', 9, $1, 'todos.TodoToggled.v1', '{}', '{}', 'rejected', '', '', 1)"
-    )
-    await diary.pool.execute(park, me)
+    await diary.pool.execute(PARK, 9, me)
     assert len(await diary.close(CLOSES)) == 1
     assert await diary.close("2026-11-30T03:00") == []
     await diary.pool.execute("delete from events.parked")

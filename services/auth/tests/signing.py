@@ -18,7 +18,7 @@ from api.guard import Guard
 from api.testing import serving
 from auth.account import Accounts
 from auth.api import ROUTES
-from auth.erasure import Exports, urls_of
+from auth.erasure import Exports
 from auth.leaving import ROUTES as LEAVING
 from auth.leaving import Leaving
 from auth.main import assemble
@@ -31,7 +31,7 @@ from events.health import Health
 from events.outlet import Outlet
 from events.postgres import dialer, open_pool
 from events.process import Roles
-from events.settings import read
+from events.settings import read, urls_of
 
 BOX = PrivateKey.generate()
 ADA = "ada@example.test"

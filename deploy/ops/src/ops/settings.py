@@ -3,6 +3,7 @@
 import msgspec
 
 from events.catalog.feeds import HEARS
+from events.settings import urls_of
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -17,11 +18,14 @@ class Settings(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for a malformed list."""
-        if not self.databases.keys() <= HEARS.keys():
-            raise ValueError(f"DATABASE_URLS: `name=url` by commas, the names among {', '.join(HEARS)}")
+        try:
+            named = self.databases.keys()
+        except ValueError as error:
+            raise ValueError(f"DATABASE_URLS: {error}") from None
+        if not named <= HEARS.keys():
+            raise ValueError(f"DATABASE_URLS: the names are among {', '.join(HEARS)}")
 
     @property
     def databases(self) -> dict[str, str]:
         """The URL of a service's database, by the name of the service."""
-        pairs = [pair.strip().partition("=") for pair in self.database_urls.split(",") if pair.strip()]
-        return {name: url for name, _, url in pairs}
+        return urls_of(self.database_urls, ("postgres", "postgresql"))

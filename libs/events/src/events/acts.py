@@ -55,10 +55,10 @@ async def count(connection: Connection, consumer: str, chosen: Chosen) -> Sequen
 
 
 async def parked(
-    connection: Connection, consumer: str, chosen: Chosen, *, after: tuple[str, int] = ("", 0), limit: int = 100
+    connection: Connection, consumer: str, chosen: Chosen, *, limit: int = 100
 ) -> Sequence[asyncpg.Record]:
-    """Parked events in the order of feed and seq, from after a place on, without what they say."""
-    return await connection.fetch(SQL.parked_list, consumer, *chosen.terms, *after, limit)
+    """Parked events in the order of feed and seq, without what they say."""
+    return await connection.fetch(SQL.parked_list, consumer, *chosen.terms, limit)
 
 
 async def sample(connection: Connection, consumer: str, chosen: Chosen, limit: int = 10) -> Sequence[asyncpg.Record]:
@@ -98,9 +98,8 @@ async def discard(connection: Connection, consumer: str, chosen: Chosen, by: By)
     """Give parked events up: they never have their effect here. What waited behind them is tried. Raises `BadAct`."""
     _check(by)
     async with connection.transaction():
-        await connection.execute(SQL.checkpoints_hold, consumer)
+        await connection.execute(SQL.checkpoint_hold, consumer, None)
         [row] = await connection.fetch(SQL.discard, consumer, *chosen.terms, by.who, by.why, _told(chosen))
-        await connection.execute(SQL.act_discarded, row["id"], row["events"])
     return Act(row["id"], row["events"])
 
 

@@ -17,7 +17,7 @@ from events.envelope import from_headers
 from events.errors import FeedError, HistoryDiffers, LostFence, Undecodable
 from events.hearing import Event, Hears
 from events.parking import BEHIND, failure_of, park, parked_keys
-from events.postgres import BROKEN, Connection, is_rejection, transaction
+from events.postgres import BROKEN, Connection, is_not_now, transaction
 from events.sql import load
 from events.telemetry import HEARD, PARKED
 
@@ -88,10 +88,10 @@ class Applier:
         """All as one transaction; where that fails, half of them each, down to what cannot be applied."""
         try:
             await self._commit(events, connection)
-        except (LostFence, FeedError, nats.errors.Error, *BROKEN):
+        except (LostFence, FeedError, nats.errors.Error):
             raise
         except Exception as error:
-            if isinstance(error, asyncpg.PostgresError) and not is_rejection(error):
+            if is_not_now(error):
                 raise
             if len(events) == 1:
                 await self._park(events[0], error, connection)

@@ -6,7 +6,9 @@ never trusted. One instance is active, others stand by. See docs/adr/0002.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from uuid import UUID
 
+import asyncpg
 import structlog
 
 from events.broker import Broker
@@ -19,8 +21,17 @@ from events.lease import Lease
 from events.listener import Listener
 from events.postgres import Dial
 from events.redriver import Redriver
+from events.sql import load
+
+SQL = load("events")
 
 log = structlog.get_logger(__name__)
+
+
+async def heard_up_to(pool: asyncpg.Pool, consumer: str, feed: str, person: UUID | None = None) -> int:
+    """The number up to which a consumer has applied a feed: where a person is named, all that is about them."""
+    seq: int = await pool.fetchval(SQL.checkpoint_read, consumer, feed, person)
+    return seq
 
 
 class Consumer:

@@ -170,7 +170,7 @@ class Log:
             try:
                 answers = await self._call([entry.command for entry in group])
             except AWAY as error:
-                if isinstance(error, asyncpg.PostgresError) and is_rejection(error):
+                if is_rejection(error):
                     await self._settle_apart(group, error)
                     return
                 await self._pause(error)

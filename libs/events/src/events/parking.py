@@ -77,7 +77,7 @@ async def park(connection: Connection, consumer: str, events: Sequence[Event], f
         )
         for event in events
     ]
-    why = (failure.reason, failure.detail, failure.stack, failure.attempts, failure.retry)
+    why = msgspec.structs.astuple(failure)
     await connection.execute(SQL.park, consumer, events[0].feed, *zip(*rows, strict=True), *why)
 
 

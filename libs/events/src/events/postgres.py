@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TypeAlias
+from typing import TypeAlias, TypeGuard
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -81,9 +81,16 @@ _NOT_NOW = {"08", "0A", "25", "28", "3D", "40", "42", "53", "55", "57", "58", "F
 """
 
 
-def is_rejection(error: asyncpg.PostgresError) -> bool:
+def is_rejection(error: BaseException) -> TypeGuard[asyncpg.PostgresError]:
     """Whether the database said no for good (bad data, a broken rule, a limit) rather than not now."""
+    if not isinstance(error, asyncpg.PostgresError):
+        return False
     return bool(error.sqlstate) and error.sqlstate[:2] not in _NOT_NOW
+
+
+def is_not_now(error: BaseException) -> bool:
+    """Whether the connection broke or the database said not now: the same call may go well later."""
+    return isinstance(error, AWAY) and not is_rejection(error)
 
 
 def is_too_slow(error: BaseException) -> bool:

@@ -13,7 +13,7 @@ from events.applying import APPLY_TIMEOUT, GIVE_WAY, Applier, event_of
 from events.feed import Feed
 from events.health import Check
 from events.parking import TRIES, failure_of
-from events.postgres import AWAY, BROKEN, Connection, Dial, is_rejection, transaction
+from events.postgres import AWAY, Connection, Dial, is_not_now, transaction
 from events.sql import load
 from events.telemetry import PARKED_EVENTS, PARKED_STUCK, REDRIVEN
 
@@ -97,10 +97,8 @@ class Redriver:
                 handled = await applier.handle([event], connection)
                 await connection.execute(SQL.redrive_applied, *place)
                 await connection.execute(SQL.redrive_end, act, TRIES)
-        except BROKEN:
-            raise
         except Exception as error:
-            if isinstance(error, asyncpg.PostgresError) and not is_rejection(error):
+            if is_not_now(error):
                 raise
             await self._fail(place, error, attempts + 1, act, connection)
             return
@@ -117,7 +115,7 @@ class Redriver:
         connection: Connection,
     ) -> None:
         failure = failure_of(error, attempts=attempts)
-        why = (failure.reason, failure.detail, failure.stack, failure.attempts, failure.retry)
+        why = msgspec.structs.astuple(failure)
         async with asyncio.timeout(READ_TIMEOUT), transaction(connection):
             await connection.execute(SQL.redrive_failed, *place, *why, act)
             await connection.execute(SQL.redrive_end, act, TRIES)

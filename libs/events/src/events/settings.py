@@ -38,6 +38,14 @@ def read(kind: type[T], environment: Mapping[str, str] | None = None) -> T:
     raise BadSettings("settings: " + "; ".join(wrong))
 
 
+def urls_of(text: str, schemes: tuple[str, ...] = ("http", "https")) -> dict[str, str]:
+    """URLs by their names, of a setting with `name=url` separated by commas; raises `ValueError`."""
+    pairs = [part.strip().partition("=") for part in text.split(",") if part.strip()]
+    if not all(name and url.startswith(tuple(f"{scheme}://" for scheme in schemes)) for name, _, url in pairs):
+        raise ValueError("must be a list of name=url, separated by commas")
+    return {name: url for name, _, url in pairs}
+
+
 def _reason(error: msgspec.ValidationError, kind: object) -> str:
     """What is wrong, never the value itself: it may be a secret."""
     text = str(error).split(" - at ")[0].split(", got")[0]

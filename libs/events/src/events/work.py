@@ -54,7 +54,7 @@ async def lasting(row: Row, write: Callable[[], Awaitable[T]]) -> T:
         try:
             return await write()
         except AWAY as error:
-            if isinstance(error, asyncpg.PostgresError) and is_rejection(error):
+            if is_rejection(error):
                 raise
             log.warning("the outcome will be written again", id=str(row["id"]), error=type(error).__name__)
         await asyncio.sleep(AGAIN)

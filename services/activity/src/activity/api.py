@@ -15,7 +15,7 @@ from litestar.params import FromQuery, QueryParameter
 from msgspec import Meta, Raw, Struct, convert
 
 from activity.domain import ACTIONS, Action, KnownTodo
-from activity.tables import TOP, EntryRow, Place, Wanted, heard_up_to, list_all_entries, list_entries
+from activity.tables import TOP, EntryRow, Place, Wanted, list_all_entries, list_entries
 from api.answers import Answer, Page, page
 from api.guard import has_role, signed_in
 from api.messages import Message
@@ -24,6 +24,7 @@ from api.position import wait_for_position
 from api.requests import Request
 from events.catalog.feeds import HEARS
 from events.catalog.moment import Moment
+from events.consumer import heard_up_to
 
 NAME: Final = "activity"
 

@@ -25,12 +25,13 @@ from activity.periods import (
     span_before,
     span_of,
 )
-from activity.tables import Due, Moved, due_periods, heard_up_to, is_due, move_periods, tally
+from activity.tables import Due, Moved, due_periods, is_due, move_periods, tally
 from events.broker import Broker
 from events.catalog.activity import TYPES, ReportReady
 from events.clock import Clock
 from events.codec import Codec
 from events.command import Change, Command, Context, new_command
+from events.consumer import heard_up_to
 from events.erasure import hold_off
 from events.health import Check
 from events.ids import uuid7

@@ -262,12 +262,6 @@ async def erase_projections(pool: asyncpg.Pool, person_id: UUID, limit: int) -> 
     return int(await pool.fetchval(SQL.erase_projections, person_id, limit))
 
 
-async def heard_up_to(pool: asyncpg.Pool, consumer: str, feed: str, person: UUID | None = None) -> int:
-    """The number up to which a feed is in these tables; of what is about a person, where one is named, all of it."""
-    seq: int = await pool.fetchval(EVENTS_SQL.checkpoint_read, consumer, feed, person)
-    return seq
-
-
 def _column(envelopes: Sequence[Envelope], name: str) -> list[Any]:
     return [getattr(envelope, name) for envelope in envelopes]
 

@@ -102,11 +102,3 @@ async def _body(client: httpx.AsyncClient, url: str) -> bytes:
             if len(body) > PART_MAX:
                 raise ValueError("too large")
     return bytes(body)
-
-
-def urls_of(text: str) -> dict[str, str]:
-    """The services of a setting, `name=url` separated by commas; raises `ValueError`."""
-    pairs = [part.strip().partition("=") for part in text.split(",") if part.strip()]
-    if not all(name and url.startswith(("http://", "https://")) for name, _, url in pairs):
-        raise ValueError("must be a list of name=url, separated by commas")
-    return {name: url for name, _, url in pairs}

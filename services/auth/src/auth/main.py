@@ -15,7 +15,7 @@ from api.guard import Guard
 from api.server import listen, serve
 from auth.account import Accounts, change_role
 from auth.api import ROUTES, Door
-from auth.erasure import Exports, urls_of
+from auth.erasure import Exports
 from auth.keyring import Keyring, rotate
 from auth.leaving import ROUTES as LEAVING
 from auth.leaving import Leaving
@@ -39,7 +39,7 @@ from events.outlet import Outlet
 from events.postgres import AWAY, dialer, open_pool
 from events.process import Roles, roles, run, start
 from events.retention import Retention
-from events.settings import read
+from events.settings import read, urls_of
 from events.telemetry import configure_logging
 
 NAME = "auth"

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from auth.erasure import urls_of
 from auth.limits import Limits, Network, Rule
 from events.keys import read_keys
+from events.settings import urls_of
 
 HOUR, DAY = 3600, 86400
 KEY_SIZE = 32

@@ -22,9 +22,10 @@ from api.requests import Request
 from api.transactions import writing
 from events.catalog.feeds import HEARS
 from events.clock import Clock
+from events.consumer import heard_up_to
 from events.notify import Notifier
 from notifier.shapes import Notification, told
-from notifier.tables import TOP, heard_up_to, list_notifications, read_all, read_one, standing
+from notifier.tables import TOP, list_notifications, read_all, read_one, standing
 from notifier.tickets import LIFE, Tickets
 
 NAME: Final = "notifier"

@@ -205,9 +205,3 @@ async def news(pool: asyncpg.Pool, asked: Sequence[tuple[UUID, int]], limit: int
 async def last_numbers(connection: Connection, people: Sequence[UUID]) -> dict[UUID, int]:
     """Where some inboxes stand; who has none is left out."""
     return {row["user_id"]: row["last_number"] for row in await connection.fetch(SQL.last_numbers, people)}
-
-
-async def heard_up_to(pool: asyncpg.Pool, consumer: str, feed: str, person: UUID | None = None) -> int:
-    """The number up to which a feed is in these tables; of what is about a person, where one is named, all of it."""
-    seq: int = await pool.fetchval(EVENTS_SQL.checkpoint_read, consumer, feed, person)
-    return seq

@@ -1,2 +1,2 @@
--- Nobody moves a checkpoint until the caller's transaction ends.
-select seq from events.checkpoint where consumer = $1 and feed = $2 for update
+-- Nobody moves a consumer's checkpoint in a feed (null: in any) until the caller's transaction ends.
+select seq from events.checkpoint where consumer = $1 and ($2::text is null or feed = $2) order by feed for update

@@ -1,11 +1,12 @@
 -- Gives up what is chosen; what waited behind it is due. Callers hold the checkpoints. Returns the act and how many events.
-with act as (
-    insert into events.act (what, consumer, who, why, chosen) values ('discard', $1, $6, $7, $8)
-    returning id
-), gone as (
+with gone as (
     delete from events.parked p using events.parked_first($1, $2, $3, $4, $5) f
     where p.consumer = f.consumer and p.feed = f.feed and p.seq = f.seq
     returning p.consumer, p.feed, p.seq, p.key, p.type
+), act as (
+    insert into events.act (what, consumer, who, why, chosen, discarded)
+    values ('discard', $1, $6, $7, $8, (select count(*) from gone))
+    returning id, discarded
 ), noted as (
     insert into events.discarded (consumer, feed, seq, key, type, act)
     select gone.consumer, gone.feed, gone.seq, gone.key, gone.type, act.id from gone, act
@@ -17,4 +18,4 @@ with act as (
         where n.consumer = gone.consumer and n.feed = gone.feed and n.key = gone.key and n.seq > gone.seq
     )
 )
-select act.id, (select count(*) from gone) as events from act
+select id, discarded as events from act

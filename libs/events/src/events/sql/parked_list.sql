@@ -1,4 +1,4 @@
--- Parked events, in order, after a place ($6, $7).
+-- Parked events, in order.
 select feed, seq, key, type, reason, detail, attempts, due_at, parked_at
 from events.parked
 where consumer = $1
@@ -6,6 +6,5 @@ where consumer = $1
     and ($3::bigint is null or seq = $3)
     and ($4::uuid is null or key = $4)
     and ($5::text is null or reason = $5)
-    and (feed, seq) > ($6::text, $7::bigint)
 order by feed, seq
-limit $8
+limit $6
