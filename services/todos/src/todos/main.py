@@ -9,6 +9,7 @@ from api.app import create_app
 from api.exports import export_route
 from api.guard import Guard
 from api.keys import Jwks
+from api.parked import parked_routes
 from api.server import listen, serve
 from events.broker import Broker
 from events.catalog.feeds import FEEDS, feeds_of
@@ -60,7 +61,9 @@ async def _main(parts: Roles, settings: Settings) -> None:
         health.add(*([*consumer.checks(), eraser.check] if parts.worker else []))
         app = create_app(
             title="To-dos",
-            routes=(*ROUTES, export_route("/todos/export", pool, SQL.export)) if parts.api else (),
+            routes=(*ROUTES, export_route("/todos/export", pool, SQL.export), *parked_routes("/todos", NAME, pool))
+            if parts.api
+            else (),
             health=health,
             guard=Guard(
                 keys.find,
