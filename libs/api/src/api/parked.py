@@ -123,9 +123,7 @@ def parked_routes(prefix: str, consumer: str, pool: asyncpg.Pool) -> Sequence[HT
             row = await acts.shown(connection, consumer, feed, seq) if seq <= _SEQ_MAX else None
         if row is None:
             raise Problem(NOT_FOUND)
-        data: bytes = row["data"]
-        told = {**row, "headers": msgspec.json.decode(row["headers"]), "data": data.decode(errors="backslashreplace")}
-        return private(answer(request, _SHOWN, msgspec.convert(told, ParkedWhole)))
+        return private(answer(request, _SHOWN, _whole(row)))
 
     @post(f"{prefix}/acts", status_code=200, guards=guards)
     async def act(request: Request, data: JSONBody[ActAsked]) -> Answer[Envelope[ActTaken]]:
@@ -141,6 +139,12 @@ def parked_routes(prefix: str, consumer: str, pool: asyncpg.Pool) -> Sequence[HT
         return private(answer(request, _ACTS, [msgspec.convert(dict(row), ActDone) for row in rows]))
 
     return (browse_parked, show_parked, act, browse_acts)
+
+
+def _whole(row: asyncpg.Record) -> ParkedWhole:
+    data: bytes = row["data"]
+    told = {**row, "headers": msgspec.json.decode(row["headers"]), "data": data.decode(errors="backslashreplace")}
+    return msgspec.convert(told, ParkedWhole)
 
 
 async def _acted(connection: Connection, consumer: str, wanted: ActAsked, who: UUID) -> ActTaken:

@@ -3,7 +3,11 @@
 import asyncio
 import gc
 import sys
+from collections.abc import Sequence
 from functools import partial
+
+import asyncpg
+from litestar.handlers import BaseRouteHandler
 
 from api.app import create_app
 from api.exports import export_route
@@ -61,9 +65,7 @@ async def _main(parts: Roles, settings: Settings) -> None:
         health.add(*([*consumer.checks(), eraser.check] if parts.worker else []))
         app = create_app(
             title="To-dos",
-            routes=(*ROUTES, export_route("/todos/export", pool, SQL.export), *parked_routes("/todos", NAME, pool))
-            if parts.api
-            else (),
+            routes=faces(pool) if parts.api else (),
             health=health,
             guard=Guard(
                 keys.find,
@@ -87,6 +89,11 @@ async def _main(parts: Roles, settings: Settings) -> None:
             tasks=[tombstones.run, *work, *outlet.tasks()],
             health=health,
         )
+
+
+def faces(pool: asyncpg.Pool) -> Sequence[BaseRouteHandler]:
+    """What this service answers."""
+    return (*ROUTES, export_route("/todos/export", pool, SQL.export), *parked_routes("/todos", NAME, pool))
 
 
 async def _verify(settings: Settings) -> int:
