@@ -81,6 +81,12 @@ test-containers *OPTIONS:
 mutants *NAMES:
     @"{{ python }}" tests/mutants/run.py "$@"
 
+# Break a real stack at random under load, then reconcile everything: [--seed N] [--minutes M] [--fault NAME ...] [--report]
+[no-exit-message]
+[positional-arguments]
+faults *OPTIONS:
+    @PYTHONPATH=tests "{{ python }}" -m faults "$@"
+
 # Measure ratios side by side and write docs/benchmarks.md
 [positional-arguments]
 bench *OPTIONS:

@@ -1,0 +1,58 @@
+"""The network between the services and what they lean on: cut, or slow."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from random import Random
+
+from faults.fault import HANG_ENDED, Effect, Fault
+from faults.waiting import until
+from faults.world import World
+
+_CUT = {"nats": (1.0, 9.0), "postgres": (1.0, 5.0)}
+
+
+@asynccontextmanager
+async def cut(world: World, dice: Random, effect: Effect, *, part: str) -> AsyncIterator[None]:
+    """No byte passes for a while; then all connections go on where they were, or all are reset."""
+    wires = world.wires
+    assert wires is not None
+    before = wires.tell(part, "cut")["touched"]
+    try:
+
+        async def held() -> bool:
+            return wires.tell(part, "cut")["touched"] > before
+
+        await until(held, f"bytes for {part} are held", within=15)
+        await asyncio.sleep(dice.uniform(*_CUT[part]))
+        yield
+        count = wires.tell(part, "cut")["touched"] - before
+        ends = dice.choice(("went on", "were reset"))
+        effect.see(f"{count} times bytes for {part} were held, then the connections {ends}")
+        if ends == "were reset":
+            wires.tell(part, "reset")
+    finally:
+        wires.tell(part, "open")
+
+
+@asynccontextmanager
+async def slow(world: World, dice: Random, effect: Effect, *, part: str) -> AsyncIterator[None]:
+    """Every chunk of bytes comes late, either way."""
+    wires, seconds = world.wires, dice.uniform(0.02, 0.2)
+    assert wires is not None
+    before = wires.tell(part, "slow", seconds)["touched"]
+    try:
+        await asyncio.sleep(dice.uniform(1.0, 4.0))
+        yield
+        if count := wires.tell(part, "slow", seconds)["touched"] - before:
+            effect.see(f"{count} times bytes for {part} came {seconds:.2f} s late")
+    finally:
+        wires.tell(part, "open")
+
+
+FAULTS = [
+    Fault(f"{name}-{part}", partial(act, part=part), goal=HANG_ENDED, wired=True)
+    for name, act in (("cut-link", cut), ("slow-link", slow))
+    for part in ("nats", "postgres")
+]
