@@ -92,9 +92,11 @@ async def _session(world: World, group: Sequence[Fault], seed: int, runs: int, e
             bad += not result.is_good
             if result.troubles:
                 break
-        result = await session.settle(seed)
-        _tell(world, result, Journal())
-    return done, bad + (not result.is_good)
+        if done:
+            result = await session.settle(seed)
+            _tell(world, result, Journal())
+            bad += not result.is_good
+    return done, bad
 
 
 def _next(group: Sequence[Fault], dice: Random) -> Fault:

@@ -19,7 +19,7 @@ async def moody(world: World, dice: Random, effect: Effect, *, mood: Mood) -> As
     world.post.be(mood)
     try:
         await until(lambda: _spoiled(world, before), f"a letter meets a server that {mood}", within=30)
-        await asyncio.sleep(dice.uniform(0.0, 2.0))
+        await asyncio.sleep(dice.uniform(0.0, 15.0 if mood == "hangs" else 2.0))
         yield
         effect.see(f"{world.post.spoiled - before} letters met a server that {mood}")
     finally:
