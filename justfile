@@ -87,6 +87,11 @@ mutants *NAMES:
 faults *OPTIONS:
     @PYTHONPATH=tests "{{ python }}" -m faults "$@"
 
+# Plant a bug of each class into a copy, and see the faults find it (slow)
+[positional-arguments]
+faults-planted *NAMES:
+    @PYTHONPATH=tests "{{ python }}" -m faults.plants "$@"
+
 # Measure ratios side by side and write docs/benchmarks.md
 [positional-arguments]
 bench *OPTIONS:

@@ -53,6 +53,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=10.0, help="how long new runs begin")
     parser.add_argument("--runs", type=int, default=0, help="how many runs at most (0: any number)")
     parser.add_argument("--fault", action="append", default=[], help="this one alone; may be given again and again")
+    parser.add_argument("--first", action="store_true", help="end with the first run that is not as promised")
     parser.add_argument("--report", action="store_true", help="only print the table of all runs so far")
     parser.add_argument("--write", action="store_true", help="print it and write it into docs/faults.md")
     return parser.parse_args()
@@ -61,12 +62,12 @@ def _arguments() -> argparse.Namespace:
 def _go(chosen: Sequence[Fault], given: argparse.Namespace) -> int:
     ends = time.monotonic() + given.minutes * 60
     seed, left, wrong = given.seed or int(time.time()) % 1_000_000, given.runs or sys.maxsize, 0
-    while left and chosen and time.monotonic() < ends:
+    while left and chosen and time.monotonic() < ends and not (wrong and given.first):
         group = _group(chosen, Random(seed))
         world = World(wired=group[0].wired)
         try:
             world.start()
-            done, bad = asyncio.run(_session(world, group, seed, min(left, _RUNS_A_WORLD), ends))
+            done, bad = asyncio.run(_session(world, group, seed, min(left, _RUNS_A_WORLD), ends, first=given.first))
         finally:
             world.stop()
         seed, left, wrong = seed + done, left - done, wrong + bad
@@ -80,7 +81,9 @@ def _group(chosen: Sequence[Fault], dice: Random) -> list[Fault]:
     return min((kind for kind in kinds if kind), key=lambda kind: (min(counts[f.name] for f in kind), dice.random()))
 
 
-async def _session(world: World, group: Sequence[Fault], seed: int, runs: int, ends: float) -> tuple[int, int]:
+async def _session(
+    world: World, group: Sequence[Fault], seed: int, runs: int, ends: float, *, first: bool
+) -> tuple[int, int]:
     """Some runs on one world; how many there were, and how many were not good."""
     session, done, bad = Session(world, _revision()), 0, 0
     async with world.post.serving():
@@ -90,7 +93,7 @@ async def _session(world: World, group: Sequence[Fault], seed: int, runs: int, e
             _tell(world, result, journal)
             done += 1
             bad += not result.is_good
-            if result.troubles:
+            if not result.is_good and (result.troubles or first):
                 break
         if done:
             result = await session.settle(seed)

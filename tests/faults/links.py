@@ -6,9 +6,11 @@ from contextlib import asynccontextmanager
 from functools import partial
 from random import Random
 
+from faults.dying import killed
 from faults.fault import HANG_ENDED, Effect, Fault
 from faults.waiting import until
 from faults.world import World
+from local.layout import SERVICES
 
 _CUT = {"nats": (1.0, 9.0), "postgres": (1.0, 5.0)}
 
@@ -51,8 +53,19 @@ async def slow(world: World, dice: Random, effect: Effect, *, part: str) -> Asyn
         wires.tell(part, "open")
 
 
+@asynccontextmanager
+async def killed_on_a_slow_link(world: World, dice: Random, effect: Effect) -> AsyncIterator[None]:
+    """PostgreSQL is slow to answer, and one of the services dies meanwhile: in the middle of whatever it does."""
+    async with slow(world, dice, effect, part="postgres"):
+        async with killed(world, dice, effect, part=dice.choice(list(SERVICES))):
+            yield
+
+
 FAULTS = [
-    Fault(f"{name}-{part}", partial(act, part=part), goal=HANG_ENDED, wired=True)
-    for name, act in (("cut-link", cut), ("slow-link", slow))
-    for part in ("nats", "postgres")
+    Fault("kill-on-slow-link", killed_on_a_slow_link, goal=HANG_ENDED, wired=True),
+    *(
+        Fault(f"{name}-{part}", partial(act, part=part), goal=HANG_ENDED, wired=True)
+        for name, act in (("cut-link", cut), ("slow-link", slow))
+        for part in ("nats", "postgres")
+    ),
 ]

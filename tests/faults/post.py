@@ -6,11 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email import message_from_bytes
 from email.policy import default
-from typing import Any, Literal
+from random import Random
+from typing import Any, Final, Literal
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 Mood = Literal["kind", "hangs", "drops", "refuses"]
+_HESITATES: Final = 0.3
+"""Seconds between a final dot and its answer, at most: what dies then leaves a letter in doubt."""
 
 
 class Post:
@@ -24,6 +27,7 @@ class Post:
         self.mood: Mood = "kind"
         self.copies: Counter[str] = Counter()
         self.spoiled = 0
+        self._dice = Random(port)
         self._well = asyncio.Event()
         self._connections: list[SMTP] = []
 
@@ -51,6 +55,7 @@ class Post:
             self.spoiled += 1
             return "451 not now"
         self.copies[str(message["Message-ID"]).strip()] += 1
+        await asyncio.sleep(self._dice.uniform(0.0, _HESITATES))
         if self.mood == "hangs":
             await self._hang(server)
         if self.mood == "drops":
