@@ -56,9 +56,9 @@ async def slow(world: World, dice: Random, effect: Effect, *, part: str) -> Asyn
 @asynccontextmanager
 async def killed_on_a_slow_link(world: World, dice: Random, effect: Effect) -> AsyncIterator[None]:
     """PostgreSQL is slow to answer, and one of the services dies meanwhile: in the middle of whatever it does."""
-    async with slow(world, dice, effect, part="postgres"):
-        async with killed(world, dice, effect, part=dice.choice(list(SERVICES))):
-            yield
+    part = dice.choice(list(SERVICES))
+    async with slow(world, dice, effect, part="postgres"), killed(world, dice, effect, part=part):
+        yield
 
 
 FAULTS = [
