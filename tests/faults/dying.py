@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from random import Random
 
-from faults.fault import BROKER_BACK, HANG_ENDED, Effect, Fault
+from faults.fault import BROKER_BACK, Effect, Fault
 from faults.world import World
 from local.layout import SERVICES
 
@@ -35,6 +35,6 @@ async def leases_end(world: World) -> None:
 
 
 FAULTS = [
-    Fault(f"kill-{part}", partial(killed, part=part), goal=BROKER_BACK if part == "nats" else HANG_ENDED)
+    Fault(f"kill-{part}", partial(killed, part=part), goal=BROKER_BACK if part == "nats" else None)
     for part in (*SERVICES, "gateway", "nats", "postgres")
 ]

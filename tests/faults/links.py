@@ -17,21 +17,22 @@ _CUT = {"nats": (1.0, 9.0), "postgres": (1.0, 5.0)}
 
 @asynccontextmanager
 async def cut(world: World, dice: Random, effect: Effect, *, part: str) -> AsyncIterator[None]:
-    """No byte passes for a while; then all connections go on where they were, or all are reset."""
-    wires = world.wires
+    """No byte passes for a while, or no answer; then all connections go on where they were, or all are reset."""
+    wires, word = world.wires, dice.choice(("cut", "mute"))
     assert wires is not None
-    before = wires.tell(part, "cut")["touched"]
+    before = wires.tell(part, word)["touched"]
     try:
 
         async def held() -> bool:
-            return wires.tell(part, "cut")["touched"] > before
+            return wires.tell(part, word)["touched"] > before
 
         await until(held, f"bytes for {part} are held", within=15)
         await asyncio.sleep(dice.uniform(*_CUT[part]))
         yield
-        count = wires.tell(part, "cut")["touched"] - before
+        count = wires.tell(part, word)["touched"] - before
         ends = dice.choice(("went on", "were reset"))
-        effect.see(f"{count} times bytes for {part} were held, then the connections {ends}")
+        held_back = "answers of" if word == "mute" else "bytes for"
+        effect.see(f"{count} times {held_back} {part} were held, then the connections {ends}")
         if ends == "were reset":
             wires.tell(part, "reset")
     finally:
@@ -62,10 +63,10 @@ async def killed_on_a_slow_link(world: World, dice: Random, effect: Effect) -> A
 
 
 FAULTS = [
-    Fault("kill-on-slow-link", killed_on_a_slow_link, goal=HANG_ENDED, wired=True),
+    Fault("kill-on-slow-link", killed_on_a_slow_link, wired=True),
     *(
-        Fault(f"{name}-{part}", partial(act, part=part), goal=HANG_ENDED, wired=True)
-        for name, act in (("cut-link", cut), ("slow-link", slow))
+        Fault(f"{name}-{part}", partial(act, part=part), goal=goal, wired=True)
+        for name, act, goal in (("cut-link", cut, HANG_ENDED), ("slow-link", slow, None))
         for part in ("nats", "postgres")
     ),
 ]

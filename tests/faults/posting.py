@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from random import Random
 
-from faults.fault import HANG_ENDED, Effect, Fault
+from faults.fault import Effect, Fault
 from faults.post import Mood
 from faults.waiting import until
 from faults.world import World
@@ -31,4 +31,4 @@ async def _spoiled(world: World, before: int) -> bool:
 
 
 _MOODS: tuple[Mood, ...] = ("hangs", "drops", "refuses")
-FAULTS = [Fault(f"mail-server-{mood}", partial(moody, mood=mood), goal=HANG_ENDED) for mood in _MOODS]
+FAULTS = [Fault(f"mail-server-{mood}", partial(moody, mood=mood)) for mood in _MOODS]

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import Random
 
-from faults.fault import HANG_ENDED, Effect, Fault
+from faults.fault import Effect, Fault
 from faults.world import World
 from local.layout import SERVICES
 
@@ -24,4 +24,4 @@ async def rolling(world: World, dice: Random, effect: Effect) -> AsyncIterator[N
     yield
 
 
-FAULTS = [Fault("rolling-restart", rolling, goal=HANG_ENDED)]
+FAULTS = [Fault("rolling-restart", rolling)]

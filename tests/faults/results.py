@@ -24,6 +24,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
     `recovery`: seconds from the end of the fault until a write made after it was seen in its person's activity.
     `twice`: letters that reached the mail server twice in this run, inside the documented window, under one Message-ID.
+    `goal`: what is promised of that. `busy`: how many processes wanted to run on the machine, over the last minute.
     `truths`, `lies`: how often `todo-ops status` was asked and told what is so, and what it told that is not.
     """
 
@@ -40,6 +41,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     twice: int = 0
     recovery: float = 0.0
     goal: float | None = None
+    busy: float = 0.0
     truths: int = 0
     lies: list[str] = []
     troubles: list[str] = []

@@ -1,6 +1,7 @@
 """One run: people at work, a fault, its end; then the first write that arrives, and the reconciliation."""
 
 import asyncio
+import os
 from datetime import UTC, datetime
 from random import Random
 from time import monotonic
@@ -73,6 +74,7 @@ class Session:
             twice=self._new_copies(),
             recovery=round(recovery, 2),
             goal=fault.goal,
+            busy=round(os.getloadavg()[0], 1),
             truths=told.truths,
             lies=told.lies,
             troubles=found.troubles,

@@ -9,7 +9,7 @@ from random import Random
 
 from events.catalog.feeds import FEEDS
 from faults.facts import AWAY
-from faults.fault import BROKER_BACK, HANG_ENDED, Effect, Fault
+from faults.fault import BROKER_BACK, Effect, Fault
 from faults.waiting import TooLate, until
 from faults.world import World
 
@@ -111,9 +111,9 @@ async def _streams_again(world: World, effect: Effect) -> None:
 
 
 FAULTS = [
-    Fault("disk-full-nats", partial(full, part="nats"), goal=HANG_ENDED, mounts=True, whole=True, long=True),
-    Fault("disk-full-postgres", partial(full, part="postgres"), goal=HANG_ENDED, mounts=True, long=True),
+    Fault("disk-full-nats", partial(full, part="nats"), mounts=True, whole=True, long=True),
+    Fault("disk-full-postgres", partial(full, part="postgres"), mounts=True, long=True),
     Fault("power-cut-nats", partial(power_cut, parts=("nats",)), goal=BROKER_BACK, mounts=True, whole=True),
-    Fault("power-cut-postgres", partial(power_cut, parts=("postgres",)), goal=HANG_ENDED, mounts=True),
-    Fault("power-cut-both", partial(power_cut, parts=("nats", "postgres")), goal=HANG_ENDED, mounts=True, whole=True),
+    Fault("power-cut-postgres", partial(power_cut, parts=("postgres",)), mounts=True),
+    Fault("power-cut-both", partial(power_cut, parts=("nats", "postgres")), mounts=True, whole=True),
 ]

@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 
 from events.catalog.feeds import FEEDS
-from faults.fault import BROKER_BACK, HANG_ENDED, Effect, Fault
+from faults.fault import BROKER_BACK, Effect, Fault
 from faults.waiting import until
 from faults.world import World
 
@@ -80,7 +80,7 @@ async def _last(world: World) -> int:
 
 
 FAULTS = [
-    Fault("stream-deleted", deleted, goal=HANG_ENDED, whole=True),
-    Fault("consumers-deleted", consumers_deleted, goal=HANG_ENDED),
+    Fault("stream-deleted", deleted, whole=True),
+    Fault("consumers-deleted", consumers_deleted),
     Fault("older-store", restored, goal=BROKER_BACK, whole=True),
 ]

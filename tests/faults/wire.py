@@ -1,7 +1,8 @@
 """The wire between the services and what they lean on: a process that passes bytes on, or does not, as it is told.
 
-Arguments: `name:port:target` for each wire. On stdin a line is `name open`, `name cut`, `name slow SECONDS` or
-`name reset`; each is answered by a line of JSON: open connections, chunks that were held or delayed so far.
+Arguments: `name:port:target` for each wire. On stdin a line is `name open`, `name cut`, `name mute` (questions pass,
+answers do not), `name slow SECONDS` or `name reset`; each is answered by a line of JSON: how many ends are connected,
+and how many chunks were held or delayed so far.
 """
 
 import asyncio
@@ -20,10 +21,10 @@ class Wire:
         self.port = port
         self.touched = 0
         self._target = target
-        self._delay = 0.0
-        self._open = asyncio.Event()
-        self._open.set()
         self._writers: set[asyncio.StreamWriter] = set()
+        self._delay = 0.0
+        self._there, self._back = asyncio.Event(), asyncio.Event()
+        self.obey("open", 0.0)
 
     @property
     def connections(self) -> int:
@@ -31,19 +32,20 @@ class Wire:
         return len(self._writers)
 
     def obey(self, word: str, seconds: float) -> None:
-        """Be open, cut (bytes wait, connections stay), slow; a reset ends all connections."""
+        """Be open, cut or mute (bytes wait, connections stay), slow; a reset ends all connections."""
         if word == "reset":
             for writer in self._writers:
                 writer.transport.abort()
             return
         self._delay = seconds if word == "slow" else 0.0
-        (self._open.clear if word == "cut" else self._open.set)()
+        (self._there.clear if word == "cut" else self._there.set)()
+        (self._back.clear if word in {"cut", "mute"} else self._back.set)()
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Pass both ways until either end is closed."""
         self._writers.add(writer)
         try:
-            await self._open.wait()
+            await self._there.wait()
             there, back = await asyncio.open_connection("127.0.0.1", self._target)
         except OSError:
             self._drop(writer)
@@ -51,20 +53,20 @@ class Wire:
         self._writers.add(back)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._pass(reader, back))
-                group.create_task(self._pass(there, writer))
+                group.create_task(self._pass(reader, back, self._there))
+                group.create_task(self._pass(there, writer, self._back))
         except* (_Ended, OSError):
             pass
         finally:
             self._drop(writer)
             self._drop(back)
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, may: asyncio.Event) -> None:
         while chunk := await reader.read(_CHUNK):
-            if self._delay or not self._open.is_set():
+            if self._delay or not may.is_set():
                 self.touched += 1
                 await asyncio.sleep(self._delay)
-                await self._open.wait()
+                await may.wait()
             writer.write(chunk)
             await writer.drain()
         raise _Ended
