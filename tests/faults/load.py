@@ -1,4 +1,7 @@
-"""People who work while things break: each write has its own key, and is sent again until its outcome is known."""
+"""People who work while things break. Most writes have a key, and are sent again until their outcome is known.
+
+Some have none, as of clients that know no keys: these are sent once, and what becomes of an unanswered one stays open.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,6 +19,7 @@ from faults.world import World, fresh_address
 
 PATIENCE: Final = 60.0
 """Seconds after which a write whose outcome stays unknown is given up: nobody was told that it was made."""
+_KEYLESS: Final = 0.25
 _PAUSE: Final = (0.03, 0.25)
 _UNKNOWN: Final = {409, 429, 502, 503, 504}
 _LONG: Final = "긴 글 " * 1200
@@ -52,8 +56,8 @@ class Person:
     acks: list[Ack] = field(default_factory=list)
     todos: dict[UUID, Known] = field(default_factory=dict)
     given_up: int = 0
+    unsure: int = 0
     wrong: list[str] = field(default_factory=list)
-    worst: float = 0.0
 
     async def work(self, stop: asyncio.Event, *, long: bool) -> None:
         """Write until told to stop, and then to the end of the write under way."""
@@ -65,14 +69,29 @@ class Person:
         """One write, whatever it is, until its outcome is known; None where it was given up or refused."""
         method, path, body = self._choose(long=long)
         key = f"{self.dice.getrandbits(128):032x}"
-        begun = monotonic()
+        if method == "PATCH" and self.dice.random() < _KEYLESS:
+            return await self._write_once(method, path, body)
         answer = await self._settled(method, path, body, key)
-        self.worst = max(self.worst, monotonic() - begun)
         if answer is None:
             self.given_up += 1
             self.journal.note("given up", person=self.id, key=key, method=method, path=path)
             return None
         return self._keep(answer, key)
+
+    async def _write_once(self, method: str, path: str, body: Any) -> Ack | None:
+        """A write without a key; where its outcome is unknown its to-do is left alone from then on."""
+        id_ = UUID(path.split("/")[2])
+        try:
+            answer = await self.http.request(method, path, json=body)
+        except httpx.TransportError as error:
+            self.journal.note("no answer", person=self.id, todo=id_, error=type(error).__name__)
+        else:
+            if answer.status_code not in _UNKNOWN:
+                return self._keep(answer, "")
+            self.journal.note("unknown", person=self.id, todo=id_, status=answer.status_code)
+        self.unsure += 1
+        del self.todos[id_]
+        return None
 
     def _choose(self, *, long: bool) -> tuple[str, str, dict[str, Any] | None]:
         living = [id_ for id_, known in self.todos.items() if not known.deleted]

@@ -190,7 +190,9 @@ def _compare_acks(found: Findings, log: Log, people: Sequence[Person]) -> None:
                 found.lack(f"write {ack.key}, acknowledged as TODOS:{ack.seq}")
         told = Counter((ack.todo, ack.version) for ack in each.acks)
         found.repeat("two writes were told the same version", sum(count - 1 for count in told.values()))
-        found.repeat("versions that nobody wrote", max(0, len(made[each.id] - told.keys()) - each.given_up))
+        found.repeat(
+            "versions that nobody wrote", max(0, len(made[each.id] - told.keys()) - each.given_up - each.unsure)
+        )
 
 
 async def _read(js: JetStreamContext, stream: str, first: int, last: int) -> list[Msg]:
