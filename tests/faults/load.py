@@ -1,6 +1,6 @@
-"""People who work while things break. Most writes have a key, and are sent again until their outcome is known.
+"""People who work while things break. Their writes have keys, and are sent again until their outcome is known.
 
-Some have none, as of clients that know no keys: these are sent once, and what becomes of an unanswered one stays open.
+One of them has an old client, which knows no keys: it changes a to-do once, and what came of it unanswered stays open.
 """
 
 import asyncio
@@ -19,7 +19,6 @@ from faults.world import World, fresh_address
 
 PATIENCE: Final = 60.0
 """Seconds after which a write whose outcome stays unknown is given up: nobody was told that it was made."""
-_KEYLESS: Final = 0.25
 _PAUSE: Final = (0.03, 0.25)
 _UNKNOWN: Final = {409, 429, 502, 503, 504}
 _LONG: Final = "긴 글 " * 1200
@@ -57,6 +56,7 @@ class Person:
     todos: dict[UUID, Known] = field(default_factory=dict)
     given_up: int = 0
     unsure: int = 0
+    keyless: bool = False
     wrong: list[str] = field(default_factory=list)
 
     async def work(self, stop: asyncio.Event, *, long: bool) -> None:
@@ -69,7 +69,7 @@ class Person:
         """One write, whatever it is, until its outcome is known; None where it was given up or refused."""
         method, path, body = self._choose(long=long)
         key = f"{self.dice.getrandbits(128):032x}"
-        if method == "PATCH" and self.dice.random() < _KEYLESS:
+        if self.keyless and method == "PATCH":
             return await self._write_once(method, path, body)
         answer = await self._settled(method, path, body, key)
         if answer is None:
@@ -210,6 +210,7 @@ async def at_work(world: World, journal: Journal, dice: Random, *, long: bool, c
         people = [
             await stack.enter_async_context(person(world, journal, Random(dice.getrandbits(64)))) for _ in range(count)
         ]
+        people[0].keyless = True
         load = Load(world, journal, dice, people, long=long)
         task = asyncio.create_task(load.run())
         try:
