@@ -12,14 +12,16 @@ from faults.waiting import until
 from faults.world import World
 from local.layout import SERVICES
 
-_CUT = {"nats": (1.0, 9.0), "postgres": (1.0, 5.0)}
+_CUT = {"nats": (1.0, 9.0), "postgres": (0.2, 4.0)}
 
 
 @asynccontextmanager
 async def cut(world: World, dice: Random, effect: Effect, *, part: str) -> AsyncIterator[None]:
-    """No byte passes for a while, or no answer; then all connections go on where they were, or all are reset."""
+    """A link becomes slow, then no byte passes for a while, or no answer; then all go on, or are reset."""
     wires, word = world.wires, dice.choice(("cut", "mute"))
     assert wires is not None
+    wires.tell(part, "slow", 0.05)  # so that more is under way when it is cut
+    await asyncio.sleep(dice.uniform(0.3, 1.0))
     before = wires.tell(part, word)["touched"]
     try:
 

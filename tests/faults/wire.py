@@ -37,7 +37,7 @@ class Wire:
             for writer in self._writers:
                 writer.transport.abort()
             return
-        self._delay = seconds if word == "slow" else 0.0
+        self._delay = seconds
         (self._there.clear if word == "cut" else self._there.set)()
         (self._back.clear if word in {"cut", "mute"} else self._back.set)()
 
