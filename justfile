@@ -116,7 +116,7 @@ bench-month *OPTIONS:
 lint:
     @"{{ bin }}/ruff" check
     @"{{ bin }}/ruff" format --check
-    @"{{ bin }}/mypy" {{ sources }} bench
+    @"{{ bin }}/mypy" {{ sources }} bench tests/faults
     @"{{ bin }}/lint-imports" --no-logo --no-cache
 
 # Put the code in order

@@ -64,7 +64,7 @@ def _go(chosen: Sequence[Fault], given: argparse.Namespace) -> int:
     seed, left, wrong = given.seed or int(time.time()) % 1_000_000, given.runs or sys.maxsize, 0
     while left and chosen and time.monotonic() < ends and not (wrong and given.first):
         group = _group(chosen, Random(seed))
-        world = World(wired=group[0].wired)
+        world = World(wired=group[0].wired, mounts=not may_mount())
         try:
             world.start()
             done, bad = asyncio.run(_session(world, group, seed, min(left, _RUNS_A_WORLD), ends, first=given.first))

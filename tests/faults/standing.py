@@ -19,10 +19,26 @@ async def lies(world: World, *, all_is_well: bool) -> list[str]:
         told = msgspec.json.decode(said)
     except msgspec.DecodeError:
         return [f"the status is no JSON: {said[:200]}"]
+    if not all_is_well:
+        _believe(told["troubles"], before, after)
     found = list(_lies(told, code, before, after))
     if all_is_well:
         found += [f"a trouble where there is none: {each}" for each in told["troubles"] if "a letter of" not in each]
     return found
+
+
+def _believe(troubles: list[str], before: Facts, after: Facts) -> None:
+    """What the status found away may have been so for a moment that the facts did not meet: a server that recovers."""
+    for facts_ in (before, after):
+        for service in list(facts_.heard):
+            if any(f"database of {service} does not answer" in each for each in troubles):
+                del facts_.heard[service]
+                for feed in FEEDS.values():
+                    if feed.service == service:
+                        facts_.logs.pop(feed.name, None)
+        if any("NATS does not answer" in each for each in troubles):
+            facts_.streams.clear()
+            facts_.away.append("nats")
 
 
 def _lies(told: dict[str, Any], code: int, before: Facts, after: Facts) -> Iterator[str]:

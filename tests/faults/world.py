@@ -22,7 +22,7 @@ import psutil
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
-from faults.disks import Disk, may_mount
+from faults.disks import Disk
 from faults.post import Post
 from faults.waiting import until
 from local import ports
@@ -63,15 +63,18 @@ class Wires:
 
 
 class World:
-    """A stack of our own. Where it is `wired`, services reach NATS and PostgreSQL through `wires`."""
+    """A stack of our own. Where it is `wired`, services reach NATS and PostgreSQL through `wires`.
 
-    def __init__(self, *, wired: bool) -> None:
+    Where it `mounts`, the data of those two lie on file systems of their own.
+    """
+
+    def __init__(self, *, wired: bool = False, mounts: bool = False) -> None:
         self.base = ports.free_port()
         self.stack = Stack(layout({"PORT_BASE": str(self.base)}))
         self.post = Post(self.base + _MAIL)
         self.disks: dict[str, Disk] = {}
         self.wires: Wires | None = None
-        self._wired = wired
+        self._wired, self._mounts = wired, mounts
         self.folder = Path(tempfile.mkdtemp(prefix="todo-faults-"))
         self._clock = self.folder / "clock"
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -83,7 +86,7 @@ class World:
         self.folder.chmod(0o711)
         where = self.stack.layout
         where.folder.mkdir(parents=True, exist_ok=True)
-        if not may_mount():
+        if self._mounts:
             data = self.folder / "data"
             self.disks = {name: Disk(data / name, _SIZES[name]) for name in BACKING}
             data.chmod(0o711)
