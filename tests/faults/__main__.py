@@ -86,7 +86,7 @@ async def _session(
 ) -> tuple[int, int]:
     """Some runs on one world; how many there were, and how many were not good."""
     session, done, bad = Session(world, _revision()), 0, 0
-    async with world.post.serving():
+    async with world.open():
         while done < runs and time.monotonic() < ends:
             journal, fault = Journal(), _next(group, Random(seed + done))
             result = await session.run(fault, seed + done, journal)

@@ -229,6 +229,19 @@ class World:
                 raise
             self._client = client
 
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """The mail server serves meanwhile; afterwards nothing that was kept is left open."""
+        async with self.post.serving():
+            try:
+                yield
+            finally:
+                for connection in self._databases.values():
+                    connection.terminate()
+                if self._client is not None:
+                    with suppress(Exception):
+                        await asyncio.wait_for(self._client.close(), 1)
+
     # --- what an operator does
 
     async def apply_streams(self, service: str) -> None:
