@@ -88,8 +88,9 @@ def _row(name: str, runs: Sequence[Result]) -> str:
     )
     times = sorted(run.recovery for run in runs if run.recovery)
     recovery = f"{median(times):.1f} s | {times[-1]:.1f} s" if times else "- | -"
-    asked, lies = sum(run.truths + len(run.lies) for run in runs), sum(bool(run.lies) for run in runs)
-    truth = f"{asked - lies} of {asked}" if asked else "-"
+    lies = sum(bool(run.lies) for run in runs)
+    truths = sum(run.truths for run in runs)
+    truth = f"{truths} of {truths + lies}" if truths + lies else "-"
     return f"| {name} | {len(runs)} | {counts} | {recovery} | {truth} | {_seeds(run.seed for run in runs)} |"
 
 
