@@ -87,6 +87,17 @@ mutants *NAMES:
 leaks *OPTIONS:
     @PYTHONPATH=tests "{{ python }}" -m leaks "$@"
 
+# Break a real stack at random under load, then reconcile everything: [--seed N] [--minutes M] [--fault NAME ...] [--report]
+[no-exit-message]
+[positional-arguments]
+faults *OPTIONS:
+    @PYTHONPATH=tests "{{ python }}" -m faults "$@"
+
+# Plant a bug of each class into a copy, and see the faults find it (slow)
+[positional-arguments]
+faults-planted *NAMES:
+    @PYTHONPATH=tests "{{ python }}" -m faults.plants "$@"
+
 # Measure ratios side by side and write docs/benchmarks.md
 [positional-arguments]
 bench *OPTIONS:
@@ -111,7 +122,7 @@ bench-month *OPTIONS:
 lint:
     @"{{ bin }}/ruff" check
     @"{{ bin }}/ruff" format --check
-    @"{{ bin }}/mypy" {{ sources }} bench
+    @"{{ bin }}/mypy" {{ sources }} bench tests/faults
     @"{{ bin }}/lint-imports" --no-logo --no-cache
 
 # Put the code in order

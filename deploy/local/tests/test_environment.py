@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from local.environment import service_environment
+from local.environment import as_services_see_it, service_environment
 from local.layout import SERVICES, Layout
 from local.secret import load_or_make
 
@@ -54,3 +54,11 @@ def test_every_setting_of_a_service_can_be_given_by_the_caller_or_is_decided_her
     settings = import_module(f"{service}.settings").Settings
     names = {field.name.upper() for field in msgspec.structs.fields(settings)} - {"DATABASE_URL", "NATS_URL"}
     assert names <= environments(tmp_path, dict.fromkeys(names, "given"))[service].keys()
+
+
+def test_a_test_can_put_a_wire_of_its_own_before_a_server() -> None:
+    url = "postgres://todos:secret@127.0.0.1:8081/todos"
+    assert as_services_see_it(url, "POSTGRES", {}) == url
+    wired = {"SERVICES_POSTGRES_PORT": "8097"}
+    assert as_services_see_it(url, "POSTGRES", wired) == "postgres://todos:secret@127.0.0.1:8097/todos"
+    assert as_services_see_it("nats://todos:secret@127.0.0.1:8082", "NATS", wired).endswith(":8082")

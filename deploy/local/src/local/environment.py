@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from local.layout import Layout
 from local.secret import Secrets
@@ -23,6 +24,13 @@ _EXPORTS = {
     "mailer": "/mail/export",
     "notifier": "/notifications/export",
 }
+
+
+def as_services_see_it(url: str, name: str, caller: Mapping[str, str] = os.environ) -> str:
+    """A server's URL for services: with the port of SERVICES_<NAME>_PORT where a test put a wire of its own between."""
+    port = caller.get(f"SERVICES_{name}_PORT")
+    parts = urlsplit(url)
+    return parts._replace(netloc=f"{parts.netloc.rpartition(':')[0]}:{port}").geturl() if port else url
 
 
 def service_environment(

@@ -13,7 +13,7 @@ from local import parts
 from local.child import StartError, last_lines, wait_until
 from local.cluster import READERS
 from local.console import Console, say
-from local.environment import service_environment
+from local.environment import as_services_see_it, service_environment
 from local.folders import data_folder
 from local.gateway import caddyfile
 from local.layout import SERVICES, Layout
@@ -121,7 +121,10 @@ class Supervisor:
         wait_until(is_ready, within=_READY_WITHIN, every=0.05, otherwise=why)
 
     def _environment(self, service: str) -> dict[str, str]:
-        urls = {"DATABASE_URL": self.postgres.url(service, service), "NATS_URL": self.nats.url(service)}
+        urls = {
+            "DATABASE_URL": as_services_see_it(self.postgres.url(service, service), "POSTGRES"),
+            "NATS_URL": as_services_see_it(self.nats.url(service), "NATS"),
+        }
         return service_environment(service, self.layout, self.secrets, urls)
 
     def _log(self, part: str) -> Path:
