@@ -2,28 +2,15 @@
 
 import asyncio
 import json
-from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
-import asyncpg
 import nats as nats_py
 import pytest
-from click.testing import CliRunner, Result
+from desk import Desk
 
 from events.catalog.feeds import FEEDS, HEARS
-from events.streams import apply
-from local.fixtures import Database, DatabaseFactory
-from local.nats import Nats
-from ops.main import app
 
 ADA, BOB = uuid4(), uuid4()
-PARK = """
-insert into events.parked (consumer, feed, seq, key, type, headers, data, reason, detail, stack, attempts)
-values (
-    'activity', 'TODOS', $1, $2, 'todos.TodoToggled.v1', '{"ce-id": "an id"}', '{"title": "우유"}',
-    $3, 'why', 'where', 1
-)
-"""
 APPENDED = """
 insert into events.log (
     feed, seq, id, command_id, aggregate, version, type, subject, time,
@@ -33,53 +20,6 @@ values (
     'TODOS', $1, $2, $2, $2, 1, 'todos.TodoPurged.v1', $2, now(), 'r', 'r', 'a', '', '{}', now() - interval '5 minutes'
 )
 """
-
-
-class Desk:
-    """An operator's place: databases and broker to ask, and todo-ops to ask with."""
-
-    def __init__(self, databases: dict[str, Database], broker: Nats) -> None:
-        self.databases = databases
-        self.nats = broker
-        self.environment = {
-            "DATABASE_URLS": ",".join(f"{name}={database.url}" for name, database in databases.items()),
-            "NATS_URL": broker.url(),
-            "COLUMNS": "200",
-        }
-
-    def ask(self, *words: str, **environment: str) -> Result:
-        return CliRunner().invoke(app, list(words), env=self.environment | environment)
-
-    def told(self, *words: str) -> Any:
-        done = self.ask(*words, "--json")
-        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-        return json.loads(done.stdout)
-
-    def run(self, service: str, *calls: tuple[object, ...]) -> list[list[asyncpg.Record]]:
-        async def all_of_them() -> list[list[asyncpg.Record]]:
-            connection = await asyncpg.connect(self.databases[service].admin_url)
-            try:
-                return [await connection.fetch(*call) for call in calls]
-            finally:
-                await connection.close()
-
-        return asyncio.run(all_of_them())
-
-    def park(self, *rows: tuple[int, UUID, str]) -> None:
-        self.run("activity", *((PARK, *row) for row in rows))
-
-
-@pytest.fixture
-def desk(database: DatabaseFactory, nats: Nats) -> Desk:
-    asyncio.run(_streams(nats))
-    return Desk({name: database(name) for name in HEARS}, nats)
-
-
-async def _streams(broker: Nats) -> None:
-    client = await nats_py.connect(broker.url(), allow_reconnect=False)
-    for feed in FEEDS.values():
-        await apply(client.jetstream(timeout=5), feed)
-    await client.close()
 
 
 def test_all_is_well_where_nothing_is(desk: Desk) -> None:

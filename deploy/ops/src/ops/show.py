@@ -1,16 +1,19 @@
 """What is shown: tables for people, JSON for scripts."""
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 from rich import text as rich_text
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from ops.status import Status
+from ops.verify import Finding
 
 _NUMBER: Final = (int, float)
 
@@ -70,6 +73,36 @@ def standing(status: Status) -> None:
         _console().print(rich_text.Text.assemble(("!", "bold red"), " ", trouble))
     if not status.troubles:
         _console().print("[green]all is well[/]")
+
+
+def findings(found: Sequence[Finding]) -> None:
+    """What was looked at, and what is wrong, with what to do next."""
+    rows = [{"": "!" if each.wrong else "ok", "what": each.about, "seen": each.seen} for each in found]
+    table("Verified", ("", "what", "seen"), rows, empty="DATABASE_URLS names no service")
+    _console().print()
+    for each in found:
+        if each.wrong or each.next:
+            text = f"{each.about}: {each.wrong}; {each.next}" if each.wrong else f"{each.about}: {each.next}"
+            mark = ("!", "bold red") if each.wrong else ("-", "bold")
+            _console().print(rich_text.Text.assemble(mark, " ", text))
+    if not any(each.wrong for each in found):
+        _console().print("[green]all copies say the same[/]")
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Bars on stderr where that is a terminal: the function is told what is looked through, how far, and its end."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    bars: dict[str, Any] = {}
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as shown:
+
+        def report(name: str, done: int, end: int) -> None:
+            if name not in bars:
+                bars[name] = shown.add_task(name)
+            shown.update(bars[name], completed=done, total=end)
+
+        yield report
 
 
 def say(text: str) -> None:

@@ -37,3 +37,9 @@ class Settings(Struct, frozen=True, kw_only=True):
         """Raises ValueError for days that are too few."""
         if 0 < self.activity_days < FEWEST_DAYS:
             raise ValueError(f"ACTIVITY_DAYS must be 0, for ever, or {FEWEST_DAYS} at least: reports look back so far")
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """What a command reads that only asks the database: DATABASE_URL, as the runtime role."""
+
+    database_url: str
