@@ -96,6 +96,14 @@ class Desk:
         [[row]] = self.run("auth", ("select last_seq from events.feed where name = 'AUTH'",))
         self.publish(row["last_seq"])
 
+    def lose_tail(self, *, after: int) -> None:
+        """The database of auth comes back from a copy that had AUTH up to a number."""
+        self.run(
+            "auth",
+            ("delete from events.log where feed = 'AUTH' and seq > $1", after),
+            ("update events.feed set last_seq = $1 where name = 'AUTH'", after),
+        )
+
     def on_streams(self, act: Callable[[JetStreamContext], Awaitable[T]]) -> T:
         """Do something with JetStream as its administrator."""
 

@@ -134,7 +134,7 @@ class _Walk:
             first,
             last,
             self._compared,
-            max(0, end - (last or bounds["oldest"] - 1)),
+            max(0, end - max(last or 0, bounds["oldest"] - 1)),
             max(0, (last or 0) - end),
             (waits and waits["waits"]) or 0.0,
             parted,

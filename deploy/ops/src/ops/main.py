@@ -11,6 +11,7 @@ import click
 from events.errors import BadSettings, EventsError
 from ops import parked, show
 from ops.options import CONSUMERS, answer, asked, in_json, places, rows, run, some
+from ops.repair import relay
 from ops.shelf import shelf
 from ops.status import status
 from ops.verify import Part, verify
@@ -39,6 +40,7 @@ def app() -> None:
 
 
 app.add_command(shelf)
+app.add_command(relay)
 
 
 @app.command("status")
