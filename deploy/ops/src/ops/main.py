@@ -11,7 +11,7 @@ import click
 from events.errors import BadSettings, EventsError
 from ops import parked, show
 from ops.options import CONSUMERS, answer, asked, in_json, places, rows, run, some
-from ops.repair import relay
+from ops.repair import consumers, relays
 from ops.shelf import shelf
 from ops.status import status
 from ops.verify import Part, verify
@@ -40,7 +40,8 @@ def app() -> None:
 
 
 app.add_command(shelf)
-app.add_command(relay)
+app.add_command(relays)
+app.add_command(consumers)
 
 
 @app.command("status")

@@ -105,6 +105,15 @@ def progress() -> Iterator[Callable[[str, int, int], None]]:
         yield report
 
 
+def plan(does: Iterable[str], does_not: Iterable[str]) -> None:
+    """What would be done, and what not; nothing is done yet."""
+    for title, lines in (("It would", does), ("It would not", does_not)):
+        _console().print(title, style="bold")
+        for line in lines:
+            _console().print(f"- {line}", markup=False, highlight=False, soft_wrap=True)
+    say("nothing is done yet: --yes does it")
+
+
 def say(text: str) -> None:
     """A sentence on stdout."""
     _console().print(text, markup=False, highlight=False, soft_wrap=True)
