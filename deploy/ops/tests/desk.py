@@ -96,6 +96,10 @@ class Desk:
         [[row]] = self.run("auth", ("select last_seq from events.feed where name = 'AUTH'",))
         self.publish(row["last_seq"])
 
+    def renew(self, feed: str) -> None:
+        """Make a stream that is gone."""
+        self.on_streams(lambda js: apply(js, FEEDS[feed]))
+
     def lose_tail(self, *, after: int) -> None:
         """The database of auth comes back from a copy that had AUTH up to a number."""
         self.run(

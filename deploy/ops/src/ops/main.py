@@ -3,17 +3,21 @@
 What it shows are tables for people, and with `--json` one document for scripts.
 """
 
+import asyncio
+import os
 import sys
+from contextlib import suppress
 from typing import Any, get_args
 
 import click
 
 from events.errors import BadSettings, EventsError
 from ops import parked, show
-from ops.options import CONSUMERS, answer, asked, in_json, places, rows, run, some
+from ops.options import CONSUMERS, FEED, Moment, answer, asked, in_json, places, rows, run, some
 from ops.repair import consumers, relays
 from ops.shelf import shelf
 from ops.status import status
+from ops.tailing import Told, Wanted, tail
 from ops.verify import Part, verify
 
 
@@ -77,3 +81,35 @@ def show_verified(only: tuple[Part, ...], *, as_json: bool) -> None:
         found = run(verify(places(), report, only))
     answer(found, lambda: show.findings(found), as_json=as_json)
     sys.exit(1 if any(each.wrong for each in found) else 0)
+
+
+class _Enough(Exception):
+    """Everything that was asked for is told, or nobody reads on."""
+
+
+@app.command("tail")
+@click.option("--feed", "feeds", type=FEED, multiple=True, help="Of this feed; may be repeated.")
+@click.option("--type", "types", multiple=True, help="Of this type, e.g. TodoCreated; may be repeated.")
+@click.option("--person", type=click.UUID, help="About this person.")
+@click.option("--aggregate", type=click.UUID, help="Of this to-do, session, ...")
+@click.option("--since", type=Moment(), help="From then on, e.g. 15m or 2026-11-28T09:00:00Z; else from now on.")
+@click.option("--count", type=click.IntRange(1), help="So many, then end.")
+@click.option("--json", "as_lines", is_flag=True, help="One JSON document a line.")
+def show_tail(count: int | None, *, as_lines: bool, **wanted: Any) -> None:
+    """Events as they come, without what is sealed in them, until Ctrl-C."""
+    left = count
+
+    def tell(told: Told) -> None:
+        nonlocal left
+        try:
+            show.event(told, as_line=as_lines)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
+            raise _Enough from None
+        left = left and left - 1
+        if left == 0:
+            raise _Enough
+
+    # After a group of tasks failed once, Python 3.11 and 3.12 tell of Ctrl-C as of any cancel.
+    with suppress(_Enough, KeyboardInterrupt, asyncio.CancelledError):
+        run(tail(places(), Wanted(**wanted), tell, show.aside))

@@ -2,8 +2,10 @@
 
 import asyncio
 import getpass
+import re
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
 import click
@@ -19,6 +21,7 @@ Command = TypeVar("Command", bound=Callable[..., None])
 CONSUMERS: Final = click.Choice([name for name, feeds in HEARS.items() if feeds])
 FEED: Final = click.Choice(list(FEEDS), case_sensitive=False)
 LIMIT: Final = 100
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 class Place(click.ParamType[tuple[str, int]]):
@@ -32,6 +35,29 @@ class Place(click.ParamType[tuple[str, int]]):
         if feed.upper() not in FEEDS or not (seq.isascii() and seq.isdigit()) or len(seq) > 18:
             self.fail(f"{value!r} is no event: FEED:SEQ, e.g. TODOS:1234", param, ctx)
         return feed.upper(), int(seq)
+
+
+class Moment(click.ParamType[datetime]):
+    """A moment with its offset from UTC, or how long ago: `2026-11-28T09:00:00Z`, `90s`, `15m`, `2h`, `7d`."""
+
+    name = "MOMENT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """That moment; fails with what would be right."""
+        try:
+            moment = _moment(str(value))
+        except (ValueError, OverflowError):
+            moment = None
+        if moment is None:
+            self.fail(f"{value!r} is no moment: 2026-11-28T09:00:00Z, or 15m, 2h, 7d ago", param, ctx)
+        return moment
+
+
+def _moment(text: str) -> datetime | None:
+    if ago := re.fullmatch(r"([0-9]{1,9})([smhd])", text):
+        return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else None
 
 
 def _me() -> str | None:

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ops.status import Status
+from ops.tailing import Told
 from ops.verify import Finding
 
 _NUMBER: Final = (int, float)
@@ -114,6 +115,23 @@ def plan(does: Iterable[str], does_not: Iterable[str]) -> None:
     say("nothing is done yet: --yes does it")
 
 
+def event(told: Told, *, as_line: bool) -> None:
+    """One event on stdout at once: a line for people, or one of JSON."""
+    if as_line:
+        text = msgspec.json.encode(told).decode()
+    else:
+        said = "does not decode" if told.data is None else msgspec.json.encode(told.data).decode()
+        when = told.time.astimezone(UTC).strftime("%H:%M:%S.%f")[:-3]
+        text = f"{when} {told.feed}:{told.seq} {told.type} {told.person} {_plain(said)}"
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def aside(text: str) -> None:
+    """A sentence on stderr: beside what is asked for."""
+    Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
+
+
 def say(text: str) -> None:
     """A sentence on stdout."""
     _console().print(text, markup=False, highlight=False, soft_wrap=True)
@@ -128,7 +146,12 @@ def _text(value: object) -> str:
         return "-"
     if isinstance(value, datetime):
         return value.isoformat(sep=" ", timespec="seconds")
-    return str(value)
+    return _plain(str(value))
+
+
+def _plain(text: str) -> str:
+    """Text that people wrote, without what would steer a terminal."""
+    return "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in text)
 
 
 def _seconds(value: float | None) -> str | None:
