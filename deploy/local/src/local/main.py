@@ -111,9 +111,10 @@ def ask(service: str, *arguments: str) -> NoReturn:
 
 
 def operate(*arguments: str) -> NoReturn:
-    """Become todo-ops, pointed at this stack; raises StartError."""
+    """Become todo-ops, pointed at this stack; raises StartError. What writes into a log is done as its owner."""
     stack = _stack_of(layout())
-    urls = ",".join(f"{service}={stack['postgres'][service]}" for service in SERVICES)
+    role = "_owner" if arguments[:2] == ("relay", "resolve") else ""
+    urls = ",".join(f"{service}={stack['postgres'][service + role]}" for service in SERVICES)
     environment = os.environ | {"DATABASE_URLS": urls, "NATS_URL": stack["nats"]["admin"]}
     os.execve(sys.executable, [sys.executable, "-m", "ops", *arguments], environment)  # noqa: S606
 

@@ -153,7 +153,7 @@ class _Walk:
 
     async def _parting(self, start: int, end: int, first: int | None, last: int | None) -> Parting | None:
         expected = start
-        pulled = _Pulled(self._client, self._feed.name, max(first or 1, start), last or 0)
+        pulled = Pulled(self._client, self._feed.name, max(first or 1, start), last or 0)
         try:
             async for rows in parts_of(self._connection, SQL.log_part, self._feed.name, start - 1, end):
                 if expected == start and self._feed.trimmed:
@@ -187,11 +187,12 @@ class _Walk:
             return None
 
 
-class _Pulled:
-    """A stream's messages from a number to its end, without their bodies, in rising order."""
+class Pulled:
+    """A stream's messages from a number to its end, in rising order; without their bodies, unless these are wanted."""
 
-    def __init__(self, client: Client, stream: str, start: int, end: int) -> None:
-        self._pull = Pull(client, stream, f"todo-ops-{uuid4()}", start=start, batch=PULLED, headers_only=True)
+    def __init__(self, client: Client, stream: str, start: int, end: int, *, headers_only: bool = True) -> None:
+        name = f"todo-ops-{uuid4()}"
+        self._pull = Pull(client, stream, name, start=start, batch=PULLED, headers_only=headers_only)
         self._end = end
         self._there: dict[int, Msg] = {}
         self._opened = False

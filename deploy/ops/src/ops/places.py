@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+import asyncpg
 import nats
 import nats.errors
 from nats.aio.client import Client
@@ -47,6 +48,8 @@ class Places:
                     yield connection
                 finally:
                     connection.terminate()
+        except asyncpg.InsufficientPrivilegeError:
+            raise Unreachable(f"the role for {service} may not do that: DATABASE_URLS must name its owner") from None
         except AWAY as error:
             raise Unreachable(f"the database of {service} does not answer: {type(error).__name__}") from error
 

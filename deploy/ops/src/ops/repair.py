@@ -1,14 +1,19 @@
 """The commands about a feed's history: `todo-ops relay ...`, `todo-ops consumer ...`."""
 
 import sys
+from typing import TypeAlias
 
 import click
 
 from events.acts import By
-from ops import show
+from ops import abandoning, importing, show
+from ops.comparing import Report
 from ops.options import CONSUMERS, FEED, answer, in_json, places, rehearsed, run
+from ops.places import Places
 from ops.relaying import Check, check
 from ops.rewinding import plan, rewind
+
+Decision: TypeAlias = importing.Surplus | importing.Imported | abandoning.Fork | abandoning.Abandoned
 
 
 @click.group("relay")
@@ -25,6 +30,48 @@ def show_check(feed: str, *, as_json: bool) -> None:
         found = run(check(places(), feed, report))
     answer(found, lambda: _show(found), as_json=as_json)
     sys.exit(0 if found.well else 1)
+
+
+@relays.command("resolve")
+@click.argument("feed", type=FEED)
+@click.option("--import-tail", is_flag=True, help="The log only lost its tail: copy it back from the stream.")
+@click.option(
+    "--abandon-from", type=click.IntRange(1), help="The log is right: give up the stream from this number on."
+)
+@rehearsed
+@in_json
+def resolve(
+    feed: str, *, import_tail: bool, abandon_from: int | None, yes: bool, who: str, why: str, as_json: bool
+) -> None:
+    """Decide which is right where log and stream parted. Tells what that does and does not; with --yes, does it."""
+    if import_tail == (abandon_from is not None):
+        raise click.UsageError("say which: --import-tail, or --abandon-from SEQ")
+    by = By(who, why) if yes else None
+    with show.progress() as report:
+        found = run(_decide(places(), feed, abandon_from, by, report))
+    answer(found, lambda: _show_decision(found), as_json=as_json)
+
+
+async def _decide(where: Places, feed: str, abandon_from: int | None, by: By | None, report: Report) -> Decision:
+    """Do it by somebody, or plan it."""
+    if abandon_from is None:
+        if by:
+            return await importing.import_tail(where, feed, by, report)
+        return await importing.plan(where, feed, report)
+    if by:
+        return await abandoning.abandon(where, feed, abandon_from, by, report)
+    return await abandoning.plan(where, feed, abandon_from, report)
+
+
+def _show_decision(found: Decision) -> None:
+    if isinstance(found, importing.Imported):
+        show.say(f"the log of {found.feed} has {found.first:,} to {found.last:,} again: todo-ops verify")
+    elif isinstance(found, abandoning.Abandoned):
+        show.say(f"stream {found.feed} is filled from its log; set back: {', '.join(found.consumers) or 'nobody'}")
+    else:
+        title = "Would come back" if isinstance(found, importing.Surplus) else "Would be given up"
+        show.table(f"{title}: {found.events:,} events", ("seq", "type", "key", "time"), found.sample, empty="no event")
+        show.plan(found.does, found.does_not)
 
 
 def _show(checked: Check) -> None:

@@ -112,7 +112,15 @@ async def discard(connection: Connection, consumer: str, chosen: Chosen, by: By)
     return Act(row["id"], row["events"])
 
 
-async def rewind(connection: Connection, consumer: str, feed: str, place: tuple[int, UUID | None], by: By) -> Rewound:
+async def rewind(
+    connection: Connection,
+    consumer: str,
+    feed: str,
+    place: tuple[int, UUID | None],
+    by: By,
+    *,
+    what: What = "rewind",
+) -> Rewound:
     """Have a consumer hear a feed again after a number; the id of the event there is compared with the stream's.
 
     Its own process notices within a second. Raises `BadAct` where it is no further than that.
@@ -124,7 +132,7 @@ async def rewind(connection: Connection, consumer: str, feed: str, place: tuple[
         if row is None:
             raise BadAct(f"{consumer} is not beyond {seq:,} in {feed}")
         rewound = Rewound(**row)
-        await note(connection, consumer, "rewind", {"feed": feed, "from": rewound.before, "to": seq}, by)
+        await note(connection, consumer, what, {"feed": feed, "from": rewound.before, "to": seq}, by)
     return rewound
 
 
