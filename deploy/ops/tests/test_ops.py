@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import nats as nats_py
@@ -99,6 +100,47 @@ def test_what_is_parked_is_listed_without_what_it_says_and_shown_with_it(desk: D
     assert (one["headers"], one["data"], one["stack"]) == ({"ce-id": "an id"}, '{"title": "우유"}', "where")
     assert "우유" in desk.ask("parked", "show", "activity", "TODOS:3").stdout
     assert "has keys of TODOS that stand still, 2 of them" in desk.told("status")["troubles"][0]
+
+
+LETTER = """
+insert into letter (
+    id, state, settled_at, reason, attempts, kind, cause, subject, correlation_id, traceparent, happened_at, message_id
+)
+values (gen_random_uuid(), $1, $2, 'refused', 3, 'welcome', $3, $4, 'r', '', now(), 'm')
+"""
+DELIVERY = """
+insert into delivery (
+    id, state, settled_at, reason, attempts, channel, device_id, user_id, cause, kind, data, correlation_id, traceparent,
+    happened_at
+)
+values (gen_random_uuid(), $1, $2, 'the worker ended', 1, 'push', $3, $4, $3, 'due_soon', '{}', 'r', '', now())
+"""
+
+
+def test_letters_and_deliveries_that_failed_are_told_in_the_same_words(desk: Desk) -> None:
+    now, cause = datetime.now(UTC), uuid4()
+    desk.park((3, ADA, "failed"))
+    desk.run("mailer", *((LETTER, state, now, cause, ADA) for state in ("sent", "failed", "unknown", "expired")))
+    desk.run("notifier", (DELIVERY, "unknown", now, cause, BOB), (DELIVERY, "queued", None, cause, BOB))
+    told = [(row["consumer"], row["seq"], row["type"], row["reason"]) for row in desk.told("parked", "list")]
+    assert told[0] == ("activity", 3, "todos.TodoToggled.v1", "failed")
+    assert sorted(told[1:]) == [
+        ("mailer", None, "letter welcome", "failed"),
+        ("mailer", None, "letter welcome", "unknown"),
+        ("notifier", None, "push due_soon", "unknown"),
+    ]
+    assert f"refused, of event {cause}" in desk.ask("parked", "list").stdout
+
+    def consumers(*words: str) -> list[str]:
+        return [row["consumer"] for row in desk.told("parked", "list", *words)]
+
+    assert consumers("--reason", "unknown") == ["mailer", "notifier"]
+    assert consumers("--reason", "failed") == ["activity", "mailer"]
+    assert consumers("--reason", "rejected") == []
+    assert consumers("--key", str(BOB)) == ["notifier"]
+    assert consumers("--feed", "TODOS") == ["activity"]
+    assert consumers("mailer") == ["mailer", "mailer"]
+    assert desk.told("parked", "redrive", "activity", "--all", "--why", "x")["events"] == 1
 
 
 def test_a_rehearsal_counts_and_changes_nothing(desk: Desk) -> None:

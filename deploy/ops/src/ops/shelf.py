@@ -1,7 +1,7 @@
 """The commands about parked events: `todo-ops parked ...`."""
 
 from collections.abc import Callable, Coroutine
-from typing import Any, get_args
+from typing import Any, Final, get_args
 from uuid import UUID
 
 import click
@@ -12,11 +12,12 @@ from ops import parked, show
 from ops.options import CONSUMERS, FEED, Place, acting, answer, asked, in_json, places, rows, run, some, together
 from ops.places import Places
 
-filters = together(
+UNKNOWN: Final = "unknown"
+of_whom = together(
     click.option("--feed", type=FEED, help="Of this feed."),
     click.option("--key", type=click.UUID, help="Of this person."),
-    click.option("--reason", type=click.Choice(get_args(Reason)), help="Parked for this."),
 )
+filters = together(of_whom, click.option("--reason", type=click.Choice(get_args(Reason)), help="Parked for this."))
 choice = together(
     click.option("--one", type=Place(), help="This event, e.g. TODOS:1234."),
     filters,
@@ -33,13 +34,24 @@ def shelf() -> None:
 
 @shelf.command("list")
 @click.argument("consumer", type=CONSUMERS, required=False)
-@filters
+@of_whom
+@click.option("--reason", type=click.Choice([*get_args(Reason), UNKNOWN]), help="For this.")
 @some
 @in_json
-def show_parked(consumer: str | None, limit: int, *, as_json: bool, **chosen: Any) -> None:
-    """What is parked, in order, without what it says; of all consumers where none is named."""
+def show_parked(
+    consumer: str | None, feed: str | None, key: UUID | None, reason: Any, limit: int, *, as_json: bool
+) -> None:
+    """What is parked, in order, without what it says; of all consumers where none is named.
+
+    After that letters and deliveries that failed or may have (`unknown`). These nobody tries again: a person may have
+    got them, or never will.
+    """
     where = places()
-    found = run(parked.listed(where, asked(where, consumer), Chosen(**chosen), limit))
+    services, found = asked(where, consumer), []
+    if reason != UNKNOWN:
+        found += run(parked.listed(where, services, Chosen(feed=feed, key=key, reason=reason), limit))
+    if feed is None and reason in {None, "failed", UNKNOWN}:
+        found += run(parked.undone(where, services, key, reason, limit))
     columns = ("consumer", "feed", "seq", "key", "type", "reason", "attempts", "parked_at", "detail")
     rows("Parked", columns, found, empty="nothing is parked", as_json=as_json)
 
