@@ -95,6 +95,15 @@ async def settled(world: System) -> bool:
     return not any(behind) and not any(at_work)
 
 
+async def test_keys_are_rotated_and_everybody_stays_signed_in(world: System) -> None:
+    async with world.person() as me:
+        before = await world.value("auth", "select count(*) from signing_key")
+        said = ops(world, "keys", "rotate", "--json")
+        assert (said.returncode, "it signs from" in json.loads(said.stdout)["said"]) == (0, True), said.stderr
+        assert await world.value("auth", "select count(*) from signing_key") == before + 1
+        assert (await me.create()).status_code == 201
+
+
 async def parked_of(world: System, person: str, *, count: int) -> list[dict[str, Any]] | None:
     """What is parked of somebody, once it is so many."""
     rows = json.loads(ops(world, "parked", "list", "--key", person, "--json").stdout)

@@ -110,10 +110,13 @@ values (gen_random_uuid(), $1, $2, 'refused', 3, 'welcome', $3, $4, 'r', '', now
 """
 DELIVERY = """
 insert into delivery (
-    id, state, settled_at, reason, attempts, channel, device_id, user_id, cause, kind, data, correlation_id, traceparent,
-    happened_at
+    id, state, settled_at, reason, attempts,
+    channel, device_id, user_id, cause, kind, data, correlation_id, traceparent, happened_at
 )
-values (gen_random_uuid(), $1, $2, 'the worker ended', 1, 'push', $3, $4, $3, 'due_soon', '{}', 'r', '', now())
+values (
+    gen_random_uuid(), $1, $2, 'the worker ended', 1,
+    'push', gen_random_uuid(), $4, $3, 'due_soon', '{}', 'r', '', now()
+)
 """
 
 
@@ -193,6 +196,12 @@ def test_a_consumer_ahead_of_its_log_is_two_histories(desk: Desk) -> None:
 def test_a_service_that_is_not_named_is_not_asked(desk: Desk) -> None:
     found = json.loads(desk.ask("status", "--json", DATABASE_URLS=f"todos={desk.databases['todos'].url}").stdout)
     assert ([feed["feed"] for feed in found["feeds"]], found["troubles"]) == (["TODOS"], [])
+
+
+def test_keys_are_rotated_by_auths_own_command_and_what_is_in_its_way_is_told(desk: Desk) -> None:
+    ours = {"KEY_WRAPPING_KEYS": "", "APP_ENV": "development"}
+    done = desk.ask("keys", "rotate", **ours)
+    assert (done.exit_code, "KEY_WRAPPING_KEYS is required" in done.output) == (1, True)
 
 
 WRONG: dict[str, tuple[tuple[str, ...], int, str]] = {

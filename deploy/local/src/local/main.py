@@ -111,11 +111,18 @@ def ask(service: str, *arguments: str) -> NoReturn:
 
 
 def operate(*arguments: str) -> NoReturn:
-    """Become todo-ops, pointed at this stack; raises StartError. What writes into a log is done as its owner."""
-    stack = _stack_of(layout())
+    """Become todo-ops, pointed at this stack; raises StartError.
+
+    What writes into a log is done as its owner; what has auth rotate its keys, with auth's own environment.
+    """
+    where = layout()
+    stack = _stack_of(where)
     role = "_owner" if arguments[:2] == ("relay", "resolve") else ""
     urls = ",".join(f"{service}={stack['postgres'][service + role]}" for service in SERVICES)
-    environment = os.environ | {"DATABASE_URLS": urls, "NATS_URL": stack["nats"]["admin"]}
+    pointed = {"DATABASE_URLS": urls, "NATS_URL": stack["nats"]["admin"]}
+    environment = os.environ | pointed
+    if arguments[:1] == ("keys",):
+        environment = service_environment("auth", where, load_or_make(where.folder / "secrets.json"), pointed)
     os.execve(sys.executable, [sys.executable, "-m", "ops", *arguments], environment)  # noqa: S606
 
 

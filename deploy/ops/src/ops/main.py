@@ -15,6 +15,7 @@ from events.errors import BadSettings, EventsError
 from ops import parked, show
 from ops.options import CONSUMERS, FEED, Moment, answer, asked, in_json, places, rows, run, some
 from ops.repair import consumers, relays
+from ops.services import tell
 from ops.shelf import shelf
 from ops.status import status
 from ops.tailing import Told, Wanted, tail
@@ -83,6 +84,20 @@ def show_verified(only: tuple[Part, ...], *, as_json: bool) -> None:
     sys.exit(1 if any(each.wrong for each in found) else 0)
 
 
+@app.group("keys")
+def keys() -> None:
+    """The keys that sign access tokens."""
+
+
+@keys.command("rotate")
+@click.option("--now", is_flag=True, help="Revoke all others at once: everybody's access token must be refreshed.")
+@in_json
+def rotate_keys(*, now: bool, as_json: bool) -> None:
+    """Have a new key sign access tokens once everybody can know it: by auth's own command, with auth's settings."""
+    said = run(tell(places(), "auth", "rotate-keys", *(["--now"] if now else [])))
+    answer({"said": said}, lambda: show.say(said), as_json=as_json)
+
+
 class _Enough(Exception):
     """Everything that was asked for is told, or nobody reads on."""
 
@@ -99,7 +114,7 @@ def show_tail(count: int | None, *, as_lines: bool, **wanted: Any) -> None:
     """Events as they come, without what is sealed in them, until Ctrl-C."""
     left = count
 
-    def tell(told: Told) -> None:
+    def tell_of(told: Told) -> None:
         nonlocal left
         try:
             show.event(told, as_line=as_lines)
@@ -112,4 +127,4 @@ def show_tail(count: int | None, *, as_lines: bool, **wanted: Any) -> None:
 
     # After a group of tasks failed once, Python 3.11 and 3.12 tell of Ctrl-C as of any cancel.
     with suppress(_Enough, KeyboardInterrupt, asyncio.CancelledError):
-        run(tail(places(), Wanted(**wanted), tell, show.aside))
+        run(tail(places(), Wanted(**wanted), tell_of, show.aside))

@@ -5,11 +5,16 @@ import os
 import sys
 from importlib.util import find_spec
 
+from events.errors import EventsError
 from ops.places import Places
 
 
-class NotHere(Exception):
+class NotHere(EventsError):
     """The service's code is not installed where todo-ops runs."""
+
+
+class NotDone(EventsError):
+    """The service's command failed; the message is what it said."""
 
 
 async def ask(places: Places, service: str, *words: str) -> tuple[int, str]:
@@ -35,3 +40,11 @@ async def ask(places: Places, service: str, *words: str) -> tuple[int, str]:
             process.kill()
             await process.wait()
     return process.returncode or 0, said.decode(errors="replace").strip()
+
+
+async def tell(places: Places, service: str, *words: str) -> str:
+    """Have `python -m SERVICE ...` do something; what it said. Raises `NotHere`, `NotDone`."""
+    code, said = await ask(places, service, *words)
+    if code:
+        raise NotDone(said or f"python -m {service} {' '.join(words)} ended with {code}")
+    return said
