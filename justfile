@@ -81,6 +81,12 @@ test-containers *OPTIONS:
 mutants *NAMES:
     @"{{ python }}" tests/mutants/run.py "$@"
 
+# Load a stack for half an hour while NATS and PostgreSQL are killed; nothing that a process holds may grow
+[no-exit-message]
+[positional-arguments]
+leaks *OPTIONS:
+    @PYTHONPATH=tests "{{ python }}" -m leaks "$@"
+
 # Measure ratios side by side and write docs/benchmarks.md
 [positional-arguments]
 bench *OPTIONS:

@@ -18,8 +18,7 @@ import asyncpg
 import httpx
 import msgspec
 import uvloop
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 from bench.counts import Unsound
 from bench.figures import percentile
@@ -52,24 +51,28 @@ class _Frame(msgspec.Struct):
 _decode: Final = msgspec.json.Decoder(_Frame).decode
 
 
-class Follower:
-    """A person's client, which comes back whenever it is cut off and names the last number that it saw."""
+class Follower(WSListener):
+    """A person's client, which comes back whenever it is cut off and names the last number that it saw.
+
+    A client in C: one in Python took a core for itself, and its own queue was told as the service's.
+    """
 
     def __init__(self, person: UUID, token: str, url: str, http: httpx.AsyncClient, door: asyncio.Semaphore) -> None:
+        super().__init__()
         self.person = person
         self.numbers: list[int] = []
         self.arrived: dict[UUID, float] = {}
         self.greeted: list[float] = []
-        self.socket: ClientConnection | None = None
         self._headers = {"authorization": f"Bearer {token}"}
         self._url = url
         self._http = http
         self._door = door
+        self._socket: WSTransport | None = None
 
     async def run(self) -> None:
         """Follow until cancelled."""
         while True:
-            with suppress(ConnectionClosed, OSError, httpx.TransportError):
+            with suppress(WSError, OSError, httpx.TransportError):
                 await self._follow()
 
     async def _follow(self) -> None:
@@ -78,19 +81,27 @@ class Follower:
         ticket = sold.raise_for_status().json()["data"]["ticket"]
         last = self.numbers[-1] if self.numbers else 0
         address = f"{self._url}/notifications/ws?ticket={ticket}&last={last}"
-        async with connect(address, compression=None, ping_interval=None) as self.socket:
-            await self.socket.recv()
-            self.greeted.append(perf_counter())
-            async for text in self.socket:
-                now = perf_counter()
-                if (told := _decode(text).notification) is not None:
-                    self.numbers.append(told.number)
-                    self.arrived[told.id] = now
+        self._socket, _ = await ws_connect(lambda: self, address)
+        await self._socket.wait_disconnected()
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Note when a notification came; the first frame of a connection is its greeting."""
+        now = perf_counter()
+        if frame.msg_type != WSMsgType.TEXT:
+            if frame.msg_type == WSMsgType.CLOSE:
+                transport.disconnect()
+            return
+        told = _decode(frame.get_payload_as_memoryview())
+        if told.type == "hello":
+            self.greeted.append(now)
+        if (notification := told.notification) is not None:
+            self.numbers.append(notification.number)
+            self.arrived[notification.id] = now
 
     def cut(self) -> None:
         """The line goes dead without a word."""
-        if self.socket is not None:
-            self.socket.transport.abort()
+        if self._socket is not None:
+            self._socket.underlying_transport.abort()
 
 
 def main() -> None:

@@ -115,7 +115,7 @@ async def test_a_service_that_leaves_drops_no_request(scaled: System, service: s
             while not stop.is_set():
                 statuses.append((await me.http.get(path)).status_code)
                 if service == "todos":
-                    statuses.append((await me.create()).status_code)
+                    statuses.append((await _create(me.http, {})).status_code)
 
         async with asyncio.TaskGroup() as group:
             for _ in range(4):

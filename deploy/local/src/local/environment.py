@@ -10,6 +10,7 @@ from local.secret import Secrets
 # Who holds which secret: nobody else gets to see it. What only sounds like one and is not named here reaches nobody.
 _SECRETS = {
     "auth": ("KEY_WRAPPING_KEYS", "REFRESH_KEYS", "OTP_PEPPERS", "DEVICE_KEYS", "MAILER_PUBLIC_KEYS"),
+    "activity": ("SEAL_KEYS",),
     "mailer": ("MAILER_PRIVATE_KEYS", "UNSUBSCRIBE_KEYS", "DKIM_KEY_FILE", "SMTP_PASSWORD"),
     "notifier": ("FCM_ACCOUNT", "VAPID_PRIVATE_KEY", "SMS_ACCOUNT_SID", "SMS_AUTH_TOKEN", "PHONE_KEYS"),
 }
@@ -48,6 +49,7 @@ def service_environment(
         "JWKS_URL": f"{layout.service_url('auth')}/.well-known/jwks.json",
         "EXPORT_URLS": ",".join(f"{name}={layout.service_url(name)}{path}" for name, path in _EXPORTS.items()),
         "MAIL_DIR": str(layout.mails),
+        "SEAL_DIR": str(layout.seals),
         "PYTHONUNBUFFERED": "1",
         **urls,
     }

@@ -66,7 +66,7 @@ def data_folder(layout: Layout) -> Path:
     As root PostgreSQL runs under another account; where that cannot reach the stack's folder, the data is in a private
     folder below the system's temporary one, and the stack's folder links there.
     """
-    for folder in (layout.folder, layout.logs, layout.mails):
+    for folder in (layout.folder, layout.logs, layout.mails, layout.seals):
         folder.mkdir(parents=True, exist_ok=True)
     layout.mails.chmod(0o700)
     layout.logs.chmod(0o700)

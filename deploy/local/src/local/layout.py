@@ -64,6 +64,11 @@ class Layout:
         return self.folder / "mails"
 
     @property
+    def seals(self) -> Path:
+        """The seals of activity's archive."""
+        return self.folder / "seals"
+
+    @property
     def stack_file(self) -> Path:
         """URLs and credentials, for people and tests; private."""
         return self.folder / "stack.json"

@@ -113,7 +113,7 @@ def ask(service: str, *arguments: str) -> NoReturn:
 def operate(*arguments: str) -> NoReturn:
     """Become todo-ops, pointed at this stack; raises StartError.
 
-    What writes into a log is done as its owner; what has auth rotate its keys, with auth's own environment.
+    What writes into a log is done as its owner; what asks a service for more than its database, with its environment.
     """
     where = layout()
     stack = _stack_of(where)
@@ -121,8 +121,8 @@ def operate(*arguments: str) -> NoReturn:
     urls = ",".join(f"{service}={stack['postgres'][service + role]}" for service in SERVICES)
     pointed = {"DATABASE_URLS": urls, "NATS_URL": stack["nats"]["admin"]}
     environment = os.environ | pointed
-    if arguments[:1] == ("keys",):
-        environment = service_environment("auth", where, load_or_make(where.folder / "secrets.json"), pointed)
+    if service := {("keys",): "auth", ("verify",): "activity"}.get(arguments[:1]):
+        environment = service_environment(service, where, load_or_make(where.folder / "secrets.json"), pointed)
     os.execve(sys.executable, [sys.executable, "-m", "ops", *arguments], environment)  # noqa: S606
 
 

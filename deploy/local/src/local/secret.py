@@ -10,6 +10,16 @@ from nacl.public import PrivateKey
 from local.cluster import READERS
 from local.layout import SERVICES
 
+_RANDOM = (
+    "KEY_WRAPPING_KEYS",
+    "REFRESH_KEYS",
+    "OTP_PEPPERS",
+    "DEVICE_KEYS",
+    "UNSUBSCRIBE_KEYS",
+    "PHONE_KEYS",
+    "SEAL_KEYS",
+)
+
 
 class Secrets(msgspec.Struct, frozen=True):
     """Passwords by role or user, and what services read from their environment (lists of `kid:base64url`)."""
@@ -45,8 +55,7 @@ def write_private(path: Path, content: bytes) -> None:
 def _keys() -> dict[str, str]:
     box = PrivateKey.generate()
     kid = secrets.token_hex(4)
-    names = ("KEY_WRAPPING_KEYS", "REFRESH_KEYS", "OTP_PEPPERS", "DEVICE_KEYS", "UNSUBSCRIBE_KEYS", "PHONE_KEYS")
-    return {name: _key(secrets.token_bytes(32)) for name in names} | {
+    return {name: _key(secrets.token_bytes(32)) for name in _RANDOM} | {
         "MAILER_PRIVATE_KEYS": _key(bytes(box), kid),
         "MAILER_PUBLIC_KEYS": _key(bytes(box.public_key), kid),
     }

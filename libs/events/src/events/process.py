@@ -16,6 +16,7 @@ import structlog
 import uvloop
 
 from events.health import Health
+from events.telemetry import TASKS
 
 log = structlog.get_logger(__name__)
 
@@ -71,6 +72,7 @@ async def run(*, server: Task, tasks: Sequence[Task], health: Health) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, leave)
+    TASKS.set_function(lambda: len(asyncio.all_tasks(loop)))
     async with asyncio.TaskGroup() as group:
         background = [group.create_task(task()) for task in tasks]
         serving = group.create_task(server())

@@ -42,6 +42,8 @@ LAG_SECONDS = Gauge("todo_consumer_lag_seconds", "Age of the oldest event not ye
 ERASED_PEOPLE = Counter("todo_erased_people_total", "People of whom nothing is left in this service's database")
 MESSAGES_DELETED = Counter("todo_messages_deleted_total", "Messages deleted because their events are erased", ["feed"])
 
+TASKS = Gauge("todo_tasks", "Asyncio tasks of this process")
+
 WORK_ROWS = Gauge("todo_work_rows", "Rows of a work table by state", ["table", "state"])
 WORK_AGE = Gauge("todo_work_oldest_seconds", "Age of the oldest row that is due", ["table"])
 WORK_DONE = Counter("todo_work_settled_total", "Rows settled, by outcome", ["table", "outcome"])

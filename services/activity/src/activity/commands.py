@@ -14,13 +14,14 @@ from tqdm import tqdm
 
 from activity.analytics import as_of_of
 from activity.builds import rebuild, roll_back
+from activity.evidence import Seals, Unsealed
 from activity.figures import AsOf, Beyond, NotYet
 from activity.projections import PROJECTIONS, Report, newest
 from activity.recount import look_through, recount
 from activity.spotcheck import spot_check
 from api.problems import Problem
 
-COMMANDS: Final = ("rebuild", "rollback", "verify", "report")
+COMMANDS: Final = ("rebuild", "rollback", "verify", "seal", "report")
 SAMPLE: Final = 100
 DAYS: Final = 92
 
@@ -38,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
         "verify", help="look through the archive, and count some people's days and some events anew"
     )
     check.add_argument("--sample", type=int, default=SAMPLE, help=f"how many people, and how many events ({SAMPLE})")
+    commands.add_parser("seal", help="sign what the archive holds now, and keep the seal in SEAL_DIR")
     drawn = commands.add_parser("report", help="write everybody's figures as one HTML page with charts")
     drawn.add_argument("--out", type=Path, default=Path("report.html"), help="the file (report.html)")
     drawn.add_argument("--as-of", type=_as_of, help="a position as 1234, or a moment as 2026-11-28T09:00:00Z (now)")
@@ -64,7 +66,7 @@ def _progress(name: str) -> Iterator[Report]:
         yield report
 
 
-async def obey(pool: asyncpg.Pool, arguments: Sequence[str]) -> int:
+async def obey(pool: asyncpg.Pool, arguments: Sequence[str], seals: Seals | None = None) -> int:
     """Do what was asked for; the process's exit code: 1 where something is wrong, 2 for what was not understood."""
     options = _parser().parse_args(arguments)
     match options.command:
@@ -78,8 +80,10 @@ async def obey(pool: asyncpg.Pool, arguments: Sequence[str]) -> int:
             return await _roll_back(pool, options.name)
         case "report":
             return await _report(pool, options.out, options.as_of, options.days)
+        case "seal":
+            return await _seal(seals)
         case _:
-            return await _verify(pool, options.sample)
+            return await _verify(pool, options.sample, seals)
 
 
 async def _rebuild(pool: asyncpg.Pool, name: str, version: int, *, accept: bool) -> bool:
@@ -129,8 +133,26 @@ async def _report(pool: asyncpg.Pool, out: Path, as_of: AsOf, days: int) -> int:
     return 1
 
 
-async def _verify(pool: asyncpg.Pool, sample: int) -> int:
-    findings = [*await look_through(pool, "activity"), *await recount(pool, sample), *await spot_check(pool, sample)]
+async def _seal(seals: Seals | None) -> int:
+    if seals is None:
+        sys.stderr.write("set SEAL_DIR and SEAL_KEYS: where seals are kept, and what signs them\n")
+        return 1
+    try:
+        seal = await seals.seal()
+    except Unsealed as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    sys.stdout.write(f"sealed up to {seal.statement.number:,}\n" if seal else "nothing came since the last seal\n")
+    return 0
+
+
+async def _verify(pool: asyncpg.Pool, sample: int, seals: Seals | None) -> int:
+    findings = [
+        *await look_through(pool, "activity"),
+        *(await seals.look_through() if seals else []),
+        *await recount(pool, sample),
+        *await spot_check(pool, sample),
+    ]
     for each in findings:
         sys.stdout.write(f"{'wrong' if each.wrong else 'ok':5} {each.about}{f': {each.wrong}' if each.wrong else ''}\n")
     return 1 if any(each.wrong for each in findings) else 0

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import asyncpg
@@ -11,6 +12,7 @@ from activity import analytics, explain
 from activity.api import ROUTES, Activity
 from activity.commands import COMMANDS, obey
 from activity.consumers import NAME, hears
+from activity.evidence import Seals
 from activity.figures import Figures
 from activity.projections import Projections
 from activity.readers import Readers
@@ -66,7 +68,7 @@ def main() -> None:
 async def _command(arguments: Sequence[str], settings: Asked) -> None:
     name = f"{NAME} {arguments[0]}"
     async with await open_pool(settings.database_url, application=name, patience=PATIENCE) as pool:
-        sys.exit(await obey(pool, arguments))
+        sys.exit(await obey(pool, arguments, seals_of(settings, pool)))
 
 
 async def _main(parts: Roles, settings: Settings) -> None:
@@ -121,7 +123,9 @@ def worker_tasks(settings: Settings, pool: asyncpg.Pool, health: Health, clock: 
     if settings.activity_days:
         drops["entries"] = partial(drop_months, pool, clock, settings.activity_days)
     health.add(*consumer.checks(), eraser.check, relay.check, reports.check, projections.check)
-    readers = Readers(pool)
+    readers, seals = Readers(pool), seals_of(settings, pool)
+    if seals:
+        health.add(seals.check)
     return [
         broker.run,
         consumer.run,
@@ -131,4 +135,11 @@ def worker_tasks(settings: Settings, pool: asyncpg.Pool, health: Health, clock: 
         projections.run,
         readers.run,
         Retention(drops).run,
+        *([seals.run] if seals else []),
     ]
+
+
+def seals_of(settings: Asked, pool: asyncpg.Pool) -> Seals | None:
+    """Who seals the archive, where it is configured."""
+    keys, clock = settings.keys, clock_for(settings.app_env, settings.clock_file)
+    return Seals(pool, Path(settings.seal_dir), keys, clock) if keys else None

@@ -1,13 +1,42 @@
 """What this service reads from its environment."""
 
+from collections.abc import Iterator
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
+from activity.evidence import KEY_SIZE
+from events.keys import Keys, read_keys
+
 FEWEST_DAYS: Final = 100
 
 
-class Settings(Struct, frozen=True, kw_only=True):
+class Asked(Struct, frozen=True, kw_only=True):
+    """What a command reads, which asks the database alone: see `Settings`."""
+
+    app_env: Literal["development", "production"] = "production"
+    database_url: str
+    seal_dir: str = ""
+    seal_keys: str = ""
+    clock_file: str = ""
+
+    def __post_init__(self) -> None:
+        if wrong := list(self._wrong()):
+            raise ValueError("; ".join(wrong))
+
+    @property
+    def keys(self) -> Keys | None:
+        """The keys of seals; None where none is made."""
+        return read_keys(self.seal_keys, size=KEY_SIZE) if self.seal_dir else None
+
+    def _wrong(self) -> Iterator[str]:
+        try:
+            read_keys(self.seal_keys, size=KEY_SIZE) if self.seal_dir or self.seal_keys else None
+        except ValueError as error:
+            yield f"SEAL_KEYS {error}"
+
+
+class Settings(Asked, frozen=True, kw_only=True):
     """Each field is an environment variable in capitals; one without a default is required.
 
     - APP_ENV: development or production
@@ -15,13 +44,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     - HOST, PORT: where HTTP is served
     - JWKS_URL, ISSUER, AUDIENCE: whose access tokens are accepted
     - ACTIVITY_DAYS: how long entries are kept after their month is over; 0: for ever, else 100 at least, for reports
+    - SEAL_DIR: a folder outside of the database for each hour's seal of the archive; without it, none is made
+    - SEAL_KEYS: seeds of Ed25519 keys, `kid:base64url`; the first signs seals, all are accepted; needed for SEAL_DIR
     - CORS_ORIGINS: web origins that may call, separated by commas
     - LOG_LEVEL: DEBUG, INFO, WARNING or ERROR
     - CLOCK_FILE: in development, a file with seconds to add to the clock
     """
 
-    app_env: Literal["development", "production"] = "production"
-    database_url: str
     nats_url: str
     host: str = "127.0.0.1"
     port: int = 8087
@@ -31,15 +60,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     activity_days: Annotated[int, Meta(ge=0, le=36_500)] = 0
     cors_origins: str = ""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    clock_file: str = ""
 
-    def __post_init__(self) -> None:
-        """Raises ValueError for days that are too few."""
+    def _wrong(self) -> Iterator[str]:
         if 0 < self.activity_days < FEWEST_DAYS:
-            raise ValueError(f"ACTIVITY_DAYS must be 0, for ever, or {FEWEST_DAYS} at least: reports look back so far")
-
-
-class Asked(Struct, frozen=True, kw_only=True):
-    """What a command reads that only asks the database: DATABASE_URL, as the runtime role."""
-
-    database_url: str
+            yield f"ACTIVITY_DAYS must be 0, for ever, or {FEWEST_DAYS} at least: reports look back so far"
+        yield from super()._wrong()

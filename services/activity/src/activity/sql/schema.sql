@@ -61,6 +61,12 @@ begin
 end
 $$;
 
+CREATE FUNCTION public.archive_link(p_head bytea, p_leaf bytea) RETURNS bytea
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    AS $$
+    select sha256(p_head || p_leaf)
+$$;
+
 CREATE FUNCTION public.drop_months(p_before timestamp with time zone) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'public', 'pg_temp'
@@ -91,7 +97,9 @@ CREATE FUNCTION public.erase_archive(p_subject uuid, p_limit integer) RETURNS in
         where a.subject = p_subject and a.sha256 is null and a.event_id <> e.event_id and a.type <> 'core.Erased.v1'
         limit p_limit
     ), gone as (
-        update archive a set type = 'core.Erased.v1', data = '{}', sha256 = sha256(convert_to(a.data::text, 'UTF8'))
+        update archive a set
+            type = 'core.Erased.v1', data = '{}', sha256 = sha256(convert_to(a.data::text, 'UTF8')),
+            typed_sha256 = sha256(convert_to(a.type || a.data::text, 'UTF8'))
         from due where a.number = due.number
         returning 1
     )
@@ -185,6 +193,11 @@ begin
     ) months (m);
 end
 $$;
+
+CREATE AGGREGATE public.archive_chain(bytea) (
+    SFUNC = public.archive_link,
+    STYPE = bytea
+);
 
 CREATE TABLE projections.action (
     build integer NOT NULL,
@@ -511,9 +524,12 @@ CREATE TABLE public.archive (
     traceparent text NOT NULL,
     data json NOT NULL,
     sha256 bytea,
-    published_at timestamp with time zone
+    published_at timestamp with time zone,
+    typed_sha256 bytea
 )
 PARTITION BY RANGE (heard_at);
+
+COMMENT ON COLUMN public.archive.typed_sha256 IS 'Of an erased row: SHA-256 of its type and data as they were.';
 
 CREATE VIEW analytics.reflected AS
  SELECT projection,
@@ -687,7 +703,8 @@ CREATE TABLE public.archive_2026_11 (
     traceparent text CONSTRAINT archive_traceparent_not_null NOT NULL,
     data json CONSTRAINT archive_data_not_null NOT NULL,
     sha256 bytea,
-    published_at timestamp with time zone
+    published_at timestamp with time zone,
+    typed_sha256 bytea
 );
 
 CREATE TABLE public.archive_2026_12 (
@@ -707,7 +724,8 @@ CREATE TABLE public.archive_2026_12 (
     traceparent text CONSTRAINT archive_traceparent_not_null NOT NULL,
     data json CONSTRAINT archive_data_not_null NOT NULL,
     sha256 bytea,
-    published_at timestamp with time zone
+    published_at timestamp with time zone,
+    typed_sha256 bytea
 );
 
 CREATE TABLE public.archive_2027_01 (
@@ -727,7 +745,8 @@ CREATE TABLE public.archive_2027_01 (
     traceparent text CONSTRAINT archive_traceparent_not_null NOT NULL,
     data json CONSTRAINT archive_data_not_null NOT NULL,
     sha256 bytea,
-    published_at timestamp with time zone
+    published_at timestamp with time zone,
+    typed_sha256 bytea
 );
 
 CREATE TABLE public.archive_counter (
@@ -753,7 +772,8 @@ CREATE TABLE public.archive_other (
     traceparent text CONSTRAINT archive_traceparent_not_null NOT NULL,
     data json CONSTRAINT archive_data_not_null NOT NULL,
     sha256 bytea,
-    published_at timestamp with time zone
+    published_at timestamp with time zone,
+    typed_sha256 bytea
 );
 
 CREATE TABLE public.entry (

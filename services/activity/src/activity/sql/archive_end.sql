@@ -1,0 +1,2 @@
+-- The archive's last number.
+select last_number from archive_counter
