@@ -121,7 +121,7 @@ def operate(*arguments: str) -> NoReturn:
     urls = ",".join(f"{service}={stack['postgres'][service + role]}" for service in SERVICES)
     pointed = {"DATABASE_URLS": urls, "NATS_URL": stack["nats"]["admin"]}
     environment = os.environ | pointed
-    if service := {("keys",): "auth", ("verify",): "activity"}.get(arguments[:1]):
+    if service := {"keys": "auth", "verify": "activity"}.get(arguments[0] if arguments else ""):
         environment = service_environment(service, where, load_or_make(where.folder / "secrets.json"), pointed)
     os.execve(sys.executable, [sys.executable, "-m", "ops", *arguments], environment)  # noqa: S606
 
