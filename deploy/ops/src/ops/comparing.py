@@ -1,6 +1,5 @@
 """A feed's log beside its stream, number by number. Nothing is changed; the first number where they part is told."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Final, Literal, TypeAlias
 from uuid import uuid4
@@ -25,7 +24,6 @@ SQL = load("ops")
 EVENTS_SQL = load("events")
 PART: Final = 2000
 PULLED: Final = 500
-READ: Final = 10.0
 
 Report: TypeAlias = Callable[[str, int, int], None]
 """Told what is looked at, how far that is, and where it ends."""
@@ -95,8 +93,7 @@ async def parts_of(
 ) -> AsyncIterator[list[asyncpg.Record]]:
     """The rows of a query about a feed after one number and up to another, some at a time."""
     while True:
-        async with asyncio.timeout(READ):
-            rows = await connection.fetch(query, feed, after, end, PART)
+        rows = await connection.fetch(query, feed, after, end, PART)
         if not rows:
             return
         yield rows

@@ -24,7 +24,7 @@ class Unreachable(EventsError):
 
 
 class Places:
-    """Opens connections for one question each, of at most `patience` seconds; None: whoever asks watches the time."""
+    """Opens connections for one question each, of at most `patience` seconds; None: each call by itself."""
 
     def __init__(self, databases: Mapping[str, str], nats_url: str) -> None:
         self.services = tuple(databases)
@@ -43,7 +43,7 @@ class Places:
         url = self.url(service)
         try:
             async with asyncio.timeout(patience):
-                connection = await dialer(url, application="todo-ops")()
+                connection = await dialer(url, application="todo-ops", patience=_PATIENCE)()
                 try:
                     yield connection
                 finally:
