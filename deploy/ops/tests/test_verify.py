@@ -151,6 +151,14 @@ def test_an_archive_that_says_something_else_is_named(desk: Desk, change: str, s
     assert wrong(desk)["AUTH: archive equals log"][0] == said
 
 
+def test_an_event_that_the_archive_holds_twice_is_named(desk: Desk) -> None:
+    desk.say(3)
+    archived(desk)
+    [[row]] = desk.run("auth", ("select seq, id, data from events.log where feed = 'AUTH' and seq = 2",))
+    desk.run("activity", (KEEP, row["seq"], row["id"], row["data"]))
+    assert wrong(desk)["AUTH: archive equals log"][0] == "the archive holds 2 twice"
+
+
 def test_a_row_that_is_not_what_its_events_say_is_found_by_its_own_service(desk: Desk) -> None:
     title = "insert into todo (id, user_id, version, title, priority, completed, created_at, updated_at)"
     desk.run("todos", (f"{title} values ($1, $1, 1, 'by hand', 3, false, now(), now())", uuid4()))

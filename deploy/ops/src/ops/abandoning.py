@@ -71,8 +71,8 @@ async def plan(places: Places, name: str, seq: int, report: Report) -> Fork:
     ]
     if "activity" in {each.consumer for each in concerned}:
         does_not.append(
-            "change activity's archive: it keeps the events that are given up, and parks (`rejected`) those of the log "
-            "under the same numbers"
+            "change activity's archive and figures: they keep these events, beside the log's of the same numbers (verify "
+            "goes on naming that)"
         )
     return Fork(name, seq, events, sample, concerned, does, does_not)
 

@@ -56,7 +56,7 @@ async def keep(connection: Connection, events: Sequence[Event], *, clock: Clock,
     process remembers which months of the log are there.
     """
     feed = events[0].feed
-    known = await archived(connection, feed, [event.envelope.seq for event in events])
+    known = await archived(connection, feed, events[0].envelope.seq, events[-1].envelope.seq)
     events = [event for event in events if event.envelope.id not in known]
     if not events:
         return

@@ -1,2 +1,2 @@
--- Those of some events of a feed that the archive has.
-select event_id from archive where feed = $1 and seq = any($2::bigint[])
+-- What the archive has of a feed from one number to another: each month is asked by its index.
+select event_id from archive where feed = $1 and seq between $2 and $3
