@@ -70,10 +70,8 @@ async def plan(places: Places, name: str, seq: int, report: Report) -> Fork:
         "touch the log, or consumers that heard the log's events",
     ]
     if "activity" in {each.consumer for each in concerned}:
-        does_not.append(
-            "change activity's archive and figures: they keep these events, beside the log's of the same numbers (verify "
-            "goes on naming that)"
-        )
+        beside = "they keep these events, beside the log's of the same numbers, and verify goes on naming that"
+        does_not.append(f"change activity's archive and figures: {beside}")
     return Fork(name, seq, events, sample, concerned, does, does_not)
 
 
