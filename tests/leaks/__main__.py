@@ -17,6 +17,14 @@ from leaks.samples import Growth, Sample, growth, taken
 
 _PEOPLE = 4
 _EVERY = 5.0
+_AWAY = (
+    OSError,
+    TimeoutError,
+    httpx.HTTPError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
 
 
 class Run:
@@ -45,7 +53,7 @@ class Run:
     async def _sample(self) -> None:
         while True:
             # What was killed is not back yet.
-            with suppress(OSError, httpx.HTTPError, asyncpg.PostgresError, TimeoutError):
+            with suppress(*_AWAY):
                 self.samples += await taken(self._world, self.minute)
             await asyncio.sleep(_EVERY)
 

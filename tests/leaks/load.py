@@ -10,6 +10,7 @@ import httpx
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
+from local.fixtures import until
 from system import Person, System
 
 SERVICES: Final = ("auth", "todos", "mailer", "activity", "notifier")
@@ -18,6 +19,7 @@ EVERY: Final = 60.0
 """Seconds between two restarts."""
 _PAUSE: Final = 0.1
 _HELD: Final = 10.0
+_BACK: Final = 60.0
 
 
 class Wrong(Exception):
@@ -84,7 +86,14 @@ async def restart(world: System, said: Callable[[str], None]) -> None:
             await asyncio.sleep(EVERY)
             world.kill(part)
             said(part)
-            await world.ready(*SERVICES)
+            await until(lambda: _are_ready(world), within=_BACK)
+
+
+async def _are_ready(world: System) -> bool:
+    try:
+        return all([(await world.readiness(service))["status"] == 200 for service in SERVICES])
+    except httpx.HTTPError:
+        return False
 
 
 async def together(*tasks: Awaitable[None], seconds: float) -> None:

@@ -57,7 +57,7 @@ Series: TypeAlias = Mapping[tuple[str, str], Sequence[Sample]]
 
 
 async def taken(world: System, minute: float) -> list[Sample]:
-    """What every service holds now; raises OSError or an httpx or asyncpg error while something is away."""
+    """What every service holds now; raises OSError or an error of httpx or asyncpg while something is away."""
     samples: list[Sample] = []
     async with httpx.AsyncClient(timeout=5) as http:
         for service in SERVICES:

@@ -36,6 +36,11 @@ def test_an_unknown_field_is_ignored() -> None:
     assert CODEC.decode("bus.Moved.v1", b'{"place":"x","driver":"y"}') == Moved(place="x")
 
 
+def test_what_is_nested_too_deeply_does_not_decode() -> None:
+    with pytest.raises(Undecodable, match="nested too deeply"):
+        CODEC.decode("bus.Moved.v1", b'{"driver":' + b"[" * 20_000)
+
+
 def test_a_field_with_a_default_may_be_missing() -> None:
     assert CODEC.decode("bus.Moved.v1", b'{"place":"x"}') == Moved(place="x", speed=1)
 

@@ -37,7 +37,7 @@ class Codec:
             return None
         try:
             return decoder.decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Undecodable(f"{name} does not decode: {_fault(error)}") from error
 
 
@@ -45,5 +45,7 @@ def _fault(error: Exception) -> str:
     """What is wrong and where, never the value itself."""
     if isinstance(error, UnicodeDecodeError):
         return "it is not UTF-8"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
     text, at, path = str(error).partition(" - at ")
     return f"{'Invalid enum value' if text.startswith('Invalid enum value') else text}{at}{path}"

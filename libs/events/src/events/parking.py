@@ -51,7 +51,7 @@ def failure_of(error: Exception, *, attempts: int = 1) -> Failure:
     stack = _places(error)
     if isinstance(error, Undecodable):
         return Failure("undecodable", str(error), stack, attempts)
-    if isinstance(error, msgspec.DecodeError | UnicodeDecodeError):
+    if isinstance(error, msgspec.DecodeError | UnicodeDecodeError | RecursionError):  # nested too deeply
         return Failure("undecodable", type(error).__name__, stack, attempts)
     if isinstance(error, asyncpg.PostgresError):  # its message can quote the row
         rule = getattr(error, "constraint_name", None) or error.sqlstate

@@ -118,5 +118,5 @@ def entry_of(event: msgspec.Struct) -> tuple[Action, Mapping[str, Any]] | None:
 
 def without_seal(raw: bytes) -> bytes:
     """The data of an OTP event without its sealed code: it would outlive the code in the archive."""
-    data = msgspec.json.decode(raw)
+    data = msgspec.json.decode(raw, type=dict[str, object])
     return msgspec.json.encode({name: value for name, value in data.items() if name != "sealed"})
