@@ -133,6 +133,15 @@ def test_what_is_sealed_is_not_told(desk: Desk) -> None:
     ]
 
 
+def test_what_does_not_decode_is_told_without_what_it_says(desk: Desk) -> None:
+    desk.append(3)
+    nested = "[" * 3000 + "]" * 3000
+    desk.run("auth", ("update events.log set data = $1 where feed = 'AUTH' and seq = 2", nested))
+    desk.publish(3)
+    told = tailed(desk, "--since", "1h", "--count", "3")
+    assert [(event["seq"], event["data"] is None) for event in told] == [(1, False), (2, True), (3, False)]
+
+
 def test_what_people_wrote_does_not_steer_the_terminal(desk: Desk) -> None:
     desk.append(1)
     data = json.dumps({"title": "우유 \x9b2J \x7f \u202e"}, ensure_ascii=False)

@@ -121,7 +121,7 @@ def _event(feed: Feed, seq: int, message: Msg | None) -> tuple[Envelope, str]:
         envelope = from_headers(message.headers)
         data = message.data.decode()
         msgspec.json.decode(data)
-    except (Undecodable, UnicodeDecodeError, msgspec.DecodeError):
+    except (Undecodable, UnicodeDecodeError, msgspec.DecodeError, RecursionError):
         raise BadAct(f"message {seq:,} of stream {feed.name} is no event: it is not from the relay") from None
     if (envelope.seq, envelope.service, subject_of(envelope)) != (seq, feed.service, message.subject):
         raise BadAct(f"message {seq:,} of stream {feed.name} says that it is another: it is not from the relay")

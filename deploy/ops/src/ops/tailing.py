@@ -162,7 +162,7 @@ def _tell(message: Msg, feed: str, wanted: Wanted, tell: Tell) -> None:
 def _opened(raw: bytes) -> Any:
     try:
         return without_seals(msgspec.json.decode(raw))
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
