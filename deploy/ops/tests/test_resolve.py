@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from uuid import uuid4
 
 import pytest
-from desk import Desk, admin
-from feeding import CODEC, running, stream_ids
+from desk import Desk
+from feeding import CODEC, connection, running, stream_ids
 
 from events.broker import Broker
 from events.catalog.feeds import FEEDS
@@ -50,16 +50,10 @@ def mailer_hears(desk: Desk, until_heard: int, heard: list[str]) -> None:
         dial = dialer(desk.databases["mailer"].url, application="test")
         broker = Broker(desk.nats.url("mailer"), name="test")
         consumer = Consumer("mailer", [Hears(FEEDS["AUTH"], hear)], dial, broker, CODEC)
-        async with running(broker.run, consumer.run), admin(desk.nats):
-            connection = await dial()
-            await until(lambda: _is_at(connection, until_heard))
-            await connection.close()
+        async with connection(desk.databases["mailer"].url) as asked, running(broker.run, consumer.run):
+            await until(lambda: asked.fetchval(f"select exists ({AT} and seq = $2)", "mailer", until_heard))
 
     asyncio.run(work())
-
-
-async def _is_at(connection: Connection, seq: int) -> bool:
-    return bool(await connection.fetchval(AT, "mailer") == seq)
 
 
 def test_a_log_that_only_lost_its_tail_gets_it_back_and_goes_on(desk: Desk) -> None:

@@ -5,7 +5,7 @@ import json
 from uuid import uuid4
 
 import pytest
-from desk import Desk, admin
+from desk import Desk
 from feeding import CODEC, running
 
 from events.broker import Broker
@@ -104,7 +104,7 @@ def test_a_consumer_at_work_hears_again_from_there_within_seconds_though_nothing
         dial = dialer(desk.databases["mailer"].url, application="test")
         broker = Broker(desk.nats.url("mailer"), name="test")
         consumer = Consumer("mailer", [Hears(FEEDS["AUTH"], hear)], dial, broker, CODEC)
-        async with running(broker.run, consumer.run), admin(desk.nats):
+        async with running(broker.run, consumer.run):
             await until(lambda: heard == [1, 2, 3, 4, 5])
             done = await asyncio.to_thread(desk.ask, *REWIND, "--yes")
             assert done.exit_code == 0, done.output
