@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import asyncpg
+from litestar.handlers import BaseRouteHandler
 
 from activity import analytics, explain
 from activity.api import ROUTES, Activity
@@ -32,6 +33,7 @@ from api.app import create_app
 from api.exports import export_route
 from api.guard import Guard
 from api.keys import Jwks
+from api.parked import parked_routes
 from api.server import listen, serve
 from events.broker import Broker
 from events.catalog.feeds import FEEDS, feeds_of
@@ -87,9 +89,7 @@ async def _main(parts: Roles, settings: Settings) -> None:
         work = worker_tasks(settings, pool, health, clock) if parts.worker else []
         app = create_app(
             title="Activity",
-            routes=(*ROUTES, *explain.ROUTES, *analytics.ROUTES, export_route("/activity/export", pool, SQL.export))
-            if parts.api
-            else (),
+            routes=faces(pool) if parts.api else (),
             health=health,
             guard=Guard(
                 keys.find,
@@ -106,6 +106,12 @@ async def _main(parts: Roles, settings: Settings) -> None:
             tasks=[probe.run, tombstones.run, *work],
             health=health,
         )
+
+
+def faces(pool: asyncpg.Pool) -> Sequence[BaseRouteHandler]:
+    """What this service answers."""
+    asked = (*ROUTES, *explain.ROUTES, *analytics.ROUTES)
+    return (*asked, export_route("/activity/export", pool, SQL.export), *parked_routes("/activity", NAME, pool))
 
 
 def worker_tasks(settings: Settings, pool: asyncpg.Pool, health: Health, clock: Clock) -> list[Task]:

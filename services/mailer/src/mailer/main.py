@@ -1,17 +1,19 @@
 """Puts the service together and runs it."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from uuid import UUID
 
 import asyncpg
+from litestar.handlers import BaseRouteHandler
 
 from api.app import create_app
 from api.exports import export_route
 from api.guard import Guard
 from api.keys import Jwks
+from api.parked import parked_routes
 from api.server import listen, serve
 from events.broker import Broker
 from events.catalog.feeds import FEEDS, feeds_of
@@ -88,7 +90,7 @@ async def _main(parts: Roles, settings: Settings) -> None:
         tasks = worker_tasks(settings, pool, health, broker, outlet.wake) if parts.worker else []
         app = create_app(
             title="Mail",
-            routes=[*ROUTES, export_route("/mail/export", pool, SQL.export)] if parts.api else (),
+            routes=faces(pool) if parts.api else (),
             health=health,
             guard=Guard(
                 keys.find,
@@ -101,6 +103,11 @@ async def _main(parts: Roles, settings: Settings) -> None:
         )
         server = partial(serve, app, listen(settings.host, settings.port))
         await run(server=server, tasks=[tombstones.run, *tasks, *outlet.tasks()], health=health)
+
+
+def faces(pool: asyncpg.Pool) -> Sequence[BaseRouteHandler]:
+    """What this service answers."""
+    return (*ROUTES, export_route("/mail/export", pool, SQL.export), *parked_routes("/mail", NAME, pool))
 
 
 def worker_tasks(

@@ -1,17 +1,19 @@
 """Puts the service together and runs it."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
 
 import asyncpg
 import httpx
+from litestar.handlers import BaseRouteHandler
 
 from api.app import create_app
 from api.exports import export_route
 from api.guard import Guard
 from api.keys import Jwks
+from api.parked import parked_routes
 from api.server import listen, serve
 from events.broker import Broker
 from events.catalog.feeds import FEEDS, feeds_of
@@ -79,7 +81,7 @@ async def _main(parts: Roles, settings: Settings) -> None:
         tasks = worker_tasks(settings, pool, health, clock, crier=crier, providers=providers) if parts.worker else []
         app = create_app(
             title="Notifications",
-            routes=(*FACES, export_route("/notifications/export", pool, SQL.export)) if parts.api else (),
+            routes=faces(pool) if parts.api else (),
             health=health,
             guard=Guard(
                 keys.find,
@@ -100,6 +102,12 @@ async def _main(parts: Roles, settings: Settings) -> None:
         )
         server = partial(serve, app, listen(settings.host, settings.port), on_leaving=live.leave)
         await run(server=server, tasks=[tombstones.run, crier.run, live.run, *tasks], health=health)
+
+
+def faces(pool: asyncpg.Pool) -> Sequence[BaseRouteHandler]:
+    """What this service answers."""
+    exported = export_route("/notifications/export", pool, SQL.export)
+    return (*FACES, exported, *parked_routes("/notifications", NAME, pool))
 
 
 def worker_tasks(

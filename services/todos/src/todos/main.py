@@ -3,12 +3,17 @@
 import asyncio
 import gc
 import sys
+from collections.abc import Sequence
 from functools import partial
+
+import asyncpg
+from litestar.handlers import BaseRouteHandler
 
 from api.app import create_app
 from api.exports import export_route
 from api.guard import Guard
 from api.keys import Jwks
+from api.parked import parked_routes
 from api.server import listen, serve
 from events.broker import Broker
 from events.catalog.feeds import FEEDS, feeds_of
@@ -60,7 +65,7 @@ async def _main(parts: Roles, settings: Settings) -> None:
         health.add(*([*consumer.checks(), eraser.check] if parts.worker else []))
         app = create_app(
             title="To-dos",
-            routes=(*ROUTES, export_route("/todos/export", pool, SQL.export)) if parts.api else (),
+            routes=faces(pool) if parts.api else (),
             health=health,
             guard=Guard(
                 keys.find,
@@ -84,6 +89,11 @@ async def _main(parts: Roles, settings: Settings) -> None:
             tasks=[tombstones.run, *work, *outlet.tasks()],
             health=health,
         )
+
+
+def faces(pool: asyncpg.Pool) -> Sequence[BaseRouteHandler]:
+    """What this service answers."""
+    return (*ROUTES, export_route("/todos/export", pool, SQL.export), *parked_routes("/todos", NAME, pool))
 
 
 async def _verify(settings: Asked) -> int:
