@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
+from email import message_from_bytes
 from typing import Any
 
 from local.fixtures import until
@@ -44,6 +46,62 @@ async def test_an_event_that_cannot_be_applied_is_seen_mended_and_redriven_in_or
         assert (act["applied"], act["failed"], act["why"]) == (2, 0, "the rule is gone")
         seen = ops(world, "status", "--json")
         assert (seen.returncode, json.loads(seen.stdout)["troubles"]) == (0, [])
+
+
+SET_BACK = (("mailer", "TODOS"), ("mailer", "AUTH"), ("activity", "AUTH"), ("activity", "TODOS"), ("notifier", "TODOS"))
+KEPT = {
+    "mailer": "select id, kind, message_id from letter order by id",
+    "activity": "select number, feed, seq, event_id, sha256 from archive where feed in ('AUTH', 'TODOS') "
+    "and type <> 'core.EventsHeard.v1' order by number",
+    "notifier": "select user_id, number, id, read_at from notification order by id",
+}
+
+
+async def test_consumers_that_were_set_back_hear_everything_again_and_double_nothing(world: System) -> None:
+    async with world.person() as me:
+        todo = (await me.create()).json()["data"]["id"]
+        await me.http.patch(f"/todos/{todo}/toggle")
+        await me.did("todo_created", "todo_toggled")
+        await until(lambda: settled(world), within=30)
+        before = {name: await world.rows(name, query) for name, query in KEPT.items()}
+        mailed = message_ids(world)
+        for line in SET_BACK:
+            rewind = ("consumer", "rewind", *line, "--to", "0", "--why", "to see", "--yes")
+            assert ops(world, *rewind).returncode == 0
+        await until(lambda: settled(world), within=60)
+        assert {name: await world.rows(name, query) for name, query in KEPT.items()} == before
+        again = message_ids(world) - mailed
+        assert mailed
+        assert not again.keys() & mailed.keys()
+        assert await parked_of(world, me.id, count=0) == []
+    verified = ops(world, "verify", "--json")
+    assert [each for each in json.loads(verified.stdout) if each["wrong"]] == []
+
+
+def message_ids(world: System) -> Counter[str]:
+    """How often each letter was mailed."""
+    return Counter(
+        str(message_from_bytes(path.read_bytes())["Message-ID"])
+        for path in world.stack.layout.mails.iterdir()
+        if path.suffix == ".eml"
+    )
+
+
+async def settled(world: System) -> bool:
+    """Whether everybody heard everything, and no letter is under way."""
+    standing = json.loads(ops(world, "status", "--json").stdout)
+    behind = [each["lag_events"] for feed in standing["feeds"] for each in feed["consumers"] if feed["feed"] != "OTP"]
+    at_work = [row["claimed"] + row["sending"] for row in standing["work"]]
+    return not any(behind) and not any(at_work)
+
+
+async def test_keys_are_rotated_and_everybody_stays_signed_in(world: System) -> None:
+    async with world.person() as me:
+        before = await world.value("auth", "select count(*) from signing_key")
+        said = ops(world, "keys", "rotate", "--json")
+        assert (said.returncode, "it signs from" in json.loads(said.stdout)["said"]) == (0, True), said.stderr
+        assert await world.value("auth", "select count(*) from signing_key") == before + 1
+        assert (await me.create()).status_code == 201
 
 
 async def parked_of(world: System, person: str, *, count: int) -> list[dict[str, Any]] | None:

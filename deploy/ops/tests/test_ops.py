@@ -2,28 +2,16 @@
 
 import asyncio
 import json
-from typing import Any
-from uuid import UUID, uuid4
+from datetime import UTC, datetime
+from uuid import uuid4
 
-import asyncpg
 import nats as nats_py
 import pytest
-from click.testing import CliRunner, Result
+from desk import Desk
 
 from events.catalog.feeds import FEEDS, HEARS
-from events.streams import apply
-from local.fixtures import Database, DatabaseFactory
-from local.nats import Nats
-from ops.main import app
 
 ADA, BOB = uuid4(), uuid4()
-PARK = """
-insert into events.parked (consumer, feed, seq, key, type, headers, data, reason, detail, stack, attempts)
-values (
-    'activity', 'TODOS', $1, $2, 'todos.TodoToggled.v1', '{"ce-id": "an id"}', '{"title": "우유"}',
-    $3, 'why', 'where', 1
-)
-"""
 APPENDED = """
 insert into events.log (
     feed, seq, id, command_id, aggregate, version, type, subject, time,
@@ -33,53 +21,6 @@ values (
     'TODOS', $1, $2, $2, $2, 1, 'todos.TodoPurged.v1', $2, now(), 'r', 'r', 'a', '', '{}', now() - interval '5 minutes'
 )
 """
-
-
-class Desk:
-    """An operator's place: databases and broker to ask, and todo-ops to ask with."""
-
-    def __init__(self, databases: dict[str, Database], broker: Nats) -> None:
-        self.databases = databases
-        self.nats = broker
-        self.environment = {
-            "DATABASE_URLS": ",".join(f"{name}={database.url}" for name, database in databases.items()),
-            "NATS_URL": broker.url(),
-            "COLUMNS": "200",
-        }
-
-    def ask(self, *words: str, **environment: str) -> Result:
-        return CliRunner().invoke(app, list(words), env=self.environment | environment)
-
-    def told(self, *words: str) -> Any:
-        done = self.ask(*words, "--json")
-        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-        return json.loads(done.stdout)
-
-    def run(self, service: str, *calls: tuple[object, ...]) -> list[list[asyncpg.Record]]:
-        async def all_of_them() -> list[list[asyncpg.Record]]:
-            connection = await asyncpg.connect(self.databases[service].admin_url)
-            try:
-                return [await connection.fetch(*call) for call in calls]
-            finally:
-                await connection.close()
-
-        return asyncio.run(all_of_them())
-
-    def park(self, *rows: tuple[int, UUID, str]) -> None:
-        self.run("activity", *((PARK, *row) for row in rows))
-
-
-@pytest.fixture
-def desk(database: DatabaseFactory, nats: Nats) -> Desk:
-    asyncio.run(_streams(nats))
-    return Desk({name: database(name) for name in HEARS}, nats)
-
-
-async def _streams(broker: Nats) -> None:
-    client = await nats_py.connect(broker.url(), allow_reconnect=False)
-    for feed in FEEDS.values():
-        await apply(client.jetstream(timeout=5), feed)
-    await client.close()
 
 
 def test_all_is_well_where_nothing_is(desk: Desk) -> None:
@@ -161,6 +102,50 @@ def test_what_is_parked_is_listed_without_what_it_says_and_shown_with_it(desk: D
     assert "has keys of TODOS that stand still, 2 of them" in desk.told("status")["troubles"][0]
 
 
+LETTER = """
+insert into letter (
+    id, state, settled_at, reason, attempts, kind, cause, subject, correlation_id, traceparent, happened_at, message_id
+)
+values (gen_random_uuid(), $1, $2, 'refused', 3, 'welcome', $3, $4, 'r', '', now(), 'm')
+"""
+DELIVERY = """
+insert into delivery (
+    id, state, settled_at, reason, attempts,
+    channel, device_id, user_id, cause, kind, data, correlation_id, traceparent, happened_at
+)
+values (
+    gen_random_uuid(), $1, $2, 'the worker ended', 1,
+    'push', gen_random_uuid(), $4, $3, 'due_soon', '{}', 'r', '', now()
+)
+"""
+
+
+def test_letters_and_deliveries_that_failed_are_told_in_the_same_words(desk: Desk) -> None:
+    now, cause = datetime.now(UTC), uuid4()
+    desk.park((3, ADA, "failed"))
+    desk.run("mailer", *((LETTER, state, now, cause, ADA) for state in ("sent", "failed", "unknown", "expired")))
+    desk.run("notifier", (DELIVERY, "unknown", now, cause, BOB), (DELIVERY, "queued", None, cause, BOB))
+    told = [(row["consumer"], row["seq"], row["type"], row["reason"]) for row in desk.told("parked", "list")]
+    assert told[0] == ("activity", 3, "todos.TodoToggled.v1", "failed")
+    assert sorted(told[1:]) == [
+        ("mailer", None, "letter welcome", "failed"),
+        ("mailer", None, "letter welcome", "unknown"),
+        ("notifier", None, "push due_soon", "unknown"),
+    ]
+    assert f"refused, of event {cause}" in desk.ask("parked", "list").stdout
+
+    def consumers(*words: str) -> list[str]:
+        return [row["consumer"] for row in desk.told("parked", "list", *words)]
+
+    assert consumers("--reason", "unknown") == ["mailer", "notifier"]
+    assert consumers("--reason", "failed") == ["activity", "mailer"]
+    assert consumers("--reason", "rejected") == []
+    assert consumers("--key", str(BOB)) == ["notifier"]
+    assert consumers("--feed", "TODOS") == ["activity"]
+    assert consumers("mailer") == ["mailer", "mailer"]
+    assert desk.told("parked", "redrive", "activity", "--all", "--why", "x")["events"] == 1
+
+
 def test_a_rehearsal_counts_and_changes_nothing(desk: Desk) -> None:
     desk.park((3, ADA, "rejected"), (5, ADA, "behind"), (4, BOB, "undecodable"))
     for verb in ("redrive", "discard"):
@@ -205,12 +190,18 @@ def test_what_people_wrote_is_shown_as_they_wrote_it(desk: Desk) -> None:
 def test_a_consumer_ahead_of_its_log_is_two_histories(desk: Desk) -> None:
     desk.run("mailer", ("insert into events.checkpoint (consumer, feed, seq) values ('mailer', 'TODOS', 7)",))
     found = desk.told("status")
-    assert found["troubles"] == ["mailer is ahead of the log of TODOS: two histories, an operator must decide"]
+    assert found["troubles"] == ["mailer is ahead of the log of TODOS: two histories: todo-ops relay check TODOS"]
 
 
 def test_a_service_that_is_not_named_is_not_asked(desk: Desk) -> None:
     found = json.loads(desk.ask("status", "--json", DATABASE_URLS=f"todos={desk.databases['todos'].url}").stdout)
     assert ([feed["feed"] for feed in found["feeds"]], found["troubles"]) == (["TODOS"], [])
+
+
+def test_keys_are_rotated_by_auths_own_command_and_what_is_in_its_way_is_told(desk: Desk) -> None:
+    ours = {"KEY_WRAPPING_KEYS": "", "APP_ENV": "development"}
+    done = desk.ask("keys", "rotate", **ours)
+    assert (done.exit_code, "KEY_WRAPPING_KEYS is required" in done.output) == (1, True)
 
 
 WRONG: dict[str, tuple[tuple[str, ...], int, str]] = {

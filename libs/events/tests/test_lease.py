@@ -61,8 +61,8 @@ async def test_a_standby_takes_over_within_4_s_of_a_holder_that_vanished(instanc
 
 async def test_a_holder_that_renews_is_not_taken_over_from(instance: Instance) -> None:
     active, standby = instance(), instance()
-    await active.take()
-    keeping = asyncio.create_task(active.keep())
+    epoch = await active.acquire()
+    keeping = asyncio.create_task(active.keep(epoch))
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(4.5):
             await standby.acquire()
@@ -98,13 +98,26 @@ async def test_an_instance_cancelled_in_the_middle_of_a_renewal_still_leaves(ins
 
 async def test_who_wakes_up_after_a_takeover_is_told(instance: Instance, todos: Database) -> None:
     stopped, standby = instance(), instance()
-    await stopped.acquire()
+    epoch = await stopped.acquire()
     async with connection(todos.admin_url) as clock:  # its three seconds pass
         await clock.execute("update events.lease set expires_at = clock_timestamp() - interval '1 second'")
     assert await standby.take() == 2
     with pytest.raises(LostFence, match="consumer test"):
         async with asyncio.timeout(5):
-            await stopped.keep()
+            await stopped.keep(epoch)
+
+
+async def test_a_lease_that_somebody_had_for_a_moment_is_lost_all_the_same(todos: Database, instance: Instance) -> None:
+    active, operator = instance(), instance()
+    epoch = await active.acquire()
+    async with connection(todos.admin_url) as clock:
+        await clock.execute("update events.lease set expires_at = clock_timestamp() - interval '1 second'")
+    assert await operator.take() == epoch + 1
+    await operator.leave()
+    with pytest.raises(LostFence, match="or was"):
+        async with asyncio.timeout(5):
+            await active.keep(epoch)
+    assert await active.acquire() == epoch + 2
 
 
 async def test_a_lease_outlives_a_restart_of_the_database(own_postgres: Postgres) -> None:
@@ -114,7 +127,7 @@ async def test_a_lease_outlives_a_restart_of_the_database(own_postgres: Postgres
     )
     active = Lease("consumer test", dialer(own_postgres.admin_url, application="test"))
     assert await active.acquire() == 1
-    keeping = asyncio.create_task(active.keep())
+    keeping = asyncio.create_task(active.keep(1))
     own_postgres.restart()
     before = own_postgres.sql("select expires_at from events.lease")
 

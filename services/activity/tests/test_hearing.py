@@ -22,7 +22,7 @@ from events.broker import Broker
 from events.catalog.activity import ReportReady
 from events.catalog.auth import OtpRequested, UserErased, UserRegistered, UserSignedIn
 from events.catalog.feeds import FEEDS, HEARS
-from events.catalog.todos import TodoCreated, TodoEdited, TodoPurged
+from events.catalog.todos import TodoCreated, TodoEdited, TodoPurged, TodoToggled
 from events.catalog.types import TYPES
 from events.clock import system_clock
 from events.codec import Codec
@@ -159,6 +159,29 @@ async def test_every_event_is_archived_under_a_gapless_number_whatever_its_feed(
     assert {row["time"] for row in rows} == {HAPPENED}
     assert all(row["heard_at"] > HAPPENED for row in rows)
     assert len(await world.entries(me)) == 701
+
+
+async def test_a_consumer_that_was_set_back_keeps_nothing_twice_and_adds_what_it_lacks(world: World) -> None:
+    me, todo = uuid4(), new_todo()
+    toggled = TodoToggled(todo_id=todo.todo_id, title="우유 사기", priority=3, completed=True)
+    await world.say("TODOS", todo, toggled, TodoPurged(todo_id=todo.todo_id), subject=me)
+    async with world.activity():
+        before = await world.archived(3)
+        entries = await world.pool.fetch("select * from entry order by seq")
+    async with asyncpg.create_pool(world.database.admin_url, min_size=0) as admin:
+        await admin.execute("delete from archive where seq = 2")
+        await admin.execute("delete from entry where seq = 2")
+        await admin.execute("update events.checkpoint set seq = 0, event_id = null")
+    async with world.activity():
+        after = await world.archived(3)
+    assert sorted([(row["feed"], row["seq"], row["data"]) for row in after]) == [
+        (row["feed"], row["seq"], row["data"]) for row in before
+    ]
+    assert [(row["number"], row["seq"]) for row in after] == [(1, 1), (3, 3), (4, 2)]
+    assert [row["id"] for row in await world.pool.fetch("select * from entry order by seq")] == [
+        row["id"] for row in entries
+    ]
+    assert await world.pool.fetchval("select count(*) from events.parked") == 0
 
 
 async def test_an_edited_to_do_is_told_of_whole_though_its_event_says_only_what_changed(world: World) -> None:

@@ -111,10 +111,18 @@ def ask(service: str, *arguments: str) -> NoReturn:
 
 
 def operate(*arguments: str) -> NoReturn:
-    """Become todo-ops, pointed at this stack; raises StartError."""
-    stack = _stack_of(layout())
-    urls = ",".join(f"{service}={stack['postgres'][service]}" for service in SERVICES)
-    environment = os.environ | {"DATABASE_URLS": urls, "NATS_URL": stack["nats"]["admin"]}
+    """Become todo-ops, pointed at this stack; raises StartError.
+
+    What writes into a log is done as its owner; what asks a service for more than its database, with its environment.
+    """
+    where = layout()
+    stack = _stack_of(where)
+    role = "_owner" if arguments[:2] == ("relay", "resolve") else ""
+    urls = ",".join(f"{service}={stack['postgres'][service + role]}" for service in SERVICES)
+    pointed = {"DATABASE_URLS": urls, "NATS_URL": stack["nats"]["admin"]}
+    environment = os.environ | pointed
+    if service := {"keys": "auth", "verify": "activity"}.get(arguments[0] if arguments else ""):
+        environment = service_environment(service, where, load_or_make(where.folder / "secrets.json"), pointed)
     os.execve(sys.executable, [sys.executable, "-m", "ops", *arguments], environment)  # noqa: S606
 
 

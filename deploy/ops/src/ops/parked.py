@@ -2,13 +2,18 @@
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
 from events import acts
 from events.acts import Act, By, Chosen
 from events.errors import BadAct
+from events.sql import load
 from ops.places import Places
+from ops.status import WORK
+
+SQL = load("ops")
 
 
 class NotThere(BadAct):
@@ -22,6 +27,19 @@ async def listed(places: Places, services: Sequence[str], chosen: Chosen, limit:
         async with places.database(service) as connection:
             rows = await acts.parked(connection, service, chosen, limit=limit)
         found += [{"consumer": service, **row} for row in rows]
+    return found
+
+
+async def undone(
+    places: Places, services: Sequence[str], key: UUID | None, reason: str | None, limit: int
+) -> list[dict[str, Any]]:
+    """Letters and deliveries that failed or may have: nobody tries them again. The latest first; `limit` of each."""
+    found = []
+    for service, table in WORK.items():
+        if service in services:
+            async with places.database(service) as connection:
+                rows = await connection.fetch(getattr(SQL, f"failed_{table}"), key, reason, limit)
+            found += [{"consumer": service, **row} for row in rows]
     return found
 
 

@@ -165,7 +165,7 @@ def _listening(name: str, at: _Heard | None, row: asyncpg.Record | None) -> List
 def _troubles(feeds: Sequence[FeedStatus], work: Sequence[WorkStatus]) -> Iterator[str]:
     for feed in feeds:
         if feed.log is not None and feed.stream is not None and feed.stream > feed.log:
-            yield f"stream {feed.feed} is ahead of its log: two histories, an operator must decide"
+            yield f"stream {feed.feed} is ahead of its log: two histories: todo-ops relay check {feed.feed}"
         if (feed.unpublished_seconds or 0) > LATE:
             yield f"events of {feed.feed} wait to be published for {feed.unpublished_seconds:.0f} s"
         for each in feed.consumers:
@@ -179,7 +179,7 @@ def _troubles(feeds: Sequence[FeedStatus], work: Sequence[WorkStatus]) -> Iterat
 
 def _troubles_of(each: Listening, feed: str) -> Iterator[str]:
     if (each.lag_events or 0) < 0:
-        yield f"{each.consumer} is ahead of the log of {feed}: two histories, an operator must decide"
+        yield f"{each.consumer} is ahead of the log of {feed}: two histories: todo-ops relay check {feed}"
     if (each.lag_seconds or 0) > LATE:
         yield f"{each.consumer} is {each.lag_seconds:.0f} s behind in {feed}"
     if each.stuck:

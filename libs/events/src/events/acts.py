@@ -1,10 +1,10 @@
-"""What an operator does with parked events: look, redrive, discard. Each act is itself kept, with who and why.
+"""What an operator does: look at parked events, redrive, discard; rewind. Each act is itself kept, with who and why.
 
 Plain SQL on the consumer's database: the consumer's own process tries again what is due. See docs/adr/0019.
 """
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
 from uuid import UUID
 
 import asyncpg
@@ -16,6 +16,7 @@ from events.postgres import Connection
 from events.sql import load
 
 SQL = load("events")
+What = Literal["rewind", "import", "abandon"]
 _TEXT_MAX: Final = 1000
 _SLOWEST: Final = 0.01
 _FASTEST: Final = 100_000
@@ -40,6 +41,14 @@ class Act(msgspec.Struct, frozen=True):
 
     id: UUID
     events: int
+
+
+class Rewound(msgspec.Struct, frozen=True):
+    """Where a consumer stood before, and what it had parked or an operator given up beyond that: it is heard again."""
+
+    before: int
+    parked: int
+    given_up: int
 
 
 class By(msgspec.Struct, frozen=True):
@@ -101,6 +110,38 @@ async def discard(connection: Connection, consumer: str, chosen: Chosen, by: By)
         await connection.execute(SQL.checkpoint_hold, consumer, None)
         [row] = await connection.fetch(SQL.discard, consumer, *chosen.terms, by.who, by.why, _told(chosen))
     return Act(row["id"], row["events"])
+
+
+async def rewind(
+    connection: Connection,
+    consumer: str,
+    feed: str,
+    place: tuple[int, UUID | None],
+    by: By,
+    *,
+    what: What = "rewind",
+) -> Rewound:
+    """Have a consumer hear a feed again after a number; the id of the event there is compared with the stream's.
+
+    Its own process notices within a second. Raises `BadAct` where it is no further than that.
+    """
+    seq, event_id = place
+    async with connection.transaction():
+        await connection.execute(SQL.checkpoint_hold, consumer, feed)
+        row = await connection.fetchrow(SQL.rewind, consumer, feed, seq, event_id)
+        if row is None:
+            raise BadAct(f"{consumer} is not beyond {seq:,} in {feed}")
+        rewound = Rewound(**row)
+        await note(connection, consumer, what, {"feed": feed, "from": rewound.before, "to": seq}, by)
+    return rewound
+
+
+async def note(connection: Connection, service: str, what: What, about: Mapping[str, object], by: By) -> UUID:
+    """Keep an act that the caller carries out in the same transaction; its id. Raises `BadAct`."""
+    _check(by)
+    told = msgspec.json.encode(about).decode()
+    act: UUID = await connection.fetchval(SQL.act_note, service, what, by.who, by.why, told)
+    return act
 
 
 async def acts(connection: Connection, limit: int = 100) -> Sequence[asyncpg.Record]:

@@ -80,7 +80,7 @@ class Consumer:
 
     async def _hear(self, epoch: int) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._lease.keep())
+            group.create_task(self._lease.keep(epoch))
             group.create_task(self._redriver.run())
             for listener in self._listeners:
                 group.create_task(listener.run(epoch))

@@ -55,13 +55,16 @@ class Lease:
             raise
         return epoch
 
-    async def keep(self) -> None:
-        """Renew each second; raises `LostFence` when another instance took over."""
+    async def keep(self, epoch: int) -> None:
+        """Renew each second; raises `LostFence` when another instance took over, also one that is gone again.
+
+        Who takes the lease away for a moment (an operator who rewinds) so has the checkpoint read anew.
+        """
         while True:
             await asyncio.sleep(RENEW)
             with suppress(*AWAY):
-                if await self.take() is None:
-                    raise LostFence(f"another instance is active as {self.name}")
+                if await self.take() != epoch:
+                    raise LostFence(f"another instance is active as {self.name}, or was")
 
     async def leave(self) -> None:
         """End the lease early, so that a standby takes over at once; drops the connection."""

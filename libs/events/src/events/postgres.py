@@ -20,11 +20,15 @@ CONNECT_TIMEOUT = 3.0
 COMMAND_TIMEOUT = 10.0
 
 
-def dialer(url: str, *, application: str) -> Dial:
-    """A `Dial` for one database; `application` is what operators see in pg_stat_activity."""
+def dialer(url: str, *, application: str, patience: float | None = None) -> Dial:
+    """A `Dial` for one database; `application` is what operators see in pg_stat_activity.
+
+    `patience`: after how many seconds a call is given up; None: whoever calls watches the time.
+    """
 
     async def dial() -> Connection:
-        return await asyncpg.connect(url, timeout=CONNECT_TIMEOUT, server_settings={"application_name": application})
+        named = {"application_name": application}
+        return await asyncpg.connect(url, timeout=CONNECT_TIMEOUT, command_timeout=patience, server_settings=named)
 
     return dial
 

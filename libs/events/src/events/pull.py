@@ -29,9 +29,14 @@ class StreamBehind(PullBroken):
 
 
 class Pull:
-    """One opening of a stream at `start`; `last` is the number of the last message received."""
+    """One opening of a stream at `start`; `last` is the number of the last message received.
 
-    def __init__(self, client: Client, stream: str, name: str, *, start: int, batch: int) -> None:
+    `headers_only`: messages come without their bodies.
+    """
+
+    def __init__(
+        self, client: Client, stream: str, name: str, *, start: int, batch: int, headers_only: bool = False
+    ) -> None:
         self._client = client
         self._manager = client.jsm(timeout=1)
         self._stream = stream
@@ -44,6 +49,7 @@ class Pull:
         self._subscription: Any = None
         self._inbox = client.new_inbox()
         self._start = start
+        self._headers_only = headers_only
         self.last = start - 1
 
     async def open(self) -> None:
@@ -60,6 +66,7 @@ class Pull:
                 inactive_threshold=INACTIVE,
                 mem_storage=True,
                 num_replicas=1,
+                headers_only=self._headers_only or None,
             ),
         )
         self._subscription = await self._client.subscribe(self._inbox, cb=self._on_message)

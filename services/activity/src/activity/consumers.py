@@ -19,6 +19,7 @@ from activity.tables import (
     Person,
     add_archive,
     add_entries,
+    archived,
     choose_zones,
     forget_todos,
     keep_people,
@@ -51,9 +52,14 @@ _SAYS_ERASED: Final = Codec(TYPES).name_of_type(UserErased)
 async def keep(connection: Connection, events: Sequence[Event], *, clock: Clock, months: set[date]) -> None:
     """Entries first, the archive last: its counter is locked until the commit. Of the erased only numbers stay.
 
-    `months` is where this process remembers which months of the log are there.
+    What the archive has is passed over: it is heard again, by a consumer that was set back. `months` is where this
+    process remembers which months of the log are there.
     """
     feed = events[0].feed
+    known = await archived(connection, feed, events[0].envelope.seq, events[-1].envelope.seq)
+    events = [event for event in events if event.envelope.id not in known]
+    if not events:
+        return
     said = [event for event in events if event.envelope.type == _SAYS_ERASED]
     await forget(connection, said)
     shown = await living(connection, events)

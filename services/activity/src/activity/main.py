@@ -18,7 +18,7 @@ from activity.figures import Figures
 from activity.projections import Projections
 from activity.readers import Readers
 from activity.reports import FEED, Reports
-from activity.settings import Settings
+from activity.settings import Asked, Settings
 from activity.tables import (
     SQL,
     drop_months,
@@ -62,12 +62,12 @@ def main() -> None:
     """Run `python -m activity [api|worker]`, or one of the `COMMANDS` (`--help` tells)."""
     match sys.argv[1:]:
         case [command, *_] if command in COMMANDS:
-            start(_command(sys.argv[1:], read(Settings)))
+            start(_command(sys.argv[1:], read(Asked)))
         case arguments:
             start(_main(roles(arguments), read(Settings)))
 
 
-async def _command(arguments: Sequence[str], settings: Settings) -> None:
+async def _command(arguments: Sequence[str], settings: Asked) -> None:
     name = f"{NAME} {arguments[0]}"
     async with await open_pool(settings.database_url, application=name, patience=PATIENCE) as pool:
         sys.exit(await obey(pool, arguments, seals_of(settings, pool)))
@@ -145,7 +145,7 @@ def worker_tasks(settings: Settings, pool: asyncpg.Pool, health: Health, clock: 
     ]
 
 
-def seals_of(settings: Settings, pool: asyncpg.Pool) -> Seals | None:
+def seals_of(settings: Asked, pool: asyncpg.Pool) -> Seals | None:
     """Who seals the archive, where it is configured."""
     keys, clock = settings.keys, clock_for(settings.app_env, settings.clock_file)
     return Seals(pool, Path(settings.seal_dir), keys, clock) if keys else None

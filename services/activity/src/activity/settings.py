@@ -11,7 +11,32 @@ from events.keys import Keys, read_keys
 FEWEST_DAYS: Final = 100
 
 
-class Settings(Struct, frozen=True, kw_only=True):
+class Asked(Struct, frozen=True, kw_only=True):
+    """What a command reads, which asks the database alone: see `Settings`."""
+
+    app_env: Literal["development", "production"] = "production"
+    database_url: str
+    seal_dir: str = ""
+    seal_keys: str = ""
+    clock_file: str = ""
+
+    def __post_init__(self) -> None:
+        if wrong := list(self._wrong()):
+            raise ValueError("; ".join(wrong))
+
+    @property
+    def keys(self) -> Keys | None:
+        """The keys of seals; None where none is made."""
+        return read_keys(self.seal_keys, size=KEY_SIZE) if self.seal_dir else None
+
+    def _wrong(self) -> Iterator[str]:
+        try:
+            read_keys(self.seal_keys, size=KEY_SIZE) if self.seal_dir or self.seal_keys else None
+        except ValueError as error:
+            yield f"SEAL_KEYS {error}"
+
+
+class Settings(Asked, frozen=True, kw_only=True):
     """Each field is an environment variable in capitals; one without a default is required.
 
     - APP_ENV: development or production
@@ -26,8 +51,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     - CLOCK_FILE: in development, a file with seconds to add to the clock
     """
 
-    app_env: Literal["development", "production"] = "production"
-    database_url: str
     nats_url: str
     host: str = "127.0.0.1"
     port: int = 8087
@@ -35,25 +58,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     issuer: str
     audience: str = "todo"
     activity_days: Annotated[int, Meta(ge=0, le=36_500)] = 0
-    seal_dir: str = ""
-    seal_keys: str = ""
     cors_origins: str = ""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    clock_file: str = ""
-
-    def __post_init__(self) -> None:
-        if wrong := list(self._wrong()):
-            raise ValueError("; ".join(wrong))
-
-    @property
-    def keys(self) -> Keys | None:
-        """The keys of seals; None where none is made."""
-        return read_keys(self.seal_keys, size=KEY_SIZE) if self.seal_dir else None
 
     def _wrong(self) -> Iterator[str]:
         if 0 < self.activity_days < FEWEST_DAYS:
             yield f"ACTIVITY_DAYS must be 0, for ever, or {FEWEST_DAYS} at least: reports look back so far"
-        try:
-            read_keys(self.seal_keys, size=KEY_SIZE) if self.seal_dir or self.seal_keys else None
-        except ValueError as error:
-            yield f"SEAL_KEYS {error}"
+        yield from super()._wrong()

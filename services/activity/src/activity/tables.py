@@ -120,6 +120,11 @@ async def add_archive(connection: Connection, feed: str, heard_at: datetime, eve
     await connection.execute(SQL.add_archive, feed, heard_at, *columns)
 
 
+async def archived(connection: Connection, feed: str, first: int, last: int) -> frozenset[UUID]:
+    """The ids of what the archive has of a feed from one number to another."""
+    return frozenset(row["event_id"] for row in await connection.fetch(SQL.archived, feed, first, last))
+
+
 async def open_entry_months(connection: Connection, entries: Sequence[NewEntry], known: set[date]) -> None:
     """Make the months of entries, before any is added; asks of none that is `known`, and puts there those it found.
 

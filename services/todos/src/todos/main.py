@@ -34,7 +34,7 @@ from events.telemetry import configure_logging
 from todos.alarms import Alarms
 from todos.api import ROUTES
 from todos.consumers import hears
-from todos.settings import Settings
+from todos.settings import Asked, Settings
 from todos.tables import SQL, erase_todos
 from todos.verify import verify
 from todos.writing import Quota, Todos
@@ -45,7 +45,7 @@ NAME = "todos"
 def main() -> None:
     """Run `python -m todos [api|worker]`, or `python -m todos verify`."""
     if sys.argv[1:] == ["verify"]:
-        sys.exit(asyncio.run(_verify(read(Settings))))
+        sys.exit(asyncio.run(_verify(read(Asked))))
     start(_main(roles(sys.argv[1:]), read(Settings)))
 
 
@@ -96,7 +96,7 @@ def faces(pool: asyncpg.Pool) -> Sequence[BaseRouteHandler]:
     return (*ROUTES, export_route("/todos/export", pool, SQL.export), *parked_routes("/todos", NAME, pool))
 
 
-async def _verify(settings: Settings) -> int:
+async def _verify(settings: Asked) -> int:
     """Print whether every to-do is what its events say; the exit status."""
     connection = await dialer(settings.database_url, application=NAME)()
     try:

@@ -30,3 +30,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     cors_origins: str = ""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     clock_file: str = ""
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """What a command reads that only asks the database: DATABASE_URL, as the runtime role."""
+
+    database_url: str

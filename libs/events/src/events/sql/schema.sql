@@ -256,7 +256,7 @@ CREATE TABLE events.act (
     applied integer DEFAULT 0 NOT NULL,
     failed integer DEFAULT 0 NOT NULL,
     discarded integer DEFAULT 0 NOT NULL,
-    CONSTRAINT act_what_check CHECK ((what = ANY (ARRAY['redrive'::text, 'discard'::text])))
+    CONSTRAINT act_what_check CHECK ((what = ANY (ARRAY['redrive'::text, 'discard'::text, 'rewind'::text, 'import'::text, 'abandon'::text])))
 );
 
 CREATE TABLE events.checkpoint (
@@ -490,7 +490,7 @@ GRANT SELECT,INSERT,UPDATE ON TABLE events.checkpoint TO events;
 
 GRANT SELECT,DELETE ON TABLE events.deletion TO events;
 
-GRANT SELECT,INSERT ON TABLE events.discarded TO events;
+GRANT SELECT,INSERT,DELETE ON TABLE events.discarded TO events;
 
 GRANT SELECT ON TABLE events.erasure TO events;
 

@@ -1,0 +1,128 @@
+"""Copies a stream's surplus back into a log that only lost its tail: its database came back from an older copy."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from nats.aio.msg import Msg
+
+from events import acts
+from events.acts import By
+from events.catalog.feeds import FEEDS
+from events.envelope import Envelope, from_headers, subject_of
+from events.errors import BadAct, Undecodable
+from events.feed import Feed
+from events.postgres import Connection
+from events.sql import load
+from ops.comparing import PULLED, Pulled, Report, compare
+from ops.places import Places
+
+SQL = load("ops")
+SHOWN: Final = 10
+PART: Final = 1000
+WRITE: Final = 60.0
+_COLUMNS: Final = (
+    "seq", "id", "aggregate", "version", "type", "subject", "time",
+    "correlation_id", "causation_id", "actor", "traceparent",
+)  # fmt: skip
+
+
+class Surplus(msgspec.Struct, frozen=True):
+    """What the log would get back, and what that does and does not."""
+
+    feed: str
+    first: int
+    last: int
+    events: int
+    sample: list[dict[str, Any]]
+    does: list[str]
+    does_not: list[str]
+
+
+class Imported(msgspec.Struct, frozen=True):
+    """What the log got back."""
+
+    feed: str
+    first: int
+    last: int
+
+
+async def plan(places: Places, name: str, report: Report) -> Surplus:
+    """What would be copied; raises `BadAct` where the log did not only lose its tail, `Unreachable`."""
+    surplus = await _surplus(places, name, report)
+    first, last, service = surplus[0][0].seq, surplus[-1][0].seq, FEEDS[name].service
+    does = [
+        f"copies {len(surplus):,} events, {first:,} to {last:,}, from stream {name} into its log, under their numbers",
+        f"lets {service} append again only from {last + 1:,}, and its relay go on",
+    ]
+    rows = f"write the rows of {service} that these events made: where its database lost these too, they stay so"
+    does_not = [
+        f"{rows} (`python -m {service} verify`, where there is one, names them)",
+        "bring back kept answers: an Idempotency-Key of that time is decided anew",
+        "send or publish anything again: whoever heard these events is not concerned",
+    ]
+    sample = [
+        {"seq": each.seq, "type": each.type, "key": each.subject, "time": each.time} for each, _ in surplus[:SHOWN]
+    ]
+    return Surplus(name, first, last, len(surplus), sample, does, does_not)
+
+
+async def import_tail(places: Places, name: str, by: By, report: Report) -> Imported:
+    """Do it, as the owner of the log's database; raises `BadAct`, `Unreachable`."""
+    surplus = await _surplus(places, name, report)
+    first, last = surplus[0][0].seq, surplus[-1][0].seq
+    feed = FEEDS[name]
+    async with places.database(feed.service, WRITE) as connection, connection.transaction():
+        if await connection.fetchval(SQL.hold_feed, name) != first - 1:
+            raise BadAct(f"{feed.service} appended meanwhile: look again with todo-ops relay check {name}")
+        for begin in range(0, len(surplus), PART):
+            await _write(connection, name, surplus[begin : begin + PART])
+        aggregates = list({envelope.aggregate for envelope, _ in surplus})
+        if broken := await connection.fetch(SQL.broken_aggregates, name, aggregates):
+            raise BadAct(f"versions of {broken[0]['aggregate']} do not follow one another: this is no lost tail")
+        await connection.execute(SQL.grow_feed, name, last)
+        await connection.execute(SQL.delete_imported, name, first - 1)
+        await acts.note(connection, feed.service, "import", {"feed": name, "from": first, "to": last}, by)
+    return Imported(name, first, last)
+
+
+async def _write(connection: Connection, name: str, surplus: Sequence[tuple[Envelope, str]]) -> None:
+    columns = [[getattr(envelope, column) for envelope, _ in surplus] for column in _COLUMNS]
+    await connection.execute(SQL.import_tail, name, *columns, [data for _, data in surplus])
+
+
+async def _surplus(places: Places, name: str, report: Report) -> list[tuple[Envelope, str]]:
+    """What the stream has beyond the log, where they are one up to there. Raises `BadAct`."""
+    feed = FEEDS[name]
+    found = await compare(places, feed, report)
+    if found.parted is None:
+        raise BadAct(f"stream {name} has nothing that its log lacks")
+    if found.parted.how != "ahead" or found.stream_last is None:
+        raise BadAct(f"the log did not only lose its tail: {found.parted.says}; {found.parted.next}")
+    first, last = found.log_last + 1, found.stream_last
+    surplus: list[tuple[Envelope, str]] = []
+    async with places.nats(None) as client:
+        pulled = Pulled(client, name, first, last, headers_only=False)
+        try:
+            for begin in range(first, last + 1, PULLED):
+                end = min(begin + PULLED - 1, last)
+                messages = await pulled.up_to(end)
+                surplus += [_event(feed, seq, messages.get(seq)) for seq in range(begin, end + 1)]
+        finally:
+            await pulled.close()
+    return surplus
+
+
+def _event(feed: Feed, seq: int, message: Msg | None) -> tuple[Envelope, str]:
+    """A message of the surplus as the log had it; raises `BadAct` for what its relay never published."""
+    if message is None:
+        raise BadAct(f"stream {feed.name} lacks {seq:,}: what the log had there is lost; restore its database")
+    try:
+        envelope = from_headers(message.headers)
+        data = message.data.decode()
+        msgspec.json.decode(data)
+    except (Undecodable, UnicodeDecodeError, msgspec.DecodeError, RecursionError):
+        raise BadAct(f"message {seq:,} of stream {feed.name} is no event: it is not from the relay") from None
+    if (envelope.seq, envelope.service, subject_of(envelope)) != (seq, feed.service, message.subject):
+        raise BadAct(f"message {seq:,} of stream {feed.name} says that it is another: it is not from the relay")
+    return envelope, data
