@@ -70,6 +70,12 @@ test *OPTIONS: lint
 test-long:
     @"{{ python }}" -m pytest {{ full_counts }}
 
+# Live histories of the library in virtual time, e.g. `./run simulate --seconds 60`, `--seed 33`, `--bugs`: libs/events/README.md
+[no-exit-message]
+[positional-arguments]
+simulate *OPTIONS:
+    @PYTHONPATH="{{ justfile_directory() }}/libs/events/tests" "{{ python }}" -m simulation "$@"
+
 # The tests over PostgreSQL and NATS from containers, where a Docker engine answers
 [positional-arguments]
 test-containers *OPTIONS:
