@@ -28,7 +28,6 @@ from events.ids import uuid7
 from events.log import Log
 from events.notify import Notifier
 from events.postgres import dialer
-from events.process import GARBAGE
 from events.relay import channel_of
 from todos.tables import TodoRow
 
@@ -112,7 +111,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=60, help="for how long (60)")
     parser.add_argument("--with-all", action="store_true", help="leave activity and mailer running, which hear as much")
     options = parser.parse_args()
-    gc.set_threshold(*GARBAGE)  # the client's own stops would be told as the service's
+    gc.disable()  # the client's own stops, up to 0.8 s, would be told as the service's
     with running() as stack:
         if not options.with_all:
             stack.stop("activity", "mailer")
