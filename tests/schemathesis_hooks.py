@@ -232,6 +232,8 @@ def newest_event(case: Case) -> str:
 NAMED: dict[str, Callable[[Case], str]] = {
     "token": lambda _: link_token(),
     "metric": lambda _: "daily",
+    "feed": lambda _: "TODOS",
+    "seq": lambda _: "1",
     "request_or_event": newest_event,
 }
 HEADERS: dict[str, Callable[[], str]] = {

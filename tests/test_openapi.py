@@ -20,12 +20,20 @@ from system import System
 HERE = Path(__file__).resolve().parent
 BOUNDED, FULL = 12, 400
 SUCCEED = 0.6
-# This stack sends no SMS: a phone is answered 409, or 404 where there is none. Everybody's log is for operators.
-NOT_OFFERED = {
+# Everybody's log, and what is parked, is for operators.
+FOR_OPERATORS = {
+    "activity_browse_all",
+    *(
+        f"{tag}_{name}"
+        for tag in ("todos", "activity", "mail", "notifications")
+        for name in ("browse_parked", "show_parked", "act", "browse_acts")
+    ),
+}
+# This stack sends no SMS: a phone is answered 409, or 404 where there is none.
+NOT_OFFERED = FOR_OPERATORS | {
     "notifications_ask_for_code",
     "notifications_verify_phone",
     "notifications_remove_phone",
-    "activity_browse_all",
 }
 
 
