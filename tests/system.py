@@ -118,12 +118,12 @@ class System:
             answer = await http.get(f"{self.url(service)}/healthz/ready")
         return {"status": answer.status_code, **{check["name"]: check["state"] for check in answer.json()["checks"]}}
 
-    async def ready(self, *services: str) -> None:
+    async def ready(self, *services: str, within: float = 20) -> None:
         """Wait until services answer and nothing of them is late."""
         for service in services:
             unwell: dict[str, Any] = {}
             try:
-                await until(partial(self._is_well, service, unwell), within=20)
+                await until(partial(self._is_well, service, unwell), within=within)
             except pytest.fail.Exception:
                 pytest.fail(f"{service} does not get well: {unwell}")
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from leaks.load import SERVICES
 from leaks.samples import CONNECTIONS, FILES, HELD, MEMORY, TASKS, Held, Sample, growth
+from local.layout import SERVICES
 
 MINUTES = 30
 

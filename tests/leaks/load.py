@@ -2,18 +2,17 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 import httpx
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
-from local.fixtures import until
+from local.layout import SERVICES
 from system import Person, System
 
-SERVICES: Final = ("auth", "todos", "mailer", "activity", "notifier")
 BACKING: Final = ("nats", "postgres")
 EVERY: Final = 60.0
 """Seconds between two restarts."""
@@ -86,23 +85,12 @@ async def restart(world: System, said: Callable[[str], None]) -> None:
             await asyncio.sleep(EVERY)
             world.kill(part)
             said(part)
-            await until(lambda: _are_ready(world), within=_BACK)
+            await world.ready(*SERVICES, within=_BACK)
 
 
-async def _are_ready(world: System) -> bool:
-    try:
-        return all([(await world.readiness(service))["status"] == 200 for service in SERVICES])
-    except httpx.HTTPError:
-        return False
-
-
-async def together(*tasks: Awaitable[None], seconds: float) -> None:
+async def together(*tasks: Coroutine[Any, Any, None], seconds: float) -> None:
     """Run these for so long; whatever fails ends all."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
             for task in tasks:
-                group.create_task(_of(task))
-
-
-async def _of(task: Awaitable[None]) -> None:
-    await task
+                group.create_task(task)

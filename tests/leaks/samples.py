@@ -8,7 +8,7 @@ import httpx
 from msgspec import Struct
 from prometheus_client.parser import text_string_to_metric_families
 
-from leaks.load import SERVICES
+from local.layout import SERVICES
 from system import System
 
 

@@ -15,6 +15,7 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.manager import JetStreamManager
 
+import events.broker
 from simulation.loop import PROCESS, Loop, Process
 from simulation.network import Network
 from simulation.stream import Broker, Headers, Want
@@ -217,29 +218,12 @@ class Subscription:
         self._inboxes.pop(self._subject, None)
 
 
-class Link:
-    """What `events.broker.Broker` is to the library: one connection at a time, found again by itself."""
+class Link(events.broker.Broker):
+    """The library's own, found again by itself; only what it connects to is simulated."""
 
     def __init__(self, wire: Wire) -> None:
+        super().__init__("nats://simulated", name="simulated")
         self._wire = wire
-        self._client: Client | None = None
-        self._arrived = asyncio.Event()
-        self.trouble = ""
-
-    @property
-    def is_connected(self) -> bool:
-        return self._client is not None and self._client.is_connected
-
-    async def connected(self) -> Client:
-        while self._client is None or not self._client.is_connected:
-            await self._arrived.wait()
-            if self._client is None or not self._client.is_connected:
-                self._arrived.clear()
-                await asyncio.sleep(0.05)
-        return self._client
-
-    async def jetstream(self) -> JetStreamContext:
-        return (await self.connected()).jetstream(timeout=1)
 
     async def run(self) -> None:
         """Connect, wait until that is lost, connect again."""
