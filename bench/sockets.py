@@ -24,6 +24,7 @@ from bench.counts import Unsound
 from bench.figures import percentile
 from bench.stack import Stack, running
 from bench.todos import created, toggled
+from events.command import Command
 from events.ids import uuid7
 from events.log import Log
 from events.notify import Notifier
@@ -32,6 +33,8 @@ from events.relay import channel_of
 from todos.tables import TodoRow
 
 _AT_ONCE: Final = 50
+_BURST: Final = 5
+"""Completions at once: a clock that strikes for each of 500 a second is a load of its own."""
 _CUTS: Final = 20
 _SETTLING: Final = 5.0
 _OVERTIME: Final = 60.0
@@ -145,28 +148,29 @@ async def _say(stack: Stack, followers: Sequence[Follower], rate: int, seconds: 
     waker = Notifier(channel_of("TODOS"), dial)
     log = Log("TODOS", dial, on_appended=waker.wake)
     writing = [asyncio.create_task(task()) for task in (log.run, waker.run)]
-    rows = await _rows(log, [random.choice(followers).person for _ in range(rate * seconds)])
+    made = await _made(log, [random.choice(followers).person for _ in range(rate * seconds)])
+    commands = [toggled(row) for row in made]  # before anything is measured: what decides is no client's
     await _heard(stack)
     cuts: list[float] = []
     cutting = asyncio.create_task(_cut(followers, cuts))
     started = perf_counter()
 
-    async def complete(row: TodoRow) -> None:
-        command = toggled(row)
+    async def complete(command: Command) -> None:
         await log.append(command)
         appended[command.events[0].id] = perf_counter()
 
     async with asyncio.TaskGroup() as group:
-        for nr, row in enumerate(rows):
+        for nr in range(0, len(commands), _BURST):
             await asyncio.sleep(started + nr / rate - perf_counter())
-            group.create_task(complete(row))
+            for command in commands[nr : nr + _BURST]:
+                group.create_task(complete(command))
     for task in (cutting, *writing):
         task.cancel()
     await asyncio.wait([cutting, *writing])
     return appended, len(cuts)
 
 
-async def _rows(log: Log, people: Sequence[UUID]) -> list[TodoRow]:
+async def _made(log: Log, people: Sequence[UUID]) -> list[TodoRow]:
     made = [created(uuid7(), person) for person in people]
     for at in range(0, len(made), 500):
         await asyncio.gather(*(log.append(command) for command, _ in made[at : at + 500]))

@@ -24,9 +24,9 @@ from notifier.tables import (
     NewDelivery,
     NewNotification,
     add_notifications,
+    audience,
     expire_stale,
     keep_profiles,
-    preferences,
     queue_deliveries,
 )
 
@@ -50,23 +50,24 @@ async def notify(connection: Connection, events: Sequence[Event], *, clock: Cloc
     What that leads to is added to `outcome`.
     """
     now = clock()
-    chosen = await preferences(connection, {event.envelope.subject for event in events})
+    people = await audience(connection, {event.envelope.subject for event in events})
+    heard = [(event, people[event.envelope.subject]) for event in events if event.envelope.subject in people]
     told: list[NewNotification] = []
     sent: list[NewDelivery] = []
-    for event in await living(connection, events):
+    for event, person in heard:
         for kind, data in notifications_of(event, now):
-            prefers = chosen.get(event.envelope.subject, Preferences())
-            if prefers.wanted(kind, "inbox", event.envelope.time):
-                told.append(_notification(event, kind, data, silent=prefers.silences(kind, now)))
-            delivery = _delivery(event, kind, data, prefers)
-            if delivery.push or delivery.sms:
+            if person.prefers.wanted(kind, "inbox", event.envelope.time):
+                told.append(_notification(event, kind, data, silent=person.prefers.silences(kind, now)))
+            delivery = _delivery(event, kind, data, person.prefers)
+            if person.has_device and (delivery.push or delivery.sms):
                 sent.append(delivery)
     if told:
         await add_notifications(connection, now, told)
         outcome.people.update(each.user_id for each in told)
     if sent:
         outcome.deliveries += await queue_deliveries(connection, now, sent)
-    await expire_stale(connection, stale_before((event.data, event.envelope.time) for event in events))
+    owners = ((event.data, event.envelope.time) for event, person in heard if person.has_device)
+    await expire_stale(connection, stale_before(owners))
 
 
 async def hear_people(connection: Connection, events: Sequence[Event]) -> None:

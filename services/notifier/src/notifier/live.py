@@ -7,8 +7,9 @@ So nothing can be dropped, order is the inbox's, and a slow client costs one bat
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Final
 from uuid import UUID
 
@@ -29,7 +30,11 @@ from notifier.tables import last_numbers, standing
 CHANNEL: Final = "inbox"
 """Where processes tell one another whose inboxes changed."""
 HEARTBEAT: Final = 20.0
+BEAT: Final = 1.0
+"""Seconds between looks at the time, for all lines together: a timer each, made anew for each frame, is dear."""
 POLL: Final = 2.0
+LOOK: Final = 200
+"""People asked about at once."""
 TIMEOUT: Final = 5.0
 LINES: Final = 20
 """Live connections of one person in one process; one more ends the oldest."""
@@ -79,12 +84,20 @@ class Line:
         # What the client can count by itself: what was unread at its greeting, and each notification since.
         self._unread = self._greeted_at = 0
         self._answers: list[Frame] = []
-        self._news = asyncio.Event()
-        self._news.set()
+        self._said_at = monotonic()
+        self._called = asyncio.Event()
+        self._news = False
+        self.wake()
 
     def wake(self) -> None:
         """There may be something to send."""
-        self._news.set()
+        self._news = True
+        self._called.set()
+
+    def beat(self) -> None:
+        """Time passed: there may be a heartbeat to send, or the token is over."""
+        if self._left() <= 0 or monotonic() - self._said_at >= HEARTBEAT:
+            self._called.set()
 
     def end(self, reason: Reason) -> None:
         """Let `next` raise `Goodbye`; the first reason stands."""
@@ -113,13 +126,19 @@ class Line:
         """What to send next, when there is something; raises `Goodbye`."""
         while True:
             self._assert_open()
-            if self._answers:
-                answers, self._answers = self._answers, []
-                return answers
-            if not await self._woken():
-                return [Heartbeat(self.seen)]
-            self._assert_open()
-            self._news.clear()
+            if frames := await self._due():
+                self._said_at = monotonic()
+                return frames
+            await self._called.wait()
+            self._called.clear()
+
+    async def _due(self) -> Sequence[Frame]:
+        """What there is to say now: answers, else news, else that the line still lives, where it was long silent."""
+        if self._answers:
+            answers, self._answers = self._answers, []
+            return answers
+        if self._news:
+            self._news = False
             try:
                 if frames := await self._read():
                     return frames
@@ -127,20 +146,13 @@ class Line:
                 log.warning("an inbox is out of reach; its connection waits", error=type(error).__name__)
                 self.wake()
                 await asyncio.sleep(1)
+        return [Heartbeat(self.seen)] if monotonic() - self._said_at >= HEARTBEAT else []
 
     def _assert_open(self) -> None:
         if self._left() <= 0:
             self.end(TOKEN_EXPIRED)
         if self._ended is not None:
             raise Goodbye(self._ended)
-
-    async def _woken(self) -> bool:
-        """Whether news came before it was time for a heartbeat, or for the end of the token."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(min(HEARTBEAT, self._left())):
-                return await self._news.wait()
-        self._assert_open()
-        return False
 
     async def _read(self) -> list[Frame]:
         found = await self._reader.news(self.person.id, self.seen)
@@ -213,10 +225,17 @@ class Live:
             line.end(RESTARTING)
 
     async def run(self) -> None:
-        """Listen, poll and read until cancelled."""
+        """Listen, poll, read and tell the time until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._reader.run())
             group.create_task(self._keep_listening())
+            group.create_task(self._keep_beating())
+
+    async def _keep_beating(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT)
+            for line in self._all():
+                line.beat()
 
     async def _keep_listening(self) -> None:
         while True:
@@ -251,10 +270,12 @@ class Live:
         for line in self._all():
             if self._refuse(line.person):
                 line.end(TOKEN_REFUSED)
-        for person_id, last in (await last_numbers(connection, list(self._lines))).items():
-            for line in self._lines.get(person_id, ()):
-                if line.seen != last:
-                    line.wake()
+        people = list(self._lines)
+        for at in range(0, len(people), LOOK):  # some at a time: thousands at once would stop all others meanwhile
+            for person_id, last in (await last_numbers(connection, people[at : at + LOOK])).items():
+                for line in self._lines.get(person_id, ()):
+                    if line.seen != last:
+                        line.wake()
 
     def _all(self) -> list[Line]:
         return [line for lines in self._lines.values() for line in lines]

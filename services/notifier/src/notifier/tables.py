@@ -58,6 +58,13 @@ class Notified(msgspec.Struct, frozen=True, kw_only=True):
     read_at: datetime | None
 
 
+class Listener(msgspec.Struct, frozen=True):
+    """Somebody who is told: what they chose, and whether they have a device."""
+
+    prefers: Preferences
+    has_device: bool
+
+
 class News(msgspec.Struct):
     """Where an inbox stands, and what it holds after some number."""
 
@@ -157,6 +164,14 @@ async def erase_inbox(pool: asyncpg.Pool, person_id: UUID, _: int) -> int:
 async def preferences(connection: Connection | asyncpg.Pool, people: Collection[UUID]) -> dict[UUID, Preferences]:
     """What people chose; who never chose is left out."""
     return {row["user_id"]: _chosen(row) for row in await connection.fetch(SQL.preferences, list(people))}
+
+
+async def audience(connection: Connection, people: Collection[UUID]) -> dict[UUID, Listener]:
+    """Those of these people who are not erased; nobody becomes so before the transaction ends (`erasure.living`)."""
+    return {
+        row["user_id"]: Listener(_chosen(row) if row["choices"] else Preferences(), row["has_device"])
+        for row in await connection.fetch(SQL.audience, list(people))
+    }
 
 
 async def choose(

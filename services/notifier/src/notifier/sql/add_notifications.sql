@@ -3,7 +3,7 @@
 with new as materialized (
     select n.* from unnest($2::uuid[], $3::uuid[], $4::text[], $5::json[], $6::timestamptz[], $7::boolean[]) with ordinality
         as n (id, user_id, kind, data, at, silent, place)
-    where not exists (select from notification k where k.id = n.id)
+    where (select k.id from notification k where k.id = n.id) is null
 ), counted as (
     insert into inbox as i (user_id, last_number)
     select user_id, count(*) from new group by user_id order by user_id

@@ -3,7 +3,7 @@ with stands as materialized (
     select a.place, a.after, i.user_id, i.last_number,
         (select count(*) from notification u where u.user_id = i.user_id and u.read_at is null) as unread
     from unnest($1::uuid[], $2::bigint[]) with ordinality as a (user_id, after, place)
-    join inbox i on i.user_id = a.user_id
+    cross join lateral (select * from inbox i where i.user_id = a.user_id offset 0) i
 )
 select s.place, s.last_number, s.unread, n.*
 from stands s

@@ -13,7 +13,10 @@ with queued as (
     from unnest(
         $2::uuid[], $3::uuid[], $4::text[], $5::json[], $6::timestamptz[], $7::text[], $8::text[], $9::boolean[], $10::boolean[]
     ) as n (id, user_id, kind, data, at, correlation_id, traceparent, push, sms)
-    join device d on d.user_id = n.user_id and d.created_at <= n.at and case d.service when 'sms' then n.sms else n.push end
+    cross join lateral (
+        select * from device d
+        where d.user_id = n.user_id and d.created_at <= n.at and case d.service when 'sms' then n.sms else n.push end offset 0
+    ) d
     where n.at > $1::timestamptz - interval '24 hours'
     on conflict (cause, device_id) do nothing
     returning 1
