@@ -187,8 +187,8 @@ class World:
     async def replica(self) -> AsyncIterator[Face]:
         """A process of the api role."""
         dial = dialer(self.database.url, application=NAME)
-        live = Live(self.pool, dial, self.watch, lambda person: person.id in self.tombstones)
         crier = Notifier(CHANNEL, dial)
+        live = Live(self.pool, dial, self.watch, lambda person: person.id in self.tombstones, crier)
         app = create_app(
             title="Notifications",
             routes=(
@@ -198,7 +198,7 @@ class World:
             health=Health(),
             guard=self.people.guard,
             parts={
-                "notifications": Notifications(self.pool, self.watch, crier),
+                "notifications": Notifications(self.pool, self.watch, live.tell),
                 "tickets": Tickets(self.pool, self.watch, frozenset({"https://app.example"})),
                 "live": live,
                 "choosing": choosing.Choosing(self.pool, self.watch),

@@ -219,6 +219,18 @@ async def test_what_is_read_in_one_tab_counts_in_the_others(world: World) -> Non
         assert await socket.next() == {"type": "unread", "unread": 1}
 
 
+async def test_what_changed_in_this_process_is_told_here_without_asking_the_database_to_tell(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    me = uuid4()
+    monkeypatch.setattr(world.live._crier, "tell", lambda _: None)
+    async with world.socket(me) as socket:
+        await world.told(me, 3)
+        assert await socket.numbers(3) == [1, 2, 3]
+        await world.post("/notifications/read-all?up_to=2", me)
+        assert await socket.next() == {"type": "unread", "unread": 1}
+
+
 async def test_what_is_read_while_news_come_counts_too(world: World) -> None:
     me = uuid4()
     async with world.socket(me) as socket:

@@ -22,6 +22,8 @@ class Notifier:
         self._dial = dial
         self._words: set[str] = set()
         self._news = asyncio.Event()
+        self.pid: int | None = None
+        """The backend that says it: who listens in this process can tell what was said here."""
 
     def wake(self) -> None:
         """There is something new in the log."""
@@ -50,6 +52,7 @@ class Notifier:
                 connection.terminate()
 
     async def _send(self, connection: Connection) -> None:
+        self.pid = connection.get_server_pid()
         while True:
             await self._news.wait()
             self._news.clear()

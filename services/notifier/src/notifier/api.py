@@ -23,7 +23,7 @@ from api.transactions import writing
 from events.catalog.feeds import HEARS
 from events.clock import Clock
 from events.consumer import heard_up_to
-from events.notify import Notifier
+from notifier.live import Tell
 from notifier.shapes import Notification, told
 from notifier.tables import TOP, list_notifications, read_all, read_one, standing
 from notifier.tickets import LIFE, Tickets
@@ -68,7 +68,7 @@ class Notifications:
 
     pool: asyncpg.Pool
     now: Clock
-    crier: Notifier
+    tell: Tell
 
     async def position_of(self, feed: str, person: UUID) -> tuple[int, None]:
         """How much of a feed is in the inboxes, for a person; raises `KeyError` for one that is not heard here."""
@@ -111,7 +111,7 @@ async def read(
     row = await read_one(notifications.pool, request.user.id, notification_id, notifications.now())
     if row is None:
         raise Problem(NOT_FOUND)
-    notifications.crier.tell({request.user.id})
+    notifications.tell({request.user.id})
     return answer(request, READ, told(row, request.locale))
 
 
@@ -119,7 +119,7 @@ async def read(
 async def read_everything(request: Request, notifications: Parts, *, up_to: UpTo = TOP) -> Answer[Envelope[Marked]]:
     """Mark all notifications as read, or those up to a number: what came after it stays unread."""
     marked = await read_all(notifications.pool, request.user.id, up_to, notifications.now())
-    notifications.crier.tell({request.user.id})
+    notifications.tell({request.user.id})
     stands = await standing(notifications.pool, request.user.id)
     return answer(request, ALL_READ, Marked(marked, stands.unread))
 

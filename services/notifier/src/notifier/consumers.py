@@ -1,10 +1,10 @@
 """What notifier hears: what people want to know, when they rest, and whom to forget."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -20,6 +20,7 @@ from events.erasure import forget, living
 from events.hearing import Event, Hears
 from events.postgres import Connection
 from notifier.domain import Kind, Preferences, is_too_old, notification_of
+from notifier.live import Tell
 from notifier.tables import (
     NewDelivery,
     NewNotification,
@@ -31,7 +32,6 @@ from notifier.tables import (
 )
 
 NAME: Final = "notifier"
-Tell: TypeAlias = Callable[[Collection[UUID]], None]
 
 
 @dataclass

@@ -6,11 +6,11 @@ So nothing can be dropped, order is the inbox's, and a slow client costs one bat
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Final
+from typing import Final, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -21,6 +21,7 @@ from api.messages import Locale
 from api.requests import Person
 from events.clock import Clock
 from events.health import Check
+from events.notify import Notifier
 from events.postgres import AWAY, Connection, Dial
 from notifier.domain import missing
 from notifier.reading import BATCH, Reader
@@ -29,6 +30,8 @@ from notifier.tables import last_numbers, standing
 
 CHANNEL: Final = "inbox"
 """Where processes tell one another whose inboxes changed."""
+Tell: TypeAlias = Callable[[Collection[UUID]], None]
+"""Tells whose inboxes changed, after the commit."""
 HEARTBEAT: Final = 20.0
 BEAT: Final = 1.0
 """Seconds between looks at the time, for all lines together: a timer each, made anew for each frame, is dear."""
@@ -185,9 +188,15 @@ class Line:
 
 
 class Live:
-    """The live connections of this process. While `run` runs, one LISTEN wakes them; a poll is the safety net."""
+    """The live connections of this process. While `run` runs, one LISTEN wakes them; a poll is the safety net.
 
-    def __init__(self, pool: asyncpg.Pool, dial: Dial, clock: Clock, refuse: Callable[[Person], bool]) -> None:
+    `crier` tells other processes what this one changed.
+    """
+
+    def __init__(
+        self, pool: asyncpg.Pool, dial: Dial, clock: Clock, refuse: Callable[[Person], bool], crier: Notifier
+    ) -> None:
+        self._crier = crier
         self._pool = pool
         self._reader = Reader(pool)
         self._dial = dial
@@ -217,6 +226,11 @@ class Live:
             lines.pop(line, None)
             if not lines:
                 self._lines.pop(person.id, None)
+
+    def tell(self, people: Collection[UUID]) -> None:
+        """These inboxes changed, and that is committed: connections here know at once, other processes by NOTIFY."""
+        self._wake(people)
+        self._crier.tell(people)
 
     def leave(self) -> None:
         """End every connection: the process leaves, the clients shall come back to another."""
@@ -249,7 +263,7 @@ class Live:
         connection = await self._dial()
         try:
             async with asyncio.timeout(TIMEOUT):
-                await connection.add_listener(CHANNEL, lambda *told: self._hear(told[3]))
+                await connection.add_listener(CHANNEL, lambda *told: self._hear(told[1], told[3]))
             for line in self._all():  # what was said meanwhile, nobody heard
                 line.wake()
             while not connection.is_closed():
@@ -260,9 +274,13 @@ class Live:
         finally:
             connection.terminate()
 
-    def _hear(self, payload: str) -> None:
-        for person_id in payload.split(","):
-            for line in self._lines.get(UUID(person_id), ()):
+    def _hear(self, pid: int, payload: str) -> None:
+        if pid != self._crier.pid:  # what was told here is known here
+            self._wake(map(UUID, payload.split(",")))
+
+    def _wake(self, people: Iterable[UUID]) -> None:
+        for person_id in people:
+            for line in self._lines.get(person_id, ()):
                 line.wake()
 
     async def _poll(self, connection: Connection) -> None:

@@ -38,7 +38,7 @@ from notifier.api import ROUTES, Notifications
 from notifier.consumers import NAME, hears
 from notifier.deliveries import TURN, Deliveries
 from notifier.fcm import Fcm
-from notifier.live import CHANNEL, Live
+from notifier.live import CHANNEL, Live, Tell
 from notifier.providers import TIMEOUT, Provider
 from notifier.settings import Settings
 from notifier.sms import Sms
@@ -74,11 +74,12 @@ async def _main(parts: Roles, settings: Settings) -> None:
     ):
         tombstones = Tombstones(pool)
         dial = dialer(settings.database_url, application=NAME)
-        crier, live = Notifier(CHANNEL, dial), Live(pool, dial, clock, lambda person: person.id in tombstones)
+        crier = Notifier(CHANNEL, dial)
+        live = Live(pool, dial, clock, lambda person: person.id in tombstones, crier)
         health.add(live.check)
         web = web_push_of(settings, client, clock)
         providers = providers_of(settings, client, web) if parts.worker else {}
-        tasks = worker_tasks(settings, pool, health, clock, crier=crier, providers=providers) if parts.worker else []
+        tasks = worker_tasks(settings, pool, health, clock, tell=live.tell, providers=providers) if parts.worker else []
         app = create_app(
             title="Notifications",
             routes=faces(pool) if parts.api else (),
@@ -91,7 +92,7 @@ async def _main(parts: Roles, settings: Settings) -> None:
                 refuse=lambda person: person.id in tombstones,
             ),
             parts={
-                "notifications": Notifications(pool, clock, crier),
+                "notifications": Notifications(pool, clock, live.tell),
                 "tickets": Tickets(pool, clock, frozenset(settings.origins)),
                 "live": live,
                 "choosing": choosing.Choosing(pool, clock),
@@ -116,7 +117,7 @@ def worker_tasks(
     health: Health,
     clock: Clock,
     *,
-    crier: Notifier,
+    tell: Tell,
     providers: Mapping[str, Provider],
 ) -> list[Task]:
     """What hears and says: the tasks of the worker role, their checks added to `health`."""
@@ -126,7 +127,7 @@ def worker_tasks(
     table = WorkTable("delivery", pool, clock=clock, turn=TURN)
     eraser = Eraser(pool, broker, feeds_of(NAME), [erase_notifications, erase_deliveries, erase_inbox])
     codec = Codec(TYPES)
-    consumer = Consumer(NAME, hears(clock, crier.tell, table.wake, eraser.wake), dial, broker, codec, clock=clock)
+    consumer = Consumer(NAME, hears(clock, tell, table.wake, eraser.wake), dial, broker, codec, clock=clock)
     retention = Retention(
         {
             "notifications": partial(drop_notifications, pool, clock),
