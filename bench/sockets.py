@@ -35,7 +35,6 @@ from todos.tables import TodoRow
 _AT_ONCE: Final = 50
 _BURST: Final = 5
 """Completions at once: a clock that strikes for each of 500 a second is a load of its own."""
-_CUTS: Final = 20
 _SETTLING: Final = 5.0
 _OVERTIME: Final = 60.0
 
@@ -112,28 +111,29 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=2000, help="people, each with a socket (2000)")
     parser.add_argument("--rate", type=int, default=500, help="notifications per second (500)")
     parser.add_argument("--seconds", type=int, default=60, help="for how long (60)")
+    parser.add_argument("--cuts", type=int, default=10, help="sockets cut off per second (10)")
     parser.add_argument("--with-all", action="store_true", help="leave activity and mailer running, which hear as much")
     options = parser.parse_args()
     gc.disable()  # the client's own stops, up to 0.8 s, would be told as the service's
     with running() as stack:
         if not options.with_all:
             stack.stop("activity", "mailer")
-        uvloop.run(_measure(stack, options.people, options.rate, options.seconds))
+        uvloop.run(_measure(stack, options))
 
 
-async def _measure(stack: Stack, people: int, rate: int, seconds: int) -> None:
+async def _measure(stack: Stack, options: argparse.Namespace) -> None:
     before = stack.memory("notifier")
     limits = httpx.Limits(max_connections=_AT_ONCE)
     async with httpx.AsyncClient(base_url=stack.notifier, limits=limits, timeout=30) as http:
         url = stack.notifier.replace("http", "ws", 1)
-        door, ids = asyncio.Semaphore(_AT_ONCE), [uuid7() for _ in range(people)]
+        door, ids = asyncio.Semaphore(_AT_ONCE), [uuid7() for _ in range(options.people)]
         followers = [Follower(person, stack.token(person), url, http, door) for person in ids]
         async with asyncio.TaskGroup() as group:
             following = [group.create_task(each.run()) for each in followers]
             await _until(lambda: all(each.greeted for each in followers))
             await asyncio.sleep(_SETTLING)
-            idle = (stack.memory("notifier") - before) / people
-            appended, cuts = await _say(stack, followers, rate, seconds)
+            idle = (stack.memory("notifier") - before) / options.people
+            appended, cuts = await _say(stack, followers, options)
             await _until(lambda: sum(len(each.numbers) for each in followers) >= len(appended))
             for task in following:
                 task.cancel()
@@ -141,18 +141,20 @@ async def _measure(stack: Stack, people: int, rate: int, seconds: int) -> None:
     _tell(followers, appended, cuts, idle)
 
 
-async def _say(stack: Stack, followers: Sequence[Follower], rate: int, seconds: int) -> tuple[dict[UUID, float], int]:
+async def _say(
+    stack: Stack, followers: Sequence[Follower], options: argparse.Namespace
+) -> tuple[dict[UUID, float], int]:
     """Complete a to-do so many times a second while lines are cut; when each append was answered, and how many cuts."""
     appended: dict[UUID, float] = {}
     dial = dialer(stack.todos_url, application="bench")
     waker = Notifier(channel_of("TODOS"), dial)
     log = Log("TODOS", dial, on_appended=waker.wake)
     writing = [asyncio.create_task(task()) for task in (log.run, waker.run)]
-    made = await _made(log, [random.choice(followers).person for _ in range(rate * seconds)])
+    made = await _made(log, [random.choice(followers).person for _ in range(options.rate * options.seconds)])
     commands = [toggled(row) for row in made]  # before anything is measured: what decides is no client's
     await _heard(stack)
     cuts: list[float] = []
-    cutting = asyncio.create_task(_cut(followers, cuts))
+    cutting = asyncio.create_task(_cut(followers, options.cuts, cuts))
     started = perf_counter()
 
     async def complete(command: Command) -> None:
@@ -161,7 +163,7 @@ async def _say(stack: Stack, followers: Sequence[Follower], rate: int, seconds: 
 
     async with asyncio.TaskGroup() as group:
         for nr in range(0, len(commands), _BURST):
-            await asyncio.sleep(started + nr / rate - perf_counter())
+            await asyncio.sleep(started + nr / options.rate - perf_counter())
             for command in commands[nr : nr + _BURST]:
                 group.create_task(complete(command))
     for task in (cutting, *writing):
@@ -177,11 +179,11 @@ async def _made(log: Log, people: Sequence[UUID]) -> list[TodoRow]:
     return [row for _, row in made]
 
 
-async def _cut(followers: Sequence[Follower], cuts: list[float]) -> None:
+async def _cut(followers: Sequence[Follower], rate: int, cuts: list[float]) -> None:
     while True:
         random.choice(followers).cut()
         cuts.append(perf_counter())
-        await asyncio.sleep(1 / _CUTS)
+        await asyncio.sleep(1 / rate)
 
 
 async def _heard(stack: Stack) -> None:
