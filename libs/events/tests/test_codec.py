@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from events.codec import Codec
+from events.codec import Codec, Upcast
 from events.errors import Undecodable
 
 
@@ -54,3 +54,39 @@ def test_a_known_type_that_does_not_fit_is_undecodable(raw: bytes) -> None:
 def test_a_struct_outside_the_catalogue_has_no_name() -> None:
     with pytest.raises(KeyError):
         CODEC.name_of(Stopped())
+
+
+class Went(msgspec.Struct, frozen=True):
+    """What `Moved` was once."""
+
+    town: str
+
+
+class Drove(msgspec.Struct, frozen=True):
+    """What `Went` was before."""
+
+    city: str
+
+
+OLD = Codec(
+    {"bus.Moved.v1": Moved, "bus.Went.v1": Went, "bus.Drove.v1": Drove},
+    {Went: Upcast(Moved, lambda went: Moved(place=went.town)), Drove: Upcast(Went, lambda drove: Went(drove.city))},
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "raw"),
+    [("bus.Moved.v1", b'{"place":"x"}'), ("bus.Went.v1", b'{"town":"x"}'), ("bus.Drove.v1", b'{"city":"x"}')],
+)
+def test_what_was_said_in_an_old_type_is_heard_as_the_newest(name: str, raw: bytes) -> None:
+    assert OLD.decode(name, raw) == Moved(place="x")
+
+
+def test_an_old_type_that_does_not_fit_is_undecodable_by_its_own_name() -> None:
+    with pytest.raises(Undecodable, match=r"bus\.Went\.v1"):
+        OLD.decode("bus.Went.v1", b'{"place":"x"}')
+
+
+def test_whoever_hears_a_type_hears_those_that_are_lifted_to_it() -> None:
+    assert OLD.heard_as(Moved) == {"bus.Moved.v1", "bus.Went.v1", "bus.Drove.v1"}
+    assert OLD.heard_as(Drove) == {"bus.Drove.v1"}

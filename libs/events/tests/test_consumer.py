@@ -17,6 +17,7 @@ from part import copy
 
 from events.broker import Broker
 from events.catalog.todos import TodoToggled
+from events.codec import Codec
 from events.consumer import Consumer
 from events.errors import LostFence
 from events.hearing import Event, Hears
@@ -47,9 +48,11 @@ class Plant:
     def tasks(self) -> tuple:
         return (self.broker.run, self.relay.run, self.log.run, self.ear.run)
 
-    def consumer(self, handle: object = copy, *, types: tuple = (), url: str | None = None) -> Consumer:
+    def consumer(
+        self, handle: object = copy, *, types: tuple = (), url: str | None = None, codec: Codec = CODEC
+    ) -> Consumer:
         broker = self.ear if url is None else Broker(url, name="ear")
-        return Consumer("activity", [Hears(FEED, handle, types)], self.dial, broker, CODEC)
+        return Consumer("activity", [Hears(FEED, handle, types)], self.dial, broker, codec)
 
     async def append(self, count: int) -> None:
         await asyncio.gather(*(self.log.append(create()) for _ in range(count)))

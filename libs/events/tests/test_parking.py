@@ -17,6 +17,7 @@ import events.redriver
 from events import acts
 from events.acts import By, Chosen
 from events.catalog.todos import TodoCreated
+from events.codec import Codec, Upcast
 from events.consumer import Consumer
 from events.eraser import erase_parked
 from events.errors import BadAct, Undecodable
@@ -123,6 +124,38 @@ async def test_once_mended_a_key_is_applied_in_order_and_flows_again(plant: Plan
         await say(plant, PEOPLE, 1)
         await at(plant, 16)
     assert (await numbers(plant))[-7:] == [2, 6, 10, 13, 14, 15, 16]
+
+
+class Made(msgspec.Struct, frozen=True):
+    """What came after `TodoCreated`."""
+
+    title: str
+    urgent: bool
+
+
+async def test_given_a_release_that_cannot_read_old_events_when_it_is_mended_by_an_upcast_then_a_redrive_heals_them(
+    plant: Plant,
+) -> None:
+    said: list[msgspec.Struct | None] = []
+
+    async def listen(conn: Connection, events: Sequence[Event]) -> None:
+        said.extend(event.data for event in events)
+        await copy(conn, events)
+
+    broken = plant.consumer(listen, types=(Made,), codec=Codec({"todos.TodoCreated.v1": Made}))
+    async with running(*plant.tasks, broken.run):
+        await say(plant, PEOPLE[:2], 2)
+        await at(plant, 4)
+        assert await rows(plant) == [(1, "undecodable"), (2, "undecodable"), (3, "behind"), (4, "behind")]
+    lift = Upcast(Made, lambda old: Made(title=old.title, urgent=old.priority == 1))
+    codec = Codec({"todos.TodoCreated.v1": TodoCreated, "todos.TodoCreated.v2": Made}, {TodoCreated: lift})
+    async with running(*plant.tasks, plant.consumer(listen, types=(Made,), codec=codec).run):
+        await redrive(plant)
+        await empty(plant)
+        await say(plant, PEOPLE[:2], 1)
+        await at(plant, 6)
+    assert sorted(await numbers(plant)) == [1, 2, 3, 4, 5, 6]
+    assert {type(each) for each in said} == {Made}
 
 
 async def test_a_redrive_that_fails_leaves_its_key_as_it_was(plant: Plant) -> None:

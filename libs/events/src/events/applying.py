@@ -43,8 +43,8 @@ class Applier:
         self.feed = hears.feed.name
         self.seq = 0
         self._hears = hears
-        self._names = {codec.name_of_type(kind) for kind in hears.types}
-        self._never_held = {codec.name_of_type(kind) for kind in hears.never_held}
+        self._names = {name for kind in hears.types for name in codec.heard_as(kind)}
+        self._never_held = {name for kind in hears.never_held for name in codec.heard_as(kind)}
         self._codec = codec
         self._clock = clock
         self._slice = BATCH
