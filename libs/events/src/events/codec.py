@@ -12,7 +12,7 @@ Types = Mapping[str, type[msgspec.Struct]]
 
 
 class Upcast(msgspec.Struct, frozen=True):
-    """How what was said in an old type is said in `to`, the one that came after it: `lift` makes the one of the other."""
+    """How what an old type says is said in `to`, the type that came after it: `lift` makes one of the other."""
 
     to: type[msgspec.Struct]
     lift: Callable[[Any], msgspec.Struct]
