@@ -7,6 +7,7 @@ be known, unknown and done, or unknown and never have happened.
 import asyncio
 from collections.abc import Callable
 from contextvars import ContextVar
+from itertools import count
 from typing import Any
 
 import asyncpg
@@ -31,6 +32,7 @@ class Server:
         self.store = store
         self.process = Process(loop, "postgres")
         self.sessions: list[Session] = []
+        self.pids = count(1)
         self.is_up = True
         self.is_over = False
         self.asked: Callable[[str, str], None] = lambda *_: None
@@ -86,6 +88,9 @@ class Connection:
         self.process.ends.append(self.terminate)
 
     # What the library calls
+
+    def get_server_pid(self) -> int:
+        return self.session.pid
 
     def is_closed(self) -> bool:
         return self._closed

@@ -37,6 +37,7 @@ class Session:
         self.ended = False
         self._is_leaving = False
         self.is_deaf = False
+        self.pid = next(server.pids)
         server.sessions.append(self)
 
     def arrive(self, future: asyncio.Future[Any], text: str, args: tuple[Any, ...], actor: Any) -> None:
