@@ -58,9 +58,8 @@ async def notify(connection: Connection, events: Sequence[Event], *, clock: Cloc
         for kind, data in notifications_of(event, now):
             if person.prefers.wanted(kind, "inbox", event.envelope.time):
                 told.append(_notification(event, kind, data, silent=person.prefers.silences(kind, now)))
-            delivery = _delivery(event, kind, data, person.prefers)
-            if person.has_device and (delivery.push or delivery.sms):
-                sent.append(delivery)
+            if person.has_device:
+                sent.append(_delivery(event, kind, data, person.prefers))
     if told:
         await add_notifications(connection, now, told)
         outcome.people.update(each.user_id for each in told)

@@ -58,7 +58,7 @@ class Notified(msgspec.Struct, frozen=True, kw_only=True):
     read_at: datetime | None
 
 
-class Listener(msgspec.Struct, frozen=True):
+class Recipient(msgspec.Struct, frozen=True):
     """Somebody who is told: what they chose, and whether they have a device."""
 
     prefers: Preferences
@@ -166,10 +166,10 @@ async def preferences(connection: Connection | asyncpg.Pool, people: Collection[
     return {row["user_id"]: _chosen(row) for row in await connection.fetch(SQL.preferences, list(people))}
 
 
-async def audience(connection: Connection, people: Collection[UUID]) -> dict[UUID, Listener]:
+async def audience(connection: Connection, people: Collection[UUID]) -> dict[UUID, Recipient]:
     """Those of these people who are not erased; nobody becomes so before the transaction ends (`erasure.living`)."""
     return {
-        row["user_id"]: Listener(_chosen(row) if row["choices"] else Preferences(), row["has_device"])
+        row["user_id"]: Recipient(_chosen(row) if row["choices"] else Preferences(), row["has_device"])
         for row in await connection.fetch(SQL.audience, list(people))
     }
 
