@@ -231,6 +231,9 @@ def test_a_service_is_left_the_time_to_drain_and_those_that_ignore_the_end_hold_
     assert time.monotonic() - began < 10
     assert "todos has drained" in said
     assert not any(map(is_running, pids))
+    database = (stack.folder / "logs" / "postgres.log").read_text()
+    assert "force wait" in database.partition("received fast shutdown request")[0]
+    assert database.rstrip().endswith("database system is shut down")
 
 
 def test_a_killed_supervisor_leaves_no_orphan_and_the_next_start_works_with_the_same_data(

@@ -44,16 +44,16 @@ class Cluster:
         if reader := READERS.get(runtime):
             statements += _query("create_reader")
             variables |= {"reader": reader, "reader_password": self._password_of(reader)}
-        self.sql(statements, **variables)
+        self.sql(statements, within=None, **variables)
 
     def drop_database(self, name: str) -> None:
         """Drop a database and whoever is connected to it."""
         self.sql(_query("drop_database"), name=name)
 
-    def sql(self, statements: str, **variables: str) -> str:
+    def sql(self, statements: str, *, within: float | None = None, **variables: str) -> str:
         """Run statements as the administrator with psql, which quotes the variables; returns unaligned rows.
 
-        Raises StartError.
+        Raises StartError, and TimeoutExpired where they take longer than `within` seconds.
         """
         sets = "".join(f"\\set {name} '{_plain(value)}'\n" for name, value in variables.items())
         command = [str(psql_program()), "-XqAt", "-v", "ON_ERROR_STOP=1", "-f", "-"]
@@ -64,6 +64,7 @@ class Cluster:
             text=True,
             capture_output=True,
             check=False,
+            timeout=within,
         )
         if done.returncode != 0:
             raise StartError(done.stderr.strip())

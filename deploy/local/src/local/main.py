@@ -13,7 +13,6 @@ import msgspec
 from local.child import StartError
 from local.cluster import READERS, connection_environment, psql_program
 from local.console import say
-from local.demo import demo
 from local.environment import service_environment
 from local.folders import explained, lock
 from local.layout import SERVICES, Layout, layout
@@ -29,6 +28,8 @@ def main() -> None:
             case "up":
                 up()
             case "demo":
+                from local.demo import demo  # noqa: PLC0415 - its HTTP client would cost every other command 0.3 s
+
                 demo(layout())
             case "psql":
                 open_psql(arguments.service, arguments.role, rest)

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from local import parts
-from local.child import StartError, last_lines, wait_until
+from local.child import Child, StartError, last_lines, wait_until
 from local.cluster import READERS
 from local.console import Console, say
 from local.environment import as_services_see_it, service_environment
@@ -90,6 +90,8 @@ class Supervisor:
         """Stop in the reverse order: the gateway, all services at the same time, then NATS and PostgreSQL."""
         begun = time.monotonic()
         _stop([self.gateway], by=begun + _GATEWAY_STOPS_WITHIN)  # first: a service that is asked accepts nobody
+        _ask_to_stop(self.services.values())
+        self.postgres.write_out(within=_SERVICES_STOP_WITHIN / 3)  # meanwhile: a busy disk is slow
         _stop(self.services.values(), by=begun + _SERVICES_STOP_WITHIN)
         _stop([self.nats, self.postgres], by=begun + _STOPS_WITHIN)
         self.console.stop()
@@ -154,11 +156,15 @@ class Supervisor:
 
 def _stop(stopping: Iterable[parts.Part], *, by: float) -> None:
     """Stop parts at the same time; what is still there at `by`, of the monotonic clock, is killed."""
+    for child in _ask_to_stop(stopping):
+        child.stop(within=max(0.0, by - time.monotonic()))
+
+
+def _ask_to_stop(stopping: Iterable[parts.Part]) -> list[Child]:
     children = [part.child for part in stopping if part.child]
     for child in children:
         child.ask_to_stop()
-    for child in children:
-        child.stop(within=max(0.0, by - time.monotonic()))
+    return children
 
 
 class _BackOff:
