@@ -15,6 +15,7 @@ from faults.disks import may_mount, seclude
 from faults.fault import Fault
 from faults.journal import Journal
 from faults.run import LETTERS, Session
+from faults.versions import may_unpack
 from faults.world import World
 from local.layout import REPOSITORY
 
@@ -35,14 +36,21 @@ def main() -> int:
     if unknown := set(given.fault) - set(names):
         sys.exit(f"faults: there is no {', '.join(sorted(unknown))}; there are {', '.join(names)}")
     chosen = [fault for fault in catalogue.FAULTS if not given.fault or fault.name in given.fault]
-    if why := may_mount():
-        for fault in chosen:
-            if fault.mounts:
-                print(f"skipped: {fault.name} {why}")
-        chosen = [fault for fault in chosen if not fault.mounts]
-    else:
+    if not may_mount():
         seclude()
-    return _go(chosen, given)
+    return _go(_possible(chosen), given)
+
+
+def _possible(chosen: Sequence[Fault]) -> list[Fault]:
+    """What can be done here; what cannot is said."""
+    lacks = {"mounts": may_mount(), "history": may_unpack()}
+    possible = []
+    for fault in chosen:
+        if why := next((why for need, why in lacks.items() if why and getattr(fault, need)), ""):
+            print(f"skipped: {fault.name} {why}")
+        else:
+            possible.append(fault)
+    return possible
 
 
 def _arguments() -> argparse.Namespace:

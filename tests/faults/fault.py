@@ -35,8 +35,8 @@ Act: TypeAlias = Callable[[World, Random, Effect], AbstractAsyncContextManager[N
 class Fault:
     """`goal`: the seconds promised from its end to the first write that is seen elsewhere; None where none are.
 
-    `wired`: needs wires between services and backing; `mounts`: needs file systems of our own; `long`: people write
-    long texts; `whole`: streams are compared from their beginning afterwards.
+    `wired`: needs wires between services and backing; `mounts`: needs file systems of our own; `history`: needs this
+    repository's; `long`: people write long texts; `whole`: streams are compared from their beginning afterwards.
     """
 
     name: str
@@ -44,5 +44,6 @@ class Fault:
     goal: float | None = None
     wired: bool = False
     mounts: bool = False
+    history: bool = False
     long: bool = False
     whole: bool = False

@@ -1,4 +1,4 @@
-"""The network between the services and what they lean on: cut, or slow."""
+"""The network between the services and what they lean on, and between people and the gateway: cut, or slow."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,7 +12,7 @@ from faults.waiting import until
 from faults.world import World
 from local.layout import SERVICES
 
-_CUT = {"nats": (1.0, 9.0), "postgres": (0.2, 4.0)}
+_CUT = {"nats": (1.0, 9.0), "postgres": (0.2, 4.0), "gateway": (0.2, 4.0)}
 
 
 @asynccontextmanager
@@ -69,6 +69,6 @@ FAULTS = [
     *(
         Fault(f"{name}-{part}", partial(act, part=part), goal=goal, wired=True)
         for name, act, goal in (("cut-link", cut, HANG_ENDED), ("slow-link", slow, None))
-        for part in ("nats", "postgres")
+        for part in ("nats", "postgres", "gateway")
     ),
 ]

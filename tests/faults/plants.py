@@ -30,7 +30,8 @@ class Plant(NamedTuple):
 PLANTS: Final = (
     Plant("relay-naive-cursor", "a cursor instead of numbers", ("stream-deleted", "older-store", "power-cut-nats")),
     Plant("consumer-checkpoint-apart", "checkpoint outside the transaction", ("kill-on-slow-link",)),
-    Plant("log-key-not-kept", "a retry that counts as new", ("kill-gateway", "kill-todos", "hang-todos")),
+    Plant("log-key-not-kept", "a retry that counts as new", ("cut-link-gateway",)),
+    Plant("log-new-ids-at-a-retry", "a retry under new ids", ("cut-link-postgres",)),
     Plant("postgres-without-fsync", "acknowledged before it is durable", ("power-cut-postgres",)),
     Plant("consumer-pull-not-remade", "trust in what a server remembers", ("consumers-deleted", "kill-nats")),
     Plant("work-doubtful-queued", "a letter in doubt sent as if it were new", ("kill-mailer",)),

@@ -30,12 +30,12 @@ from local.layout import SERVICES, layout
 from local.stack import Stack
 
 BACKING: Final = ("nats", "postgres")
-_MAIL, _WIRES = 15, {"nats": 16, "postgres": 17}
+_MAIL, _WIRES = 15, {"nats": 16, "postgres": 17, "gateway": 19}
 _SIZES: Final = {"nats": 512, "postgres": 2048}
 
 
 class Wires:
-    """The process between the services and their backing."""
+    """The process between the services and their backing, and between people and the gateway."""
 
     def __init__(self, base: int, targets: dict[str, int]) -> None:
         links = [f"{name}:{base + _WIRES[name]}:{target}" for name, target in targets.items()]
@@ -63,7 +63,7 @@ class Wires:
 
 
 class World:
-    """A stack of our own. Where it is `wired`, services reach NATS and PostgreSQL through `wires`.
+    """A stack of our own. Where it is `wired`, services reach NATS and PostgreSQL through `wires`, people the gateway.
 
     Where it `mounts`, the data of those two lie on file systems of their own.
     """
@@ -75,6 +75,7 @@ class World:
         self.disks: dict[str, Disk] = {}
         self.wires: Wires | None = None
         self._wired, self._mounts = wired, mounts
+        self.environment: dict[str, str] = {}
         self.folder = Path(tempfile.mkdtemp(prefix="todo-faults-"))
         self._clock = self.folder / "clock"
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -91,7 +92,7 @@ class World:
             self.disks = {name: Disk(data / name, _SIZES[name]) for name in BACKING}
             data.chmod(0o711)
             (where.folder / "data").symlink_to(data)
-        environment = {
+        self.environment = {
             "CLOCK_FILE": str(self._clock),
             "MAIL_TRANSPORT": "smtp",
             "SMTP_SERVER": "127.0.0.1",
@@ -99,10 +100,10 @@ class World:
             "SMTP_STARTTLS": "false",
         }
         if self._wired:
-            targets = {"nats": where.nats_port, "postgres": where.postgres_port}
+            targets = {"nats": where.nats_port, "postgres": where.postgres_port, "gateway": where.port_base}
             self.wires = Wires(self.base, targets)
-            environment |= {f"SERVICES_{name.upper()}_PORT": str(port) for name, port in self.wires.ports.items()}
-        self.stack.start(environment, lambda _: None)
+            self.environment |= {f"SERVICES_{name.upper()}_PORT": str(self.wires.ports[name]) for name in BACKING}
+        self.stack.start(self.environment, lambda _: None)
 
     def stop(self) -> None:
         """Stop and remove everything."""
@@ -119,6 +120,11 @@ class World:
     def keep_logs(self, folder: Path) -> None:
         """Copy the logs of all parts."""
         shutil.copytree(self.stack.layout.logs, folder, dirs_exist_ok=True)
+
+    @property
+    def gateway(self) -> str:
+        """Where people reach it."""
+        return f"http://127.0.0.1:{self.wires.ports['gateway']}" if self.wires else self.stack.gateway
 
     # --- processes
 

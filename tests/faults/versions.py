@@ -1,0 +1,114 @@
+"""An older version of a service beside the new one, over the new one's tables: what every rollout is for a while."""
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+import tarfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from random import Random
+from typing import Final
+
+import httpx
+
+from faults.fault import Effect, Fault
+from faults.waiting import until
+from faults.world import World
+from local.environment import service_environment
+from local.layout import REPOSITORY, SERVICES
+from local.secret import load_or_make
+
+EARLIER: Final = "3c0a026"
+"""It knows neither rewinds nor seals; a rollout migrates first, so it finds tables and columns that it never saw."""
+_BESIDE: Final = 18
+_ASKED = re.compile(r'^todo_http_request_seconds_count{[^}]*route="/(?!healthz|metrics)[^}]*} (\S+)', re.MULTILINE)
+_HEARD = re.compile(r"^todo_consumer_heard_total{[^}]*} (\S+)", re.MULTILINE)
+
+
+def may_unpack() -> str:
+    """Why the older version cannot be had here; empty where it can."""
+    asked = ["git", "cat-file", "-e", f"{EARLIER}^{{tree}}"]
+    known = subprocess.run(asked, cwd=REPOSITORY, stderr=subprocess.DEVNULL, check=False)
+    return f"needs version {EARLIER} in this repository's history" if known.returncode else ""
+
+
+@asynccontextmanager
+async def older(world: World, dice: Random, effect: Effect, *, service: str) -> AsyncIterator[None]:
+    """An older process joins; the new one leaves and another older one serves in its place; the new one comes back."""
+    tree = _unpacked(world.folder / EARLIER)
+    own, before = world.stack.layout.service_port(service), world.pid(service)
+    async with _process(world, tree, service, world.base + _BESIDE):
+        with world.unsupervised():
+            world.signal(service, signal.SIGTERM)
+            await world.gone(service)
+            async with _process(world, tree, service, own) as instead:
+                await asyncio.sleep(dice.uniform(0.5, 2.0))
+                yield
+                told = [await _metrics(world.base + _BESIDE), await _metrics(own)]
+        await world.back(service, after=before)
+        await world.ready(service)
+        await asyncio.sleep(dice.uniform(0.0, 1.0))
+    asked, heard = (sum(_total(pattern, text) for text in told) for pattern in (_ASKED, _HEARD))
+    if asked or heard:
+        effect.see(f"{service} of {EARLIER}, process {instead}: asked {asked} times, heard {heard} events")
+
+
+def _unpacked(folder: Path) -> Path:
+    """The older version's tree, once in a world."""
+    if not folder.exists():
+        packed = subprocess.run(["git", "archive", EARLIER], cwd=REPOSITORY, capture_output=True, check=True).stdout
+        with tarfile.open(fileobj=BytesIO(packed)) as archive:
+            archive.extractall(folder, filter="data")
+    return folder
+
+
+@asynccontextmanager
+async def _process(world: World, tree: Path, service: str, port: int) -> AsyncIterator[int]:
+    """A process of the older version, well; it obeys SIGTERM."""
+    with (world.stack.layout.logs / f"{service}-older.log").open("ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", service, env=_environment(world, tree, service, port), stdout=log, stderr=log, cwd="/"
+        )
+    try:
+        await until(partial(_is_well, port), f"{service} of {EARLIER} is well", within=30, every=0.1)
+        yield process.pid
+        process.terminate()
+        await asyncio.wait_for(process.wait(), 10)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def _environment(world: World, tree: Path, service: str, port: int) -> Mapping[str, str]:
+    details, where = world.stack.details, world.stack.layout
+    urls = {"DATABASE_URL": details["postgres"][service], "NATS_URL": details["nats"][service]}
+    kept = load_or_make(where.folder / "secrets.json")
+    own = service_environment(service, where, kept, urls, os.environ | world.environment)
+    return own | {"PORT": str(port), "PYTHONPATH": os.pathsep.join(map(str, tree.glob("*/*/src")))}
+
+
+async def _is_well(port: int) -> bool:
+    try:
+        async with httpx.AsyncClient(timeout=5) as http:
+            return (await http.get(f"http://127.0.0.1:{port}/healthz/ready")).is_success
+    except httpx.HTTPError:
+        return False
+
+
+async def _metrics(port: int) -> str:
+    async with httpx.AsyncClient(timeout=5) as http:
+        return (await http.get(f"http://127.0.0.1:{port}/metrics")).text
+
+
+def _total(pattern: re.Pattern[str], text: str) -> int:
+    return int(sum(float(count) for count in pattern.findall(text)))
+
+
+FAULTS = [Fault(f"older-{service}", partial(older, service=service), history=True) for service in SERVICES]
