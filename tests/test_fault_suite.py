@@ -57,8 +57,11 @@ def test_a_version_that_nobody_wrote_is_double_unless_an_outcome_stayed_open() -
     someone = person(Ack(todo, 1, 1, "a"))
     log = {1: event(someone, todo, 1), 2: event(someone, todo, 2)}
     assert compared(someone, log) == (0, 1)
-    someone.unsure = 1
+    someone.unsure = {uuid4()}
+    assert compared(someone, log) == (0, 1)
+    someone.unsure = {todo}
     assert compared(someone, log) == (0, 0)
+    assert compared(someone, log | {3: event(someone, todo, 3)}) == (0, 1)
 
 
 def compared(someone: Person, log: dict[int, Any]) -> tuple[int, int]:

@@ -55,7 +55,7 @@ class Person:
     acks: list[Ack] = field(default_factory=list)
     todos: dict[UUID, Known] = field(default_factory=dict)
     given_up: int = 0
-    unsure: int = 0
+    unsure: set[UUID] = field(default_factory=set)
     keyless: bool = False
     wrong: list[str] = field(default_factory=list)
 
@@ -89,7 +89,7 @@ class Person:
             if answer.status_code not in _UNKNOWN:
                 return self._keep(answer, "")
             self.journal.note("unknown", person=self.id, todo=id_, status=answer.status_code)
-        self.unsure += 1
+        self.unsure.add(id_)
         del self.todos[id_]
         return None
 

@@ -190,9 +190,8 @@ def _compare_acks(found: Findings, log: Log, people: Sequence[Person]) -> None:
                 found.lack(f"write {ack.key}, acknowledged as TODOS:{ack.seq}")
         told = Counter((ack.todo, ack.version) for ack in each.acks)
         found.repeat("two writes were told the same version", sum(count - 1 for count in told.values()))
-        found.repeat(
-            "versions that nobody wrote", max(0, len(made[each.id] - told.keys()) - each.given_up - each.unsure)
-        )
+        surplus = Counter(todo for todo, _ in made[each.id] - told.keys()) - Counter(each.unsure)
+        found.repeat("versions that nobody wrote", max(0, surplus.total() - each.given_up))
 
 
 async def _read(js: JetStreamContext, stream: str, first: int, last: int) -> list[Msg]:
