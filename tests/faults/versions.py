@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import tarfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
@@ -14,6 +13,7 @@ from io import BytesIO
 from pathlib import Path
 from random import Random
 from typing import Final
+from zipfile import ZipFile
 
 import httpx
 
@@ -62,9 +62,10 @@ async def older(world: World, dice: Random, effect: Effect, *, service: str) -> 
 def _unpacked(folder: Path) -> Path:
     """The older version's tree, once in a world."""
     if not folder.exists():
-        packed = subprocess.run(["git", "archive", EARLIER], cwd=REPOSITORY, capture_output=True, check=True).stdout
-        with tarfile.open(fileobj=BytesIO(packed)) as archive:
-            archive.extractall(folder, filter="data")
+        asked = ["git", "archive", "--format=zip", EARLIER]
+        packed = subprocess.run(asked, cwd=REPOSITORY, capture_output=True, check=True)
+        with ZipFile(BytesIO(packed.stdout)) as archive:
+            archive.extractall(folder)
     return folder
 
 
