@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import struct
+from collections.abc import Callable
 from random import Random
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -41,34 +42,26 @@ def frame(opcode: int, payload: bytes, *, first: int = 0x80, masked: bool = True
     return head + (b"\0\0\0\0" if masked else b"") + payload  # masked with zeros it is what it was
 
 
-def some_frame(dice: Random) -> bytes:
-    """Rarely a lawful one."""
-    match dice.randrange(8):
-        case 0:
-            return dice.randbytes(dice.randint(1, 300))
-        case 1:
-            return frame(dice.randrange(16), dice.randbytes(dice.randint(0, 200)), first=dice.randrange(16) << 4)
-        case 2:
-            word = {"type": dice.choice(WORDS), "access_token": dice.choice(ANYTHING)}
-            return frame(dice.choice((TEXT, BINARY)), json.dumps(word).encode())
-        case 3:
-            text = json.dumps({"type": "authenticate", "access_token": "a" * dice.randint(0, 50)}).encode()
-            return frame(TEXT, text[: dice.randrange(len(text))])
-        case 4:
-            return frame(PING, dice.randbytes(dice.randint(0, 125))) * dice.randint(1, 200)
-        case 5:
-            return frame(CLOSE, struct.pack("!H", dice.randrange(1 << 16)) + dice.randbytes(dice.randint(0, 60)))
-        case 6:
-            return frame(TEXT, b"x" * dice.randint(0, 100), claimed=dice.choice((1 << 14, 1 << 31, (1 << 63) - 1)))
-        case _:
-            parts = dice.randint(2, 60)
-            return frame(TEXT, b'"', first=0) + frame(0, b"[" * 400, first=0) * parts
+def token_of(dice: Random) -> bytes:
+    return json.dumps({"type": dice.choice(WORDS), "access_token": dice.choice(ANYTHING)}).encode()
+
+
+KINDS: tuple[Callable[[Random], bytes], ...] = (
+    lambda dice: dice.randbytes(dice.randint(1, 300)),
+    lambda dice: frame(dice.randrange(16), dice.randbytes(dice.randint(0, 200)), first=dice.randrange(16) << 4),
+    lambda dice: frame(dice.choice((TEXT, BINARY)), token_of(dice)),
+    lambda dice: frame(TEXT, token_of(dice)[: dice.randint(1, 30)]),
+    lambda dice: frame(PING, dice.randbytes(dice.randint(0, 125))) * dice.randint(1, 200),
+    lambda dice: frame(CLOSE, struct.pack("!H", dice.randrange(1 << 16)) + dice.randbytes(dice.randint(0, 60))),
+    lambda dice: frame(TEXT, b"x" * dice.randint(0, 99), claimed=dice.choice((1 << 14, 1 << 31, (1 << 63) - 1))),
+    lambda dice: frame(TEXT, b'"', first=0) + frame(0, b"[" * 400, first=0) * dice.randint(2, 60),
+)
 
 
 def said(dice: Random) -> list[bytes]:
     """Some frames; the last one takes leave, or says what nobody understands."""
     last = frame(CLOSE, struct.pack("!H", 1000)) if dice.random() < 0.5 else frame(TEXT, b"{}")
-    return [*(some_frame(dice) for _ in range(dice.randint(1, 4))), last]
+    return [*(dice.choice(KINDS)(dice) for _ in range(dice.randint(1, 4))), last]
 
 
 async def end_of(world: World, sent: list[bytes]) -> int | None:
