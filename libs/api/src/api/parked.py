@@ -125,7 +125,7 @@ def parked_routes(prefix: str, consumer: str, pool: asyncpg.Pool) -> Sequence[HT
             raise Problem(NOT_FOUND)
         return private(answer(request, _SHOWN, _whole(row)))
 
-    @post(f"{prefix}/acts", status_code=200, guards=guards)
+    @post(f"{prefix}/acts", status_code=200, guards=guards, keyed=False)  # a repeat finds what is still parked
     async def act(request: Request, data: JSONBody[ActAsked]) -> Answer[Envelope[ActTaken]]:
         """Have parked events tried again, or give them up; for operators."""
         async with pool.acquire() as connection:
