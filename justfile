@@ -124,6 +124,16 @@ bench-sockets *OPTIONS:
 bench-month *OPTIONS:
     @"{{ python }}" -m bench.rebuilds "$@"
 
+# Lint and render the Helm chart in every profile, offline, and hold it to its rules (needs Helm's library, which it installs)
+[positional-arguments]
+chart *OPTIONS:
+    #!/bin/sh
+    set -eu
+    "{{ bin }}/uv" venv --quiet --allow-existing "{{ bin }}/../chart"
+    "{{ bin }}/uv" pip install --quiet --python "{{ bin }}/../chart" --require-hashes -r deploy/chart/tests/requirements.txt \
+        || { echo "skipped: Helm's library cannot be installed here, the chart was not rendered"; exit 0; }
+    "{{ bin }}/../chart/bin/python" -m pytest -c /dev/null --rootdir deploy/chart --noconftest -p no:cacheprovider deploy/chart/tests "$@"
+
 # Style, types, and who may import whom
 lint:
     @"{{ bin }}/ruff" check

@@ -1,4 +1,4 @@
-"""deploy/dashboards: what Grafana is to load can be loaded, and asks for metrics that the services export."""
+"""deploy/dashboards, and the chart's alerts: they can be loaded, and ask for metrics that the services export."""
 
 import re
 from collections import defaultdict
@@ -16,6 +16,7 @@ from local.layout import REPOSITORY
 from system import System
 
 FILES = sorted((REPOSITORY / "deploy" / "dashboards").glob("*.json"))
+ALERTS = REPOSITORY / "deploy" / "chart" / "alerts.yaml"
 CURRENT_SCHEMA = 42
 GIVEN = {"job", "instance", "le"}
 """Labels that Prometheus adds, and the one of buckets."""
@@ -58,10 +59,10 @@ def test_no_panel_covers_another(file: Path) -> None:
         taken |= cells
 
 
-async def test_every_metric_of_a_dashboard_is_exported_with_its_labels(world: System) -> None:
+async def test_every_metric_of_a_dashboard_or_an_alert_is_exported_with_its_labels(world: System) -> None:
     names, labels = await exported(world)
-    asked = [each for file in FILES for each in expressions(file)]
-    assert len(asked) > 30
+    asked = [*(each for file in FILES for each in expressions(file)), *alerts()]
+    assert len(asked) > 40
     for expression in asked:
         for name, wanted in selected(expression).items():
             assert name in names, f"{name} is exported by nobody: {expression}"
@@ -97,6 +98,12 @@ def expressions(file: Path) -> Iterator[str]:
         for target in panel["targets"]:
             if "expr" in target:
                 yield target["expr"].replace("$__rate_interval", "5m").replace("$job", ".+")
+
+
+def alerts() -> Iterator[str]:
+    for group in msgspec.yaml.decode(ALERTS.read_bytes())["groups"]:
+        for rule in group["rules"]:
+            yield rule["expr"]
 
 
 def selected(expression: str) -> dict[str, set[str]]:

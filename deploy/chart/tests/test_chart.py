@@ -1,0 +1,195 @@
+"""The chart, rendered offline in every profile: valid, the same as what was looked at, and by the rules."""
+
+import ast
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+helm = pytest.importorskip("helm_python.chart", reason="helm-python-sdk is for ./run chart alone")
+kubernetes_validate = pytest.importorskip("kubernetes_validate")
+yaml = pytest.importorskip("yaml")
+
+CHART = Path(__file__).resolve().parents[1]
+PROFILES = sorted(file.stem for file in (CHART / "profiles").glob("*.yaml"))
+OLDEST, NEWEST = "1.30", "1.37"
+NATIVE = {"v1", "apps", "batch", "policy", "autoscaling", "networking.k8s.io"}
+DRAIN = 5
+"""Seconds that a process may take to end its requests (api/server.py)."""
+
+
+def rendered(profile: str, **values: Any) -> list[dict[str, Any]]:
+    chosen = yaml.safe_load((CHART / "profiles" / f"{profile}.yaml").read_text())
+    with helm.Chart.load(CHART) as chart:
+        files = chart.render(values=chosen | values, name="todo", namespace="todo")
+    return [each for text in files.values() for each in yaml.safe_load_all(text) if each]
+
+
+@pytest.fixture(params=PROFILES)
+def profile(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def objects(profile: str) -> list[dict[str, Any]]:
+    return rendered(profile)
+
+
+def of_kind(objects: list[dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:
+    return {each["metadata"]["name"]: each for each in objects if each["kind"] == kind}
+
+
+def pods(objects: list[dict[str, Any]]) -> Iterator[tuple[dict[str, str], dict[str, Any]]]:
+    """The labels and the specification of every pod."""
+    for each in objects:
+        if each["kind"] in {"Deployment", "Job"}:
+            template = each["spec"]["template"]
+            yield template["metadata"]["labels"], template["spec"]
+
+
+def containers(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*spec.get("initContainers", []), *spec["containers"]]
+
+
+def test_the_chart_has_nothing_that_a_linter_warns_of() -> None:
+    told = helm.lint(CHART)
+    assert [each for each in told["messages"] if each["severity"] > 1] == []
+
+
+@pytest.mark.parametrize("version", [OLDEST, NEWEST])
+def test_every_object_is_one_that_kubernetes_knows(objects: list[dict[str, Any]], version: str) -> None:
+    for each in objects:
+        if each["apiVersion"].partition("/")[0] in NATIVE:
+            kubernetes_validate.validate(each, version, strict=True)
+
+
+def test_what_is_rendered_is_what_was_looked_at(profile: str, objects: list[dict[str, Any]]) -> None:
+    golden = CHART / "golden" / f"{profile}.yaml"
+    text = yaml.safe_dump_all(objects, sort_keys=True)
+    if os.environ.get("GOLDEN") == "write":
+        golden.write_text(text)
+    assert golden.read_text() == text, "look at the difference; then GOLDEN=write ./run chart"
+
+
+def test_two_objects_of_a_kind_never_share_a_name(objects: list[dict[str, Any]]) -> None:
+    names = [(each["kind"], each["metadata"]["name"]) for each in objects]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize(
+    "typo",
+    [
+        {"servces": {}},
+        {"services": {"todos": {"api": {"replica": 2}}}},
+        {"services": {"todos": {"api": {"replicas": 0}}}},
+        {"services": {"todo": {"paths": ["/todo"]}}},
+        {"url": "todo.example.com"},
+        {"streamReplicas": 2},
+        {"settings": {"log_level": "INFO"}},
+        {"settings": {"SMTP_PASSWORD": "in everybody's sight"}},
+        {"network": {"smtp": {"port": "587"}}},
+        {"spread": {"whenUnsatisfiable": "Perhaps"}},
+    ],
+    ids=str,
+)
+def test_what_is_no_value_is_refused(typo: dict[str, Any]) -> None:
+    with pytest.raises(Exception, match="values don't meet the specifications"):
+        rendered("small", **typo)
+
+
+def test_pods_are_restricted(objects: list[dict[str, Any]]) -> None:
+    for _, spec in pods(objects):
+        assert spec["automountServiceAccountToken"] is False
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in containers(spec):
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert {"cpu", "memory"} <= container["resources"]["requests"].keys()
+            assert "memory" in container["resources"]["limits"]
+
+
+def test_secrets_are_named_and_never_written(objects: list[dict[str, Any]]) -> None:
+    assert not of_kind(objects, "Secret")
+    for _, spec in pods(objects):
+        for container in containers(spec):
+            assert any("secretRef" in each for each in container["envFrom"])
+    owners = {name for name in of_kind(objects, "Job") for name in [name.removesuffix("-migration") + "-owner"]}
+    for deployment in of_kind(objects, "Deployment").values():
+        [container] = deployment["spec"]["template"]["spec"]["containers"]
+        assert not owners & {each["secretRef"]["name"] for each in container["envFrom"] if "secretRef" in each}
+
+
+def test_a_pod_is_left_the_time_to_end_and_its_probes_ask_what_they_should(objects: list[dict[str, Any]]) -> None:
+    for deployment in of_kind(objects, "Deployment").values():
+        spec = deployment["spec"]["template"]["spec"]
+        [container] = spec["containers"]
+        waits = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+        assert spec["terminationGracePeriodSeconds"] > waits + 2 * DRAIN
+        paths = {name: container[f"{name}Probe"]["httpGet"]["path"] for name in ("startup", "liveness", "readiness")}
+        assert paths == {"startup": "/healthz/live", "liveness": "/healthz/live", "readiness": "/healthz/ready"}
+        assert deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+
+
+def test_what_is_more_than_one_is_not_evicted_together(objects: list[dict[str, Any]]) -> None:
+    least = {
+        name: each["spec"].get("replicas")
+        or next(
+            scaler["spec"].get("minReplicas") or scaler["spec"]["minReplicaCount"]
+            for scaler in objects
+            if scaler["kind"] in {"HorizontalPodAutoscaler", "ScaledObject"}
+            and scaler["spec"]["scaleTargetRef"]["name"] == name
+        )
+        for name, each in of_kind(objects, "Deployment").items()
+    }
+    assert of_kind(objects, "PodDisruptionBudget").keys() == {name for name, count in least.items() if count > 1}
+
+
+def test_only_workers_that_share_their_work_are_scaled_by_it(objects: list[dict[str, Any]], profile: str) -> None:
+    scaled = {each["spec"]["scaleTargetRef"]["name"] for each in of_kind(objects, "ScaledObject").values()}
+    assert scaled == ({"todo-mailer-worker", "todo-notifier-worker"} if profile == "high-availability" else set())
+
+
+def test_nothing_passes_but_what_is_named(objects: list[dict[str, Any]]) -> None:
+    policies = of_kind(objects, "NetworkPolicy")
+    deny = policies["todo-deny"]["spec"]
+    assert set(deny) == {"podSelector", "policyTypes"}
+    assert deny["policyTypes"] == ["Ingress", "Egress"]
+    for labels, _ in pods(objects):
+        assert deny["podSelector"]["matchLabels"].items() <= labels.items()
+    reached = {name for name, each in policies.items() if "gateway" in str(each["spec"].get("ingress"))}
+    assert reached == {f"todo-{service}-api" for service in ("auth", "todos", "mailer", "activity", "notifier")}
+    for name, policy in policies.items():
+        if name != "todo-backing":  # DNS, wherever it is
+            assert all(rule.get("from") or rule.get("to") for rule in rules(policy)), name
+
+
+def rules(policy: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*policy["spec"].get("ingress", []), *policy["spec"].get("egress", [])]
+
+
+def test_the_route_leads_where_the_local_gateway_does(objects: list[dict[str, Any]]) -> None:
+    source = ast.parse((CHART.parents[1] / "deploy/local/src/local/gateway.py").read_text())
+    [local] = [ast.literal_eval(each.value) for each in source.body if getattr(each, "target", None) is not None]
+    [route] = of_kind(objects, "HTTPRoute").values()
+    led = {
+        rule["backendRefs"][0]["name"].removeprefix("todo-"): tuple(each["path"]["value"] for each in rule["matches"])
+        for rule in route["spec"]["rules"]
+    }
+    assert led == local
+
+
+def test_every_alert_says_what_is_wrong_and_where_to_read_on() -> None:
+    [rule] = of_kind(rendered("high-availability"), "PrometheusRule").values()
+    headings = (CHART.parents[1] / "docs" / "operations.md").read_text()
+    for group in rule["spec"]["groups"]:
+        for alert in group["rules"]:
+            assert alert["labels"]["severity"] in {"warning", "critical"}
+            assert alert["annotations"]["summary"]
+            assert alert["annotations"]["runbook_url"].endswith(f"#{alert['alert'].lower()}")
+            assert f"### {alert['alert']}\n" in headings, alert["alert"]
