@@ -125,6 +125,15 @@ def test_secrets_are_named_and_never_written(objects: list[dict[str, Any]]) -> N
         assert not owners & {each["secretRef"]["name"] for each in container["envFrom"] if "secretRef" in each}
 
 
+def test_what_settings_name_can_be_mounted() -> None:
+    volume, mount = {"name": "seals", "persistentVolumeClaim": {"claimName": "s"}}, {"name": "seals", "mountPath": "/s"}
+    objects = rendered("small", services={"activity": {"volumes": [volume], "mounts": [mount]}})
+    for role in ("api", "worker"):
+        spec = of_kind(objects, "Deployment")[f"todo-activity-{role}"]["spec"]["template"]["spec"]
+        assert volume in spec["volumes"]
+        assert [each["name"] for each in spec["containers"][0]["volumeMounts"]] == ["tmp", "seals"]
+
+
 def test_a_pod_is_left_the_time_to_end_and_its_probes_ask_what_they_should(objects: list[dict[str, Any]]) -> None:
     for deployment in of_kind(objects, "Deployment").values():
         spec = deployment["spec"]["template"]["spec"]
