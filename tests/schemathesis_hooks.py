@@ -71,7 +71,7 @@ def address() -> str:
 def operator() -> str:
     """The address of somebody who was given the role."""
     email: str = sign_in()["user"]["email"]
-    subprocess.run([sys.executable, "-m", "local", "grant", email, "operator"], check=True, capture_output=True)
+    subprocess.run([sys.executable, "-m", "local", "grant", email, "operator"], check=True, timeout=60)
     return email
 
 

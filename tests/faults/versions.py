@@ -20,11 +20,12 @@ import httpx
 from faults.fault import Effect, Fault
 from faults.waiting import until
 from faults.world import World
+from local.child import Child
 from local.environment import service_environment
 from local.layout import REPOSITORY, SERVICES
 from local.secret import load_or_make
 
-EARLIER: Final = "3c0a026"
+EARLIER: Final = "3c0a0261cc1be0f81d8477f8de6a5a534922a5bf"
 """It knows neither rewinds nor seals; a rollout migrates first, so it finds tables and columns that it never saw."""
 _BESIDE: Final = 18
 _ASKED = re.compile(r'^todo_http_request_seconds_count{[^}]*route="/(?!healthz|metrics)[^}]*} (\S+)', re.MULTILINE)
@@ -35,13 +36,13 @@ def may_unpack() -> str:
     """Why the older version cannot be had here; empty where it can."""
     asked = ["git", "cat-file", "-e", f"{EARLIER}^{{tree}}"]
     known = subprocess.run(asked, cwd=REPOSITORY, stderr=subprocess.DEVNULL, check=False)
-    return f"needs version {EARLIER} in this repository's history" if known.returncode else ""
+    return f"needs version {EARLIER[:7]} in this repository's history" if known.returncode else ""
 
 
 @asynccontextmanager
 async def older(world: World, dice: Random, effect: Effect, *, service: str) -> AsyncIterator[None]:
     """An older process joins; the new one leaves and another older one serves in its place; the new one comes back."""
-    tree = _unpacked(world.folder / EARLIER)
+    tree = _unpacked(world.folder / "earlier")
     own, before = world.stack.layout.service_port(service), world.pid(service)
     async with _process(world, tree, service, world.base + _BESIDE):
         with world.unsupervised():
@@ -56,7 +57,7 @@ async def older(world: World, dice: Random, effect: Effect, *, service: str) -> 
         await asyncio.sleep(dice.uniform(0.0, 1.0))
     asked, heard = (sum(_total(pattern, text) for text in told) for pattern in (_ASKED, _HEARD))
     if asked or heard:
-        effect.see(f"{service} of {EARLIER}, process {instead}: asked {asked} times, heard {heard} events")
+        effect.see(f"{service} of {EARLIER[:7]}, process {instead}: asked {asked} times, heard {heard} events")
 
 
 def _unpacked(folder: Path) -> Path:
@@ -64,8 +65,10 @@ def _unpacked(folder: Path) -> Path:
     if not folder.exists():
         asked = ["git", "archive", "--format=zip", EARLIER]
         packed = subprocess.run(asked, cwd=REPOSITORY, capture_output=True, check=True)
+        draft = folder.with_suffix(".draft")
         with ZipFile(BytesIO(packed.stdout)) as archive:
-            archive.extractall(folder)
+            archive.extractall(draft)
+        draft.rename(folder)
     return folder
 
 
@@ -73,18 +76,12 @@ def _unpacked(folder: Path) -> Path:
 async def _process(world: World, tree: Path, service: str, port: int) -> AsyncIterator[int]:
     """A process of the older version, well; it obeys SIGTERM."""
     with (world.stack.layout.logs / f"{service}-older.log").open("ab") as log:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", service, env=_environment(world, tree, service, port), stdout=log, stderr=log, cwd="/"
-        )
+        child = Child([sys.executable, "-m", service], output=log, env=_environment(world, tree, service, port))
     try:
-        await until(partial(_is_well, port), f"{service} of {EARLIER} is well", within=30, every=0.1)
-        yield process.pid
-        process.terminate()
-        await asyncio.wait_for(process.wait(), 10)
+        await until(partial(_is_well, port), f"{service} of {EARLIER[:7]} is well", within=30, every=0.1)
+        yield child.process.pid
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        await asyncio.to_thread(child.stop, within=10)
 
 
 def _environment(world: World, tree: Path, service: str, port: int) -> Mapping[str, str]:

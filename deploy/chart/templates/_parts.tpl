@@ -1,10 +1,15 @@
 {{/* What every object is labelled with. Takes `root`, and `service` and `role` where it is of one. */}}
 {{- define "todo.labels" -}}
 {{ include "todo.selector" . }}
-app.kubernetes.io/part-of: todo
+{{ include "todo.part" . }}
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
+{{- end }}
+
+{{/* What is this chart's among all that an installation has: beside it can be databases under the same instance. */}}
+{{- define "todo.part" -}}
+app.kubernetes.io/part-of: todo
 {{- end }}
 
 {{/* By what pods are chosen: it never changes. */}}
@@ -58,6 +63,17 @@ securityContext:
   capabilities: {drop: [ALL]}
 volumeMounts:
   - {name: tmp, mountPath: /tmp}
+  {{- with .it.mounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
+
+{{- define "todo.volumes" -}}
+- name: tmp
+  emptyDir: {medium: Memory, sizeLimit: 64Mi}
+{{- with .it.volumes }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{/* Where a service is reached inside the cluster. */}}

@@ -89,6 +89,10 @@ def test_two_objects_of_a_kind_never_share_a_name(objects: list[dict[str, Any]])
         {"streamReplicas": 2},
         {"settings": {"log_level": "INFO"}},
         {"settings": {"SMTP_PASSWORD": "in everybody's sight"}},
+        {"settings": {"FCM_ACCOUNT": "{}"}},
+        {"settings": {"PORT": "80"}},
+        {"settings": {"TODOS_PER_PERSON": 1000000}},
+        {"network": {"gateway": [{"ipBlock": {"cidr": "10.0.0.0/8"}, "podSelector": {}}]}},
         {"network": {"smtp": {"port": "587"}}},
         {"spread": {"whenUnsatisfiable": "Perhaps"}},
     ],
@@ -125,13 +129,22 @@ def test_secrets_are_named_and_never_written(objects: list[dict[str, Any]]) -> N
         assert not owners & {each["secretRef"]["name"] for each in container["envFrom"] if "secretRef" in each}
 
 
+def test_a_service_has_its_own_word_on_settings() -> None:
+    mine = {"DKIM_KEY_FILE": "/keys/dkim.pem", "SMTP_STARTTLS": False}
+    objects = rendered("small", settings={"SMTP_STARTTLS": True}, services={"mailer": {"settings": mine}})
+    told = of_kind(objects, "ConfigMap")["todo-mailer"]["data"]
+    assert (told["DKIM_KEY_FILE"], told["SMTP_STARTTLS"]) == ("/keys/dkim.pem", "false")
+
+
 def test_what_settings_name_can_be_mounted() -> None:
     volume, mount = {"name": "seals", "persistentVolumeClaim": {"claimName": "s"}}, {"name": "seals", "mountPath": "/s"}
     objects = rendered("small", services={"activity": {"volumes": [volume], "mounts": [mount]}})
-    for role in ("api", "worker"):
-        spec = of_kind(objects, "Deployment")[f"todo-activity-{role}"]["spec"]["template"]["spec"]
+    mounted = [spec for labels, spec in pods(objects) if labels["app.kubernetes.io/name"] == "activity"]
+    assert len(mounted) == 3
+    for spec in mounted:
         assert volume in spec["volumes"]
-        assert [each["name"] for each in spec["containers"][0]["volumeMounts"]] == ["tmp", "seals"]
+        for container in containers(spec):
+            assert [each["name"] for each in container["volumeMounts"]] == ["tmp", "seals"]
 
 
 def test_a_pod_is_left_the_time_to_end_and_its_probes_ask_what_they_should(objects: list[dict[str, Any]]) -> None:
@@ -182,10 +195,10 @@ def rules(policy: dict[str, Any]) -> list[dict[str, Any]]:
     return [*policy["spec"].get("ingress", []), *policy["spec"].get("egress", [])]
 
 
-def test_the_route_leads_where_the_local_gateway_does(objects: list[dict[str, Any]]) -> None:
+def test_the_route_leads_where_the_local_gateway_does() -> None:
     source = ast.parse((CHART.parents[1] / "deploy/local/src/local/gateway.py").read_text())
     [local] = [ast.literal_eval(each.value) for each in source.body if getattr(each, "target", None) is not None]
-    [route] = of_kind(objects, "HTTPRoute").values()
+    [route] = of_kind(rendered("high-availability"), "HTTPRoute").values()
     led = {
         rule["backendRefs"][0]["name"].removeprefix("todo-"): tuple(each["path"]["value"] for each in rule["matches"])
         for rule in route["spec"]["rules"]

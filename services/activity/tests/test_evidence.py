@@ -14,7 +14,7 @@ import pytest
 from reporting import Diary, keeping
 
 from activity.commands import obey
-from activity.evidence import EVERY, Seal, Seals, Unsealed, keep, sealed, signed
+from activity.evidence import EVERY, SEALED_AT, Seal, Seals, Unsealed, keep, sealed, signed
 from activity.settings import Settings
 from activity.tables import erase_archive
 from events.catalog.auth import UserErased
@@ -234,6 +234,7 @@ async def test_seals_are_made_each_hour_and_only_where_something_came(
 ) -> None:
     watch.now += EVERY
     assert await seals.seal(at_least=EVERY) is None, "nothing came"
+    assert SEALED_AT._value.get() == watch.now.timestamp(), "a night without events is sealed all the same"
     await diary.create(me, MORNING)
     watch.now -= timedelta(seconds=1)
     assert await seals.seal(at_least=EVERY) is None, "too early"

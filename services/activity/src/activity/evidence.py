@@ -34,7 +34,7 @@ KEY_SIZE: Final = 32
 _LOOK: Final = 60.0
 _AT_ONCE: Final = 10_000
 
-SEALED_AT: Final = Gauge("todo_archive_sealed_timestamp_seconds", "When the archive was sealed last")
+SEALED_AT: Final = Gauge("todo_archive_sealed_timestamp_seconds", "Up to when all that the archive holds is sealed")
 
 log = structlog.get_logger(__name__)
 
@@ -173,7 +173,10 @@ class Seals:
         to: int = await self._pool.fetchval(SQL.archive_end)
         if to < last.number:
             raise Unsealed(f"the archive ends at {to:,}, and was sealed up to {last.number:,}: rows are missing")
-        if to == last.number or now - last.sealed_at < at_least:
+        if to == last.number:
+            SEALED_AT.set(now.timestamp())
+            return None
+        if now - last.sealed_at < at_least:
             return None
         _, head = await chained(self._pool, last.number, bytes.fromhex(last.head), to)
         seal = signed(Statement(to, head.hex(), now), self._keys)
