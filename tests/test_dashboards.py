@@ -18,8 +18,8 @@ from system import System
 FILES = sorted((REPOSITORY / "deploy" / "dashboards").glob("*.json"))
 ALERTS = REPOSITORY / "deploy" / "chart" / "alerts.yaml"
 CURRENT_SCHEMA = 42
-GIVEN = {"job", "instance", "le"}
-"""Labels that Prometheus adds, and the one of buckets."""
+GIVEN = {"job", "instance", "namespace", "le"}
+"""Labels that Prometheus and its operator add, and the one of buckets."""
 
 
 def panels(board: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
