@@ -146,4 +146,7 @@ def _revision() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("faults: stopped; the runs so far are kept")

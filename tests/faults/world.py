@@ -291,7 +291,12 @@ async def _run(environment: dict[str, str], *arguments: str) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, *arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    said, wrong = await asyncio.wait_for(process.communicate(), 60)
+    try:
+        said, wrong = await asyncio.wait_for(process.communicate(), 60)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     return process.returncode or 0, (said or wrong).decode()
 
 
