@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from mutants.run import FOLDER, copy_tracked
 
 SEED: Final = 7000
-_RUNS, _MINUTES = 12, 6
+_RUNS, _MINUTES = 24, 8
 
 
 class Plant(NamedTuple):
