@@ -23,6 +23,7 @@ from faults.world import World
 from local.child import Child
 from local.environment import service_environment
 from local.layout import REPOSITORY, SERVICES
+from local.parts import status
 from local.secret import load_or_make
 
 EARLIER: Final = "3c0a0261cc1be0f81d8477f8de6a5a534922a5bf"
@@ -93,11 +94,7 @@ def _environment(world: World, tree: Path, service: str, port: int) -> Mapping[s
 
 
 async def _is_well(port: int) -> bool:
-    try:
-        async with httpx.AsyncClient(timeout=5) as http:
-            return (await http.get(f"http://127.0.0.1:{port}/healthz/ready")).is_success
-    except httpx.HTTPError:
-        return False
+    return await asyncio.to_thread(status, port, "/healthz/ready") == 200
 
 
 async def _metrics(port: int) -> str:

@@ -1,14 +1,14 @@
 {{/* What every object is labelled with. Takes `root`, and `service` and `role` where it is of one. */}}
 {{- define "todo.labels" -}}
-{{ include "todo.selector" . }}
-{{ include "todo.part" . }}
+{{ include "todo.ours" . }}
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- end }}
 
 {{/* What is this chart's among all that an installation has: beside it can be databases under the same instance. */}}
-{{- define "todo.part" -}}
+{{- define "todo.ours" -}}
+{{ include "todo.selector" . }}
 app.kubernetes.io/part-of: todo
 {{- end }}
 

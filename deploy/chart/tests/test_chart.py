@@ -123,7 +123,7 @@ def test_secrets_are_named_and_never_written(objects: list[dict[str, Any]]) -> N
     for _, spec in pods(objects):
         for container in containers(spec):
             assert any("secretRef" in each for each in container["envFrom"])
-    owners = {name for name in of_kind(objects, "Job") for name in [name.removesuffix("-migration") + "-owner"]}
+    owners = {f"{name.removesuffix('-migration')}-owner" for name in of_kind(objects, "Job")}
     for deployment in of_kind(objects, "Deployment").values():
         [container] = deployment["spec"]["template"]["spec"]["containers"]
         assert not owners & {each["secretRef"]["name"] for each in container["envFrom"] if "secretRef" in each}
