@@ -18,6 +18,10 @@ class Journal:
         """Keep a line."""
         self._lines.append({"at": round(monotonic() - self._begun, 3), "what": what, **particulars})
 
+    def count(self, *whats: str) -> int:
+        """How many lines say one of these."""
+        return sum(line["what"] in whats for line in self._lines)
+
     def write(self, path: Path) -> None:
         """Write all lines to a file."""
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -43,13 +43,13 @@ def may_unpack() -> str:
 @asynccontextmanager
 async def older(world: World, dice: Random, effect: Effect, *, service: str) -> AsyncIterator[None]:
     """An older process joins; the new one leaves and another older one serves in its place; the new one comes back."""
-    tree = _unpacked(world.folder / "earlier")
+    tree = unpacked(world.folder / "earlier")
     own, before = world.stack.layout.service_port(service), world.pid(service)
-    async with _process(world, tree, service, world.base + _BESIDE):
+    async with process(world, tree, service, world.base + _BESIDE):
         with world.unsupervised():
             world.signal(service, signal.SIGTERM)
             await world.gone(service)
-            async with _process(world, tree, service, own) as instead:
+            async with process(world, tree, service, own) as instead:
                 await asyncio.sleep(dice.uniform(0.5, 2.0))
                 yield
                 told = [await _metrics(world.base + _BESIDE), await _metrics(own)]
@@ -61,7 +61,7 @@ async def older(world: World, dice: Random, effect: Effect, *, service: str) -> 
         effect.see(f"{service} of {EARLIER[:7]}, process {instead}: asked {asked} times, heard {heard} events")
 
 
-def _unpacked(folder: Path) -> Path:
+def unpacked(folder: Path) -> Path:
     """The older version's tree, once in a world."""
     if not folder.exists():
         asked = ["git", "archive", "--format=zip", EARLIER]
@@ -74,15 +74,30 @@ def _unpacked(folder: Path) -> Path:
 
 
 @asynccontextmanager
-async def _process(world: World, tree: Path, service: str, port: int) -> AsyncIterator[int]:
-    """A process of the older version, well; it obeys SIGTERM."""
-    with (world.stack.layout.logs / f"{service}-older.log").open("ab") as log:
-        child = Child([sys.executable, "-m", service], output=log, env=_environment(world, tree, service, port))
+async def process(world: World, tree: Path, service: str, port: int) -> AsyncIterator[int]:
+    """A process of the version in `tree`, well; it obeys SIGTERM."""
+    child = await started(world, tree, service, port)
     try:
-        await until(partial(_is_well, port), f"{service} of {EARLIER[:7]} is well", within=30, every=0.1)
         yield child.process.pid
     finally:
         await asyncio.to_thread(child.stop, within=10)
+
+
+async def started(world: World, tree: Path, service: str, port: int) -> Child:
+    """A process of the version in `tree`, once it is well; raises `TooLate`, and leaves none then."""
+    with (world.stack.layout.logs / f"{service}-{port}.log").open("ab") as log:
+        child = Child([sys.executable, "-m", service], output=log, env=_environment(world, tree, service, port))
+    try:
+        await until(partial(_is_well, port), f"{service} of {tree.name} is well", within=30, every=0.1)
+    except BaseException:
+        child.kill()
+        raise
+    return child
+
+
+def sources(tree: Path) -> str:
+    """The import path of the version in `tree`."""
+    return os.pathsep.join(map(str, sorted(tree.glob("*/*/src"))))
 
 
 def _environment(world: World, tree: Path, service: str, port: int) -> Mapping[str, str]:
@@ -90,7 +105,7 @@ def _environment(world: World, tree: Path, service: str, port: int) -> Mapping[s
     urls = {"DATABASE_URL": details["postgres"][service], "NATS_URL": details["nats"][service]}
     kept = load_or_make(where.folder / "secrets.json")
     own = service_environment(service, where, kept, urls, os.environ | world.environment)
-    return own | {"PORT": str(port), "PYTHONPATH": os.pathsep.join(map(str, tree.glob("*/*/src")))}
+    return own | {"PORT": str(port), "PYTHONPATH": sources(tree)}
 
 
 async def _is_well(port: int) -> bool:

@@ -64,7 +64,7 @@ class World:
             self.disks = {name: Disk(data / name, _SIZES[name]) for name in BACKING}
             data.chmod(0o711)
             (where.folder / "data").symlink_to(data)
-        self.environment = {
+        self.environment |= {
             "CLOCK_FILE": str(self._clock),
             "MAIL_TRANSPORT": "smtp",
             "SMTP_SERVER": "127.0.0.1",
@@ -224,14 +224,22 @@ class World:
 
     async def apply_streams(self, service: str) -> None:
         """Make a service's streams anew where they are gone."""
+        await self._admin("streams", service)
+
+    async def migrate(self, service: str) -> None:
+        """Bring a service's tables to this version, then its streams: what the chart does before an upgrade."""
+        await self._admin("migrate", service)
+        await self._admin("streams", service)
+
+    async def _admin(self, verb: str, service: str) -> None:
         details = self.stack.details
         environment = os.environ | {
             "DATABASE_URL": details["postgres"][f"{service}_owner"],
             "NATS_URL": details["nats"]["admin"],
         }
-        status, said = await _run(environment, "-m", "events.admin", "streams", service)
+        status, said = await _run(environment, "-m", "events.admin", verb, service)
         if status:
-            raise RuntimeError(f"streams {service}: {said}")
+            raise RuntimeError(f"{verb} {service}: {said}")
 
     async def ops(self, *arguments: str) -> tuple[int, str]:
         """The exit code of `todo-ops` and what it wrote to stdout."""
