@@ -76,11 +76,38 @@ test-long:
 simulate *OPTIONS:
     @PYTHONPATH="{{ justfile_directory() }}/libs/events/tests" "{{ python }}" -m simulation "$@"
 
-# The tests over PostgreSQL and NATS from containers, where a Docker engine answers
+# Build the images of services, all by default, e.g. `./run images todos`; BASE names another base image, options go to docker build
+[positional-arguments]
+images *ARGUMENTS:
+    #!/bin/sh
+    set -eu
+    services='' options=''
+    for each in "$@"; do case $each in -*) options="$options $each" ;; *) services="$services $each" ;; esac; done
+    for service in ${services:-auth todos mailer activity notifier}; do
+        DOCKER_BUILDKIT=1 docker build --quiet --file deploy/Dockerfile --build-arg "SERVICE=$service" ${BASE:+--build-arg "BASE=$BASE"} \
+            --build-arg "REVISION=$(git rev-parse HEAD 2>/dev/null || echo unknown)" ${BUILD_CA:+--secret "id=ca,src=$BUILD_CA"} \
+            --network "${BUILD_NETWORK:-default}" $options --tag "todo-$service" .
+    done
+
+# Run everything in containers of those images until Ctrl-C (PORT_BASE as for up; the data stays in Docker's volumes)
+compose:
+    @exec "{{ python }}" -m local compose
+
+# Build the images and run them for real; with no Docker engine at hand one of Debian's is installed and started (as root)
+[positional-arguments]
+test-images *OPTIONS: _compose
+    @PATH="{{ bin }}/../images/bin:$PATH" IMAGES=1 "{{ python }}" tests/images/engine.py sh -c '"$0" images && exec "$1" -m pytest tests/images "$@"' \
+        "{{ just_executable() }}" "{{ python }}" "$@"
+
+# Docker's Compose, for engines that come without
+_compose:
+    @"{{ bin }}/uv" venv --quiet --allow-existing --python "{{ python }}" "{{ bin }}/../images"
+    @"{{ bin }}/uv" pip install --quiet --python "{{ bin }}/../images" --require-hashes -r tests/images/requirements.txt
+
+# The tests of the libraries and services over PostgreSQL and NATS in containers; an engine as for test-images
 [positional-arguments]
 test-containers *OPTIONS:
-    @docker info >/dev/null 2>&1 || { echo "skipped: no Docker engine answers, nothing ran over containers"; exit 0; }; \
-        "{{ python }}" -m pytest --backing=containers "$@"
+    @"{{ python }}" tests/images/engine.py "{{ python }}" -m pytest --backing=containers "$@"
 
 # Break the code on purpose, one rule at a time; fails if the tests do not notice
 [positional-arguments]
@@ -98,6 +125,11 @@ leaks *OPTIONS:
 [positional-arguments]
 faults *OPTIONS:
     @PYTHONPATH=tests "{{ python }}" -m faults "$@"
+
+# Upgrade a stack of an earlier version service by service under load, tables included, then downgrade it: [--runs N]
+[positional-arguments]
+rollout *OPTIONS:
+    @PYTHONPATH=tests "{{ python }}" -m faults.rollout "$@"
 
 # Plant a bug of each class into a copy, and see the faults find it (slow)
 [positional-arguments]
@@ -146,11 +178,17 @@ format:
     @"{{ bin }}/ruff" check --fix-only
     @"{{ bin }}/ruff" format
 
-# Resolve requirements.lock anew: one universal resolution with hashes, naming no index
+# Resolve requirements.lock anew, and from it what each image installs: universal resolutions with hashes, naming no index
 lock:
-    "{{ python }}" -m uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --annotation-style line \
-        $(for p in events api auth todos mailer activity notifier local ops; do printf -- '--no-emit-package todo-%s ' $p; done) \
-        --extra report --group dev $(printf '%s/pyproject.toml ' {{ packages }}) -o requirements.lock
+    #!/bin/sh
+    set -eu
+    compile() { "{{ python }}" -m uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --annotation-style line \
+        $(for p in events api auth todos mailer activity notifier local ops; do printf -- '--no-emit-package todo-%s ' $p; done) "$@"; }
+    compile --extra report --group dev $(printf '%s/pyproject.toml ' {{ packages }}) -o requirements.lock
+    for service in auth todos mailer activity notifier; do
+        compile --constraint requirements.lock services/$service/pyproject.toml -o deploy/requirements/$service.txt
+    done
+    compile --constraint requirements.lock deploy/requirements/build.in -o deploy/requirements/build.txt
 
 # Write each schema.sql anew: what all migrations together make
 schema:

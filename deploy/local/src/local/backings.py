@@ -18,8 +18,9 @@ from testcontainers.core.waiting_utils import wait_for_logs
 from local.cluster import Cluster
 from local.nats import Nats
 
-_POSTGRES_IMAGE = "postgres:18"
-_NATS_IMAGE = "nats:2.15"
+# As in deploy/compose.yaml.
+_POSTGRES_IMAGE = os.environ.get("POSTGRES_IMAGE", "postgres:18")
+_NATS_IMAGE = os.environ.get("NATS_IMAGE", "nats:2.15-alpine")
 
 
 class ForeignNats(Nats):

@@ -3,7 +3,7 @@
 import os
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -36,15 +36,7 @@ class Cluster:
         What is there already stays; passwords and time limits of the roles are set anew. `service` defaults to `name`.
         A service that others read from gets its reader, too.
         """
-        runtime = service or name
-        owner = f"{runtime}_owner"
-        statements = _query("create_database")
-        variables = {"name": name, "owner": owner, "runtime": runtime, "template": template}
-        variables |= {"owner_password": self._password_of(owner), "runtime_password": self._password_of(runtime)}
-        if reader := READERS.get(runtime):
-            statements += _query("create_reader")
-            variables |= {"reader": reader, "reader_password": self._password_of(reader)}
-        self.sql(statements, within=None, **variables)
+        self.sql(creation(name, self._password_of, service=service or name, template=template))
 
     def drop_database(self, name: str) -> None:
         """Drop a database and whoever is connected to it."""
@@ -55,11 +47,10 @@ class Cluster:
 
         Raises StartError, and TimeoutExpired where they take longer than `within` seconds.
         """
-        sets = "".join(f"\\set {name} '{_plain(value)}'\n" for name, value in variables.items())
         command = [str(psql_program()), "-XqAt", "-v", "ON_ERROR_STOP=1", "-f", "-"]
         done = subprocess.run(
             command,
-            input=sets + statements,
+            input=_filled(statements, variables),
             env=connection_environment(self.admin_url),
             text=True,
             capture_output=True,
@@ -69,6 +60,18 @@ class Cluster:
         if done.returncode != 0:
             raise StartError(done.stderr.strip())
         return done.stdout
+
+
+def creation(name: str, password_of: Callable[[str], str], *, service: str, template: str = "template1") -> str:
+    """What psql is given, as the administrator, for `Cluster.create_database`."""
+    owner = f"{service}_owner"
+    statements = _query("create_database")
+    variables = {"name": name, "owner": owner, "runtime": service, "template": template}
+    variables |= {"owner_password": password_of(owner), "runtime_password": password_of(service)}
+    if reader := READERS.get(service):
+        statements += _query("create_reader")
+        variables |= {"reader": reader, "reader_password": password_of(reader)}
+    return _filled(statements, variables)
 
 
 def connection_environment(url: str) -> dict[str, str]:
@@ -86,6 +89,10 @@ def connection_environment(url: str) -> dict[str, str]:
 
 def _query(name: str) -> str:
     return files("local").joinpath("sql", f"{name}.sql").read_text()
+
+
+def _filled(statements: str, variables: Mapping[str, str]) -> str:
+    return "".join(f"\\set {name} '{_plain(value)}'\n" for name, value in variables.items()) + statements
 
 
 def _plain(value: str) -> str:

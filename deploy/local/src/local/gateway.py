@@ -2,6 +2,7 @@
 
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from local.layout import REPOSITORY, SERVICES, Layout
 
@@ -27,7 +28,7 @@ _HEAD = """\
 	}}
 }}
 http://:{port} {{
-	bind 127.0.0.1
+	bind {bind}
 	header -Server
 	map {{header.X-Request-Id}} {{request_id}} {{
 		~^([A-Za-z0-9._:-]{{1,64}})$ "${{1}}"
@@ -47,7 +48,7 @@ http://:{port} {{
 _SERVICE = """\
 	@{name} path {paths}
 	handle @{name} {{
-		reverse_proxy 127.0.0.1:{port} {{
+		reverse_proxy {address} {{
 			lb_try_duration 8s
 			lb_try_interval 50ms
 			transport http {{
@@ -58,7 +59,7 @@ _SERVICE = """\
 	}}
 	handle /openapi/{name}.json {{
 		rewrite /openapi.json
-		reverse_proxy 127.0.0.1:{port}
+		reverse_proxy {address}
 	}}
 """
 
@@ -102,19 +103,25 @@ _TAIL = """\
 """
 
 
-def caddyfile(layout: Layout) -> str:
-    """The gateway's configuration; health and metrics of the services stay behind it."""
+def caddyfile(
+    layout: Layout, *, bind: str = "127.0.0.1", docs: Path | None = None, pictures: Path | None = None
+) -> str:
+    """The gateway's configuration; health and metrics of the services stay behind it.
+
+    `docs` and `pictures` are where it finds what this repository's `docs` and `assets()` hold, where not there.
+    """
     services = (
-        _SERVICE.format(name=name, port=layout.service_port(name), paths=" ".join(_paths(name))) for name in SERVICES
+        _SERVICE.format(name=name, address=urlsplit(layout.service_url(name)).netloc, paths=" ".join(_paths(name)))
+        for name in SERVICES
     )
     problems = {
         "not_found": _problem(404, "not_found", "unknown"),
         "unavailable": _problem(503, "unavailable", "away"),
     }
     return (
-        _HEAD.format(port=layout.port_base, storage=layout.folder / "caddy")
+        _HEAD.format(port=layout.port_base, bind=bind, storage=layout.folder / "caddy")
         + "".join(services)
-        + _REFERENCE.format(docs=REPOSITORY / "docs", assets=assets())
+        + _REFERENCE.format(docs=docs or REPOSITORY / "docs", assets=pictures or assets())
         + _TAIL.format(**problems)
     )
 

@@ -6,12 +6,13 @@ import signal
 import sys
 from functools import partial
 from types import FrameType
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, Protocol, cast
 
 import msgspec
 
 from local.child import StartError
 from local.cluster import READERS, connection_environment, psql_program
+from local.compose import Compose
 from local.console import say
 from local.environment import service_environment
 from local.folders import explained, lock
@@ -20,13 +21,29 @@ from local.secret import load_or_make
 from local.supervisor import Supervisor, greet
 
 
+class Running(Protocol):
+    """A whole stack: the processes of the supervisor, or containers."""
+
+    leaving: bool
+    """Whether it was asked to stop."""
+
+    def start(self) -> None:
+        """Return when all is healthy; raises StartError."""
+
+    def watch(self) -> None:
+        """See to it until interrupted."""
+
+    def stop(self) -> None:
+        """Stop it, whatever was started of it."""
+
+
 def main() -> None:
     """Run the command that the arguments name."""
     arguments, rest = _read(sys.argv[1:])
     try:
         match arguments.command:
-            case "up":
-                up()
+            case "up" | "compose":
+                up(in_containers=arguments.command == "compose")
             case "demo":
                 from local.demo import demo  # noqa: PLC0415 - its HTTP client would cost every other command 0.3 s
 
@@ -52,6 +69,7 @@ def _read(words: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(prog="local", description="The local stack")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="run everything until Ctrl-C")
+    commands.add_parser("compose", help="run everything in containers until Ctrl-C")
     commands.add_parser("demo", help="walk the whole path, in a stack of its own unless one is up")
     psql = commands.add_parser("psql", help="open a service's database", allow_abbrev=False)
     psql.add_argument("service", choices=SERVICES)
@@ -74,23 +92,23 @@ def _read(words: list[str]) -> tuple[argparse.Namespace, list[str]]:
     return arguments, rest
 
 
-def up() -> None:
+def up(*, in_containers: bool = False) -> None:
     """Run the stack until SIGINT or SIGTERM; raises StartError."""
     where = layout()
     with lock(where):
-        supervisor = Supervisor(where)
+        running: Running = Compose(where) if in_containers else Supervisor(where)
         for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts its background jobs with SIGINT ignored
-            signal.signal(number, partial(_interrupt, supervisor))
+            signal.signal(number, partial(_interrupt, running))
         try:
-            supervisor.start()
+            running.start()
             greet(where)
-            supervisor.watch()
+            running.watch()
         except KeyboardInterrupt:
             say("local: stopping")
         finally:
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_IGN)
-            supervisor.stop()
+            running.stop()
     say("local: stopped")
 
 
@@ -134,6 +152,6 @@ def _stack_of(where: Layout) -> dict[str, Any]:
     return cast("dict[str, Any]", msgspec.json.decode(where.stack_file.read_bytes()))
 
 
-def _interrupt(supervisor: Supervisor, _number: int, _frame: FrameType | None) -> None:
-    supervisor.leaving = True  # the exception alone would be ignored where it meets a hook of a fork
+def _interrupt(running: Running, _number: int, _frame: FrameType | None) -> None:
+    running.leaving = True  # the exception alone would be ignored where it meets a hook of a fork
     raise KeyboardInterrupt

@@ -10,13 +10,16 @@ from collections.abc import Callable, Mapping
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
+from pathlib import Path
 from typing import IO, Any, cast
 
 import msgspec
 
 from local.child import Child, StartError
+from local.cluster import READERS, Cluster
 from local.folders import is_locked
-from local.layout import Layout
+from local.layout import SERVICES, Layout
+from local.secret import Secrets, write_private
 
 _READY = b"ready "
 _STOPS_WITHIN = 20.0
@@ -77,3 +80,29 @@ def _pass_on(output: IO[bytes], show: Callable[[bytes], object]) -> None:
     with output:
         for line in output:
             show(line)
+
+
+def write_details(
+    layout: Layout,
+    secrets: Secrets,
+    postgres: Cluster,
+    nats_url: Callable[[str], str],
+    *,
+    data: Path,
+    pids: Mapping[str, int],
+) -> None:
+    """Write the stack file, as `Stack.details` reads it: what is up can be asked from then on."""
+    roles = {role: role.removesuffix("_owner") for role in secrets.postgres if role != "postgres"}
+    roles |= {reader: service for service, reader in READERS.items()}
+    urls = {role: postgres.url(database, role) for role, database in roles.items()}
+    stack = {
+        "gateway": layout.gateway,
+        "postgres": {"admin": postgres.admin_url, **urls},
+        "nats": {user: nats_url(user) for user in secrets.nats},
+        "services": {name: layout.service_url(name) for name in SERVICES},
+        "mails": str(layout.mails),
+        "logs": str(layout.logs),
+        "data": str(data),
+        "pids": {"supervisor": os.getpid(), **pids},
+    }
+    write_private(layout.stack_file, msgspec.json.format(msgspec.json.encode(stack)))

@@ -1,17 +1,13 @@
 """The supervisor: starts everything in order, restarts what dies, stops it cleanly."""
 
 import asyncio
-import os
 import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
-import msgspec
-
 from local import parts
 from local.child import Child, StartError, last_lines, wait_until
-from local.cluster import READERS
 from local.console import Console, say
 from local.environment import as_services_see_it, service_environment
 from local.folders import data_folder
@@ -22,7 +18,8 @@ from local.permissions import stack_permissions
 from local.ports import assert_free
 from local.postgres import Postgres
 from local.prepare import prepare
-from local.secret import load_or_make, write_private
+from local.secret import load_or_make
+from local.stack import write_details
 
 _READY_WITHIN = 60.0
 _BACK_OFF_MAX = 10.0
@@ -133,25 +130,9 @@ class Supervisor:
         return self.layout.logs / f"{part}.log"
 
     def _write_stack_file(self) -> None:
-        roles = {role: role.removesuffix("_owner") for role in self.secrets.postgres if role != "postgres"}
-        roles |= {reader: service for service, reader in READERS.items()}
-        stack = {
-            "gateway": self.layout.gateway,
-            "postgres": {
-                "admin": self.postgres.admin_url,
-                **{role: self.postgres.url(database, role) for role, database in roles.items()},
-            },
-            "nats": {user: self.nats.url(user) for user in self.secrets.nats},
-            "services": {name: self.layout.service_url(name) for name in SERVICES},
-            "mails": str(self.layout.mails),
-            "logs": str(self.layout.logs),
-            "data": str(self.postgres.folder.parent),
-            "pids": {
-                "supervisor": os.getpid(),
-                **{name: part.child.process.pid for name, part in self.parts.items() if part.child},
-            },
-        }
-        write_private(self.layout.stack_file, msgspec.json.format(msgspec.json.encode(stack)))
+        pids = {name: part.child.process.pid for name, part in self.parts.items() if part.child}
+        data = self.postgres.folder.parent
+        write_details(self.layout, self.secrets, self.postgres, self.nats.url, pids=pids, data=data)
 
 
 def _stop(stopping: Iterable[parts.Part], *, by: float) -> None:
