@@ -134,6 +134,10 @@ chart *OPTIONS:
         || { echo "skipped: Helm's library cannot be installed here, the chart was not rendered"; [ -z "${CI-}" ]; exit; }
     "{{ bin }}/../chart/bin/python" -m pytest -c /dev/null --rootdir deploy/chart --noconftest -p no:cacheprovider deploy/chart/tests "$@"
 
+# Generate the schemas of the chart's custom resources anew, from pinned packages of npm (needs Node)
+chart-schemas:
+    @node deploy/chart/tests/schemas.mjs
+
 # Style, types, and who may import whom
 lint:
     @"{{ bin }}/ruff" check

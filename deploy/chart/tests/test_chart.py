@@ -1,6 +1,7 @@
 """The chart, rendered offline in every profile: valid, the same as what was looked at, and by the rules."""
 
 import ast
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 helm = pytest.importorskip("helm_python.chart", reason="helm-python-sdk is for ./run chart alone")
+jsonschema = pytest.importorskip("jsonschema")
 kubernetes_validate = pytest.importorskip("kubernetes_validate")
 yaml = pytest.importorskip("yaml")
 
@@ -63,6 +65,45 @@ def test_every_object_is_one_that_kubernetes_knows(objects: list[dict[str, Any]]
     for each in objects:
         if each["apiVersion"].partition("/")[0] in NATIVE:
             kubernetes_validate.validate(each, version, strict=True)
+
+
+def schema(each: dict[str, Any]) -> Path:
+    group, _, version = each["apiVersion"].partition("/")
+    return CHART / "tests" / "schemas" / f"{group}_{each['kind']}_{version}.json"
+
+
+def check(each: dict[str, Any]) -> None:
+    """Raises if a custom resource has a field that its operator does not know, or lacks one (tests/schemas.mjs)."""
+    jsonschema.validate(each, json.loads(schema(each).read_text()))
+
+
+def custom(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [each for each in objects if each["apiVersion"].partition("/")[0] not in NATIVE]
+
+
+def test_every_custom_object_is_one_that_its_operator_knows(objects: list[dict[str, Any]]) -> None:
+    for each in custom(objects):
+        check(each)
+
+
+@pytest.mark.parametrize(
+    ("kind", "place", "field"),
+    [
+        ("HTTPRoute", ("rules", 0, "backendRefs", 0), "port"),
+        ("HTTPRoute", ("rules", 0, "matches", 0, "path"), "type"),
+        ("ScaledObject", ("triggers", 0), "metadata"),
+        ("PodMonitor", ("podMetricsEndpoints", 0), "scrapeTimeout"),
+        ("PrometheusRule", ("groups", 0, "rules", 0), "expr"),
+    ],
+)
+def test_a_typo_deep_in_a_custom_object_is_found(kind: str, place: tuple[str | int, ...], field: str) -> None:
+    each = next(iter(of_kind(rendered("high-availability"), kind).values()))
+    part: Any = each["spec"]
+    for step in place:
+        part = part[step]
+    part[f"{field}s"] = part[field]
+    with pytest.raises(jsonschema.ValidationError, match=f"'{field}s' was unexpected"):
+        check(each)
 
 
 def test_what_is_rendered_is_what_was_looked_at(profile: str, objects: list[dict[str, Any]]) -> None:
