@@ -128,6 +128,8 @@ def test_two_objects_of_a_kind_never_share_a_name(objects: list[dict[str, Any]])
         {"services": {"todo": {"paths": ["/todo"]}}},
         {"url": "todo.example.com"},
         {"streamReplicas": 2},
+        {"image": {"digests": {"auth": "latest"}}},
+        {"image": {"digests": {"todo": f"sha256:{0:064}"}}},
         {"settings": {"log_level": "INFO"}},
         {"settings": {"SMTP_PASSWORD": "in everybody's sight"}},
         {"settings": {"FCM_ACCOUNT": "{}"}},
@@ -168,6 +170,17 @@ def test_secrets_are_named_and_never_written(objects: list[dict[str, Any]]) -> N
     for deployment in of_kind(objects, "Deployment").values():
         [container] = deployment["spec"]["template"]["spec"]["containers"]
         assert not owners & {each["secretRef"]["name"] for each in container["envFrom"] if "secretRef" in each}
+
+
+def test_an_image_can_be_named_by_what_it_contains() -> None:
+    digest = f"sha256:{7:064}"
+    images = {
+        (labels["app.kubernetes.io/name"], container["image"])
+        for labels, spec in pods(rendered("small", image={"repository": "to/do", "digests": {"auth": digest}}))
+        for container in containers(spec)
+    }
+    tagged = {(service, f"to/do-{service}:0.1.0") for service in ("todos", "mailer", "activity", "notifier")}
+    assert images == {*tagged, ("auth", f"to/do-auth:0.1.0@{digest}")}
 
 
 def test_a_service_has_its_own_word_on_settings() -> None:
