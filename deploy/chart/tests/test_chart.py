@@ -260,6 +260,51 @@ def test_the_route_leads_where_the_local_gateway_does() -> None:
     assert led == local
 
 
+def test_a_stream_of_events_is_not_cut_by_the_gateway() -> None:
+    [route] = of_kind(rendered("high-availability"), "HTTPRoute").values()
+    endless = {rule["name"] for rule in route["spec"]["rules"] if rule.get("timeouts") == {"request": "0s"}}
+    assert endless == {"notifier"}
+
+
+def example(name: str) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all((CHART / "examples" / f"{name}.yaml").read_text()))
+
+
+def test_the_gateway_of_the_example_verifies_as_the_services_do() -> None:
+    objects = rendered("high-availability")
+    [route] = of_kind(objects, "HTTPRoute").values()
+    policy, traffic = example("envoy-gateway")
+    targets = {each.pop("sectionName") for each in policy["spec"]["targetRefs"]}
+    assert targets == {rule["name"] for rule in route["spec"]["rules"]} - {"auth"}
+    assert [*policy["spec"]["targetRefs"], *traffic["spec"]["targetRefs"]] == 5 * [
+        {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": route["metadata"]["name"]}
+    ]
+    [provider] = policy["spec"]["jwt"]["providers"]
+    settings = of_kind(objects, "ConfigMap")["todo-todos"]["data"]
+    assert (provider["issuer"], provider["remoteJWKS"]["uri"]) == (settings["ISSUER"], settings["JWKS_URL"])
+
+
+def test_a_gateway_lets_go_of_idle_connections_before_a_service_does() -> None:
+    server = (CHART.parents[1] / "libs/api/src/api/server.py").read_text()
+    [kept] = [int(line.split("=")[1]) for line in server.splitlines() if line.startswith("KEEP_ALIVE = ")]
+    _, traffic = example("envoy-gateway")
+    assert int(traffic["spec"]["timeout"]["http"]["connectionIdleTimeout"].removesuffix("s")) + 10 < kept
+
+
+def test_the_secrets_of_the_example_are_those_that_the_chart_names() -> None:
+    named = {
+        each["secretRef"]["name"]
+        for _, spec in pods(rendered("small"))
+        for container in containers(spec)
+        for each in container["envFrom"]
+        if "secretRef" in each
+    }
+    secrets = example("external-secrets")
+    assert {each["spec"]["target"]["name"] for each in secrets} <= named
+    for each in secrets:
+        check(each)
+
+
 def test_every_alert_says_what_is_wrong_and_where_to_read_on() -> None:
     [rule] = of_kind(rendered("high-availability"), "PrometheusRule").values()
     headings = (CHART.parents[1] / "docs" / "operations.md").read_text()
