@@ -147,11 +147,21 @@ chart-policy:
 chart-schemas:
     @node deploy/chart/tests/schemas.mjs
 
+# Ask for known vulnerabilities of what is pinned, and write the licences of what the services run with into docs/licences.md
+audit:
+    #!/bin/sh
+    set -eu
+    PYTHONPATH=tests "{{ python }}" -m audit.licences write
+    "{{ bin }}/uv" venv --quiet --allow-existing --python "{{ python }}" "{{ bin }}/../audit"
+    "{{ bin }}/uv" pip install --quiet --python "{{ bin }}/../audit" --require-hashes -r tests/audit/requirements.txt \
+        || { echo "skipped: pip-audit cannot be installed here, nobody was asked for vulnerabilities"; exit 0; }
+    PYTHONPATH=tests "{{ python }}" -m audit.vulnerabilities "{{ bin }}/../audit/bin/pip-audit"
+
 # Style, types, and who may import whom
 lint:
     @"{{ bin }}/ruff" check
     @"{{ bin }}/ruff" format --check
-    @"{{ bin }}/mypy" {{ sources }} bench tests/faults
+    @"{{ bin }}/mypy" {{ sources }} bench tests/faults tests/audit
     @"{{ bin }}/lint-imports" --no-logo --no-cache
 
 # Put the code in order
