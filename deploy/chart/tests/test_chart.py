@@ -1,32 +1,20 @@
 """The chart, rendered offline in every profile: valid, the same as what was looked at, and by the rules."""
 
 import ast
-import json
 import os
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 helm = pytest.importorskip("helm_python.chart", reason="helm-python-sdk is for ./run chart alone")
-jsonschema = pytest.importorskip("jsonschema")
-kubernetes_validate = pytest.importorskip("kubernetes_validate")
-yaml = pytest.importorskip("yaml")
 
-CHART = Path(__file__).resolve().parents[1]
-PROFILES = sorted(file.stem for file in (CHART / "profiles").glob("*.yaml"))
+import kubernetes_validate  # noqa: E402 - where the above is, this is too, and the folder is on the path
+import yaml  # noqa: E402
+from rendering import CHART, NATIVE, PROFILES, containers, of_kind, pods, rendered  # noqa: E402
+
 OLDEST, NEWEST = "1.30", "1.37"
-NATIVE = {"v1", "apps", "batch", "policy", "autoscaling", "networking.k8s.io"}
 DRAIN = 5
 """Seconds that a process may take to end its requests (api/server.py)."""
-
-
-def rendered(profile: str, **values: Any) -> list[dict[str, Any]]:
-    chosen = yaml.safe_load((CHART / "profiles" / f"{profile}.yaml").read_text())
-    with helm.Chart.load(CHART) as chart:
-        files = chart.render(values=chosen | values, name="todo", namespace="todo")
-    return [each for text in files.values() for each in yaml.safe_load_all(text) if each]
 
 
 @pytest.fixture(params=PROFILES)
@@ -39,22 +27,6 @@ def objects(profile: str) -> list[dict[str, Any]]:
     return rendered(profile)
 
 
-def of_kind(objects: list[dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:
-    return {each["metadata"]["name"]: each for each in objects if each["kind"] == kind}
-
-
-def pods(objects: list[dict[str, Any]]) -> Iterator[tuple[dict[str, str], dict[str, Any]]]:
-    """The labels and the specification of every pod."""
-    for each in objects:
-        if each["kind"] in {"Deployment", "Job"}:
-            template = each["spec"]["template"]
-            yield template["metadata"]["labels"], template["spec"]
-
-
-def containers(spec: dict[str, Any]) -> list[dict[str, Any]]:
-    return [*spec.get("initContainers", []), *spec["containers"]]
-
-
 def test_the_chart_has_nothing_that_a_linter_warns_of() -> None:
     told = helm.lint(CHART)
     assert [each for each in told["messages"] if each["severity"] > 1] == []
@@ -65,45 +37,6 @@ def test_every_object_is_one_that_kubernetes_knows(objects: list[dict[str, Any]]
     for each in objects:
         if each["apiVersion"].partition("/")[0] in NATIVE:
             kubernetes_validate.validate(each, version, strict=True)
-
-
-def schema(each: dict[str, Any]) -> Path:
-    group, _, version = each["apiVersion"].partition("/")
-    return CHART / "tests" / "schemas" / f"{group}_{each['kind']}_{version}.json"
-
-
-def check(each: dict[str, Any]) -> None:
-    """Raises if a custom resource has a field that its operator does not know, or lacks one (tests/schemas.mjs)."""
-    jsonschema.validate(each, json.loads(schema(each).read_text()))
-
-
-def custom(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [each for each in objects if each["apiVersion"].partition("/")[0] not in NATIVE]
-
-
-def test_every_custom_object_is_one_that_its_operator_knows(objects: list[dict[str, Any]]) -> None:
-    for each in custom(objects):
-        check(each)
-
-
-@pytest.mark.parametrize(
-    ("kind", "place", "field"),
-    [
-        ("HTTPRoute", ("rules", 0, "backendRefs", 0), "port"),
-        ("HTTPRoute", ("rules", 0, "matches", 0, "path"), "type"),
-        ("ScaledObject", ("triggers", 0), "metadata"),
-        ("PodMonitor", ("podMetricsEndpoints", 0), "scrapeTimeout"),
-        ("PrometheusRule", ("groups", 0, "rules", 0), "expr"),
-    ],
-)
-def test_a_typo_deep_in_a_custom_object_is_found(kind: str, place: tuple[str | int, ...], field: str) -> None:
-    each = next(iter(of_kind(rendered("high-availability"), kind).values()))
-    part: Any = each["spec"]
-    for step in place:
-        part = part[step]
-    part[f"{field}s"] = part[field]
-    with pytest.raises(jsonschema.ValidationError, match=f"'{field}s' was unexpected"):
-        check(each)
 
 
 def test_what_is_rendered_is_what_was_looked_at(profile: str, objects: list[dict[str, Any]]) -> None:
@@ -264,45 +197,6 @@ def test_a_stream_of_events_is_not_cut_by_the_gateway() -> None:
     [route] = of_kind(rendered("high-availability"), "HTTPRoute").values()
     endless = {rule["name"] for rule in route["spec"]["rules"] if rule.get("timeouts") == {"request": "0s"}}
     assert endless == {"notifier"}
-
-
-def example(name: str) -> list[dict[str, Any]]:
-    return list(yaml.safe_load_all((CHART / "examples" / f"{name}.yaml").read_text()))
-
-
-def test_the_gateway_of_the_example_verifies_as_the_services_do() -> None:
-    objects = rendered("high-availability")
-    [route] = of_kind(objects, "HTTPRoute").values()
-    policy, traffic = example("envoy-gateway")
-    targets = {each.pop("sectionName") for each in policy["spec"]["targetRefs"]}
-    assert targets == {rule["name"] for rule in route["spec"]["rules"]} - {"auth"}
-    assert [*policy["spec"]["targetRefs"], *traffic["spec"]["targetRefs"]] == 5 * [
-        {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": route["metadata"]["name"]}
-    ]
-    [provider] = policy["spec"]["jwt"]["providers"]
-    settings = of_kind(objects, "ConfigMap")["todo-todos"]["data"]
-    assert (provider["issuer"], provider["remoteJWKS"]["uri"]) == (settings["ISSUER"], settings["JWKS_URL"])
-
-
-def test_a_gateway_lets_go_of_idle_connections_before_a_service_does() -> None:
-    server = (CHART.parents[1] / "libs/api/src/api/server.py").read_text()
-    [kept] = [int(line.split("=")[1]) for line in server.splitlines() if line.startswith("KEEP_ALIVE = ")]
-    _, traffic = example("envoy-gateway")
-    assert int(traffic["spec"]["timeout"]["http"]["connectionIdleTimeout"].removesuffix("s")) + 10 < kept
-
-
-def test_the_secrets_of_the_example_are_those_that_the_chart_names() -> None:
-    named = {
-        each["secretRef"]["name"]
-        for _, spec in pods(rendered("small"))
-        for container in containers(spec)
-        for each in container["envFrom"]
-        if "secretRef" in each
-    }
-    secrets = example("external-secrets")
-    assert {each["spec"]["target"]["name"] for each in secrets} <= named
-    for each in secrets:
-        check(each)
 
 
 def test_every_alert_says_what_is_wrong_and_where_to_read_on() -> None:
