@@ -14,10 +14,15 @@ PROFILES = sorted(file.stem for file in (CHART / "profiles").glob("*.yaml"))
 NATIVE = {"v1", "apps", "batch", "policy", "autoscaling", "networking.k8s.io"}
 
 
+def chosen(profile: str) -> dict[str, Any]:
+    """The values of a profile."""
+    values: dict[str, Any] = yaml.safe_load((CHART / "profiles" / f"{profile}.yaml").read_text())
+    return values
+
+
 def rendered(profile: str, **values: Any) -> list[dict[str, Any]]:
-    chosen = yaml.safe_load((CHART / "profiles" / f"{profile}.yaml").read_text())
     with helm.Chart.load(CHART) as chart:
-        files = chart.render(values=chosen | values, name="todo", namespace="todo")
+        files = chart.render(values=chosen(profile) | values, name="todo", namespace="todo")
     return [each for text in files.values() for each in yaml.safe_load_all(text) if each]
 
 

@@ -8,7 +8,7 @@ pytest.importorskip("helm_python.chart", reason="helm-python-sdk is for ./run ch
 
 import jsonschema
 import yaml
-from rendering import CHART, NATIVE, PROFILES, check, containers, of_kind, pods, rendered
+from rendering import CHART, NATIVE, PROFILES, check, chosen, containers, of_kind, pods, rendered, schema
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -16,6 +16,12 @@ def test_every_custom_object_is_one_that_its_operator_knows(profile: str) -> Non
     for each in rendered(profile):
         if each["apiVersion"].partition("/")[0] not in NATIVE:
             check(each)
+
+
+def test_every_schema_is_of_something_that_there_is() -> None:
+    there = [*rendered("high-availability"), *example("external-secrets")]
+    needed = {schema(each) for each in there if each["apiVersion"].partition("/")[0] not in NATIVE}
+    assert set((CHART / "tests" / "schemas").iterdir()) == needed
 
 
 @pytest.mark.parametrize(
@@ -83,5 +89,5 @@ def test_what_stands_behind_is_let_through_where_the_examples_put_it() -> None:
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     postgres = values["network"]["postgres"]["to"][0]["namespaceSelector"]["matchLabels"]
     assert postgres == {"kubernetes.io/metadata.name": cluster["metadata"]["namespace"]}
-    profile = yaml.safe_load((CHART / "profiles" / "high-availability.yaml").read_text())
-    assert nats["config"]["cluster"] == {"enabled": True, "replicas": profile["streamReplicas"]}
+    replicas = chosen("high-availability")["streamReplicas"]
+    assert nats["config"]["cluster"] == {"enabled": True, "replicas": replicas}
