@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from audit.licences import PAGE, RULES, page, permitted, refused, stale, used
+from audit.licences import PAGE, RULES, page, permitted, refused, said, stale, used
 from audit.vulnerabilities import FILES, REPOSITORY, main
 
 ALLOWED = frozenset(RULES["allowed"])
@@ -35,8 +35,16 @@ def test_a_licence_is_allowed_where_a_way_is_left_to_use_only_allowed_ones(expre
     assert permitted(expression, ALLOWED) is good
 
 
+def install(folder: Path, monkeypatch: pytest.MonkeyPatch, words: str) -> None:
+    """A package `stranger` whose metadata say this."""
+    (folder / "stranger-1.0.dist-info").mkdir()
+    metadata = f"Metadata-Version: 2.4\nName: stranger\nVersion: 1.0\n{words}\n"
+    (folder / "stranger-1.0.dist-info" / "METADATA").write_text(metadata)
+    monkeypatch.syspath_prepend(str(folder))
+
+
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("words", "told"),
     [
         ("License-Expression: GPL-3.0-only", "stranger is under GPL-3.0-only, which is not allowed"),
         ("Classifier: License :: OSI Approved :: BSD License", "stranger does not say its licence in SPDX's words: "),
@@ -44,14 +52,27 @@ def test_a_licence_is_allowed_where_a_way_is_left_to_use_only_allowed_ones(expre
     ],
 )
 def test_a_package_under_another_licence_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, told: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, told: str
 ) -> None:
-    (tmp_path / "stranger-1.0.dist-info").mkdir()
-    metadata = f"Metadata-Version: 2.4\nName: stranger\nVersion: 1.0\n{said}\n"
-    (tmp_path / "stranger-1.0.dist-info" / "METADATA").write_text(metadata)
-    monkeypatch.syspath_prepend(str(tmp_path))
+    install(tmp_path, monkeypatch, words)
     [line] = refused({"stranger": {"auth"}, "uvicorn": {"auth"}})
     assert line.startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("told", "meant"),
+    [
+        ("License-Expression: mit", "MIT"),
+        ("License: BSD-2-Clause", "BSD-2-Clause"),
+        ("License: 3-Clause BSD License", "BSD-3-Clause"),
+        ("License: Apache 2\nClassifier: License :: OSI Approved :: Apache Software License", "Apache-2.0"),
+    ],
+)
+def test_a_licence_is_understood_in_the_words_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str, meant: str
+) -> None:
+    install(tmp_path, monkeypatch, told)
+    assert said("stranger") == meant
 
 
 def test_what_was_read_of_a_package_that_says_it_by_now_must_go(monkeypatch: pytest.MonkeyPatch) -> None:

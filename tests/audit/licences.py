@@ -18,11 +18,12 @@ PLACES = ("services/*", "deploy/ops")
 """What runs where the services do."""
 OURS = "todo-"
 LINUX = {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix"}
-CLASSIFIED = {
+PLAIN = {
+    "3-Clause BSD License": "BSD-3-Clause",
     "License :: OSI Approved :: Apache Software License": "Apache-2.0",
     "License :: OSI Approved :: MIT License": "MIT",
 }
-"""Classifiers that leave no doubt; "BSD License" does."""
+"""Other words that leave no doubt; "BSD License" does."""
 HEAD = """\
 # Licences
 
@@ -86,13 +87,14 @@ def said(name: str) -> str:
     """The SPDX expression that a package gives as its licence; raises `Unread` where it gives none."""
     told = metadata(name).json
     for field in ("license_expression", "license"):
+        text = str(told.get(field, ""))
         try:
-            return str(canonicalize_license_expression(str(told.get(field, ""))))
+            return str(canonicalize_license_expression(PLAIN.get(text, text)))
         except InvalidLicenseExpression:
             pass
     found = {each for each in told.get("classifier", []) if each.startswith("License :: OSI")}
-    if len(found) == 1 and found <= CLASSIFIED.keys():
-        return CLASSIFIED[found.pop()]
+    if len(found) == 1 and found <= PLAIN.keys():
+        return PLAIN[found.pop()]
     raise Unread(name)
 
 
