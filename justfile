@@ -166,11 +166,34 @@ chart *OPTIONS:
         || { echo "skipped: Helm's library cannot be installed here, the chart was not rendered"; [ -z "${CI-}" ]; exit; }
     "{{ bin }}/../chart/bin/python" -m pytest -c /dev/null --rootdir deploy/chart --noconftest -p no:cacheprovider deploy/chart/tests "$@"
 
+# Have a policy scanner (Checkov, which it installs) look at what every profile renders to
+chart-policy:
+    #!/bin/sh
+    set -eu
+    "{{ bin }}/uv" venv --quiet --allow-existing --python "{{ python }}" "{{ bin }}/../checkov"
+    "{{ bin }}/uv" pip install --quiet --python "{{ bin }}/../checkov" --require-hashes -r deploy/chart/tests/policy/requirements.txt \
+        || { echo "skipped: Checkov cannot be installed here, no policy was checked"; [ -z "${CI-}" ]; exit; }
+    "{{ bin }}/../checkov/bin/python" deploy/chart/tests/policy/scan.py
+
+# Generate the schemas of the chart's custom resources anew, from pinned packages of npm (needs Node)
+chart-schemas:
+    @node deploy/chart/tests/schemas.mjs
+
+# Ask for known vulnerabilities of what is pinned, and write the licences of what the services run with into docs/licences.md
+audit:
+    #!/bin/sh
+    set -eu
+    PYTHONPATH=tests "{{ python }}" -m audit.licences write
+    "{{ bin }}/uv" venv --quiet --allow-existing --python "{{ python }}" "{{ bin }}/../audit"
+    "{{ bin }}/uv" pip install --quiet --python "{{ bin }}/../audit" --require-hashes -r tests/audit/requirements.txt \
+        || { echo "skipped: pip-audit cannot be installed here, nobody was asked for vulnerabilities"; exit 0; }
+    PYTHONPATH=tests "{{ python }}" -m audit.vulnerabilities "{{ bin }}/../audit/bin/pip-audit"
+
 # Style, types, and who may import whom
 lint:
     @"{{ bin }}/ruff" check
     @"{{ bin }}/ruff" format --check
-    @"{{ bin }}/mypy" {{ sources }} bench tests/faults
+    @"{{ bin }}/mypy" {{ sources }} bench tests/faults tests/audit
     @"{{ bin }}/lint-imports" --no-logo --no-cache
 
 # Put the code in order

@@ -30,6 +30,7 @@ app.kubernetes.io/component: {{ . }}
 
 {{- define "todo.image" -}}
 {{ .root.Values.image.repository }}-{{ .service }}:{{ .root.Values.image.tag | default .root.Chart.AppVersion }}
+{{- with get .root.Values.image.digests .service }}@{{ . }}{{ end }}
 {{- end }}
 
 {{/* Pod Security "restricted", and more: nothing can be written but /tmp. */}}

@@ -2,29 +2,19 @@
 
 import ast
 import os
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 helm = pytest.importorskip("helm_python.chart", reason="helm-python-sdk is for ./run chart alone")
-kubernetes_validate = pytest.importorskip("kubernetes_validate")
-yaml = pytest.importorskip("yaml")
 
-CHART = Path(__file__).resolve().parents[1]
-PROFILES = sorted(file.stem for file in (CHART / "profiles").glob("*.yaml"))
+import kubernetes_validate  # noqa: E402 - where the above is, this is too, and the folder is on the path
+import yaml  # noqa: E402
+from rendering import CHART, NATIVE, PROFILES, chosen, containers, of_kind, pods, rendered  # noqa: E402
+
 OLDEST, NEWEST = "1.30", "1.37"
-NATIVE = {"v1", "apps", "batch", "policy", "autoscaling", "networking.k8s.io"}
 DRAIN = 5
 """Seconds that a process may take to end its requests (api/server.py)."""
-
-
-def rendered(profile: str, **values: Any) -> list[dict[str, Any]]:
-    chosen = yaml.safe_load((CHART / "profiles" / f"{profile}.yaml").read_text())
-    with helm.Chart.load(CHART) as chart:
-        files = chart.render(values=chosen | values, name="todo", namespace="todo")
-    return [each for text in files.values() for each in yaml.safe_load_all(text) if each]
 
 
 @pytest.fixture(params=PROFILES)
@@ -37,24 +27,8 @@ def objects(profile: str) -> list[dict[str, Any]]:
     return rendered(profile)
 
 
-def of_kind(objects: list[dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:
-    return {each["metadata"]["name"]: each for each in objects if each["kind"] == kind}
-
-
-def pods(objects: list[dict[str, Any]]) -> Iterator[tuple[dict[str, str], dict[str, Any]]]:
-    """The labels and the specification of every pod."""
-    for each in objects:
-        if each["kind"] in {"Deployment", "Job"}:
-            template = each["spec"]["template"]
-            yield template["metadata"]["labels"], template["spec"]
-
-
-def containers(spec: dict[str, Any]) -> list[dict[str, Any]]:
-    return [*spec.get("initContainers", []), *spec["containers"]]
-
-
-def test_the_chart_has_nothing_that_a_linter_warns_of() -> None:
-    told = helm.lint(CHART)
+def test_the_chart_has_nothing_that_a_linter_warns_of(profile: str) -> None:
+    told = helm.lint(CHART, chosen(profile), namespace="todo", kube_version=f"v{OLDEST}.0")
     assert [each for each in told["messages"] if each["severity"] > 1] == []
 
 
@@ -87,6 +61,8 @@ def test_two_objects_of_a_kind_never_share_a_name(objects: list[dict[str, Any]])
         {"services": {"todo": {"paths": ["/todo"]}}},
         {"url": "todo.example.com"},
         {"streamReplicas": 2},
+        {"image": {"digests": {"auth": "latest"}}},
+        {"image": {"digests": {"todo": f"sha256:{0:064}"}}},
         {"settings": {"log_level": "INFO"}},
         {"settings": {"SMTP_PASSWORD": "in everybody's sight"}},
         {"settings": {"FCM_ACCOUNT": "{}"}},
@@ -127,6 +103,17 @@ def test_secrets_are_named_and_never_written(objects: list[dict[str, Any]]) -> N
     for deployment in of_kind(objects, "Deployment").values():
         [container] = deployment["spec"]["template"]["spec"]["containers"]
         assert not owners & {each["secretRef"]["name"] for each in container["envFrom"] if "secretRef" in each}
+
+
+def test_an_image_can_be_named_by_what_it_contains() -> None:
+    digest = f"sha256:{7:064}"
+    images = {
+        (labels["app.kubernetes.io/name"], container["image"])
+        for labels, spec in pods(rendered("small", image={"repository": "to/do", "digests": {"auth": digest}}))
+        for container in containers(spec)
+    }
+    tagged = {(service, f"to/do-{service}:0.1.0") for service in ("todos", "mailer", "activity", "notifier")}
+    assert images == {*tagged, ("auth", f"to/do-auth:0.1.0@{digest}")}
 
 
 def test_a_service_has_its_own_word_on_settings() -> None:
@@ -204,6 +191,12 @@ def test_the_route_leads_where_the_local_gateway_does() -> None:
         for rule in route["spec"]["rules"]
     }
     assert led == local
+
+
+def test_a_stream_of_events_is_not_cut_by_the_gateway() -> None:
+    [route] = of_kind(rendered("high-availability"), "HTTPRoute").values()
+    endless = {rule["name"] for rule in route["spec"]["rules"] if rule.get("timeouts") == {"request": "0s"}}
+    assert endless == {"notifier"}
 
 
 def test_every_alert_says_what_is_wrong_and_where_to_read_on() -> None:

@@ -1,6 +1,7 @@
 """Leaving drops no request."""
 
 import asyncio
+from time import monotonic
 
 import httpx
 import pytest
@@ -8,7 +9,7 @@ from litestar import get
 
 from api.answers import Answer
 from api.app import create_app
-from api.server import AddressTaken, listen, serve
+from api.server import KEEP_ALIVE, AddressTaken, listen, serve
 from events.health import Health
 
 
@@ -20,7 +21,7 @@ class Gate:
         self.listener = listen("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
 
-    def serving(self, drain: float) -> asyncio.Task[None]:
+    def serving(self, drain: float, keep_alive: int = KEEP_ALIVE) -> asyncio.Task[None]:
         """The server's task."""
 
         @get("/slow")
@@ -30,7 +31,7 @@ class Gate:
             return Answer(b"{}")
 
         app = create_app(title="x", routes=[slow], health=Health())
-        return asyncio.create_task(serve(app, self.listener, drain=drain))
+        return asyncio.create_task(serve(app, self.listener, drain=drain, keep_alive=keep_alive))
 
 
 async def test_a_request_in_flight_is_answered_while_new_ones_are_refused() -> None:
@@ -59,6 +60,22 @@ async def test_a_request_on_a_connection_kept_open_is_answered_and_closes_it() -
         answer = await client.get("/slow")
         assert (answer.status_code, answer.headers["connection"]) == (200, "close")
         await asyncio.wait([server])
+
+
+async def test_an_idle_connection_is_kept_for_as_long_as_was_said() -> None:
+    gate = Gate()
+    gate.open.set()
+    server = gate.serving(drain=1, keep_alive=1)
+    async with asyncio.timeout(4):
+        reader, writer = await asyncio.open_connection(*gate.listener.getsockname())
+        writer.write(b"GET /slow HTTP/1.1\r\nhost: here\r\n\r\n")
+        assert (await reader.readuntil(b"{}")).startswith(b"HTTP/1.1 200")
+        answered = monotonic()
+        assert await reader.read() == b""
+    assert monotonic() - answered > 0.9
+    writer.close()
+    server.cancel()
+    await asyncio.wait([server])
 
 
 async def test_a_request_that_does_not_end_cannot_hold_the_process() -> None:

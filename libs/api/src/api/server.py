@@ -10,8 +10,11 @@ import uvicorn
 
 MESSAGE_LIMIT = 16 * 1024
 """The longest message of a WebSocket's client, in bytes; a longer one closes it (1009)."""
+KEEP_ALIVE = 75
+"""For how many seconds an idle connection is kept: longer than by a gateway, which closes it itself, so that no request
+meets a closed one. Most keep one for a minute; others must be told (deploy/chart/README.md)."""
 IDLE = 1.5
-"""Longer than the gateway keeps an idle connection: it closes those itself, so no request meets a closed one."""
+"""The same when leaving, while a gateway sends nothing new: longer than the local one keeps a connection."""
 
 
 class AddressTaken(Exception):
@@ -39,13 +42,18 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 async def serve(
-    app: Any, listener: socket.socket, *, drain: float = 5.0, on_leaving: Callable[[], None] = lambda: None
+    app: Any,
+    listener: socket.socket,
+    *,
+    drain: float = 5.0,
+    keep_alive: int = KEEP_ALIVE,
+    on_leaving: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve until cancelled; then stop accepting, let requests in flight end for `drain` seconds, and return.
 
     `on_leaving` is called first: what goes on without end (a WebSocket) must be told to end.
 
-    Connections that are kept open stay so for `IDLE` seconds at most, each closed with its next answer.
+    Idle connections end after `keep_alive` seconds; when leaving, after `IDLE` at most, or with the next answer.
     """
     config = uvicorn.Config(
         app,
@@ -60,6 +68,7 @@ async def serve(
         log_config=None,
         server_header=False,
         proxy_headers=False,
+        timeout_keep_alive=keep_alive,
         timeout_graceful_shutdown=int(drain),
     )
     server = _Server(config)

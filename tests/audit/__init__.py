@@ -1,0 +1,1 @@
+"""What the services run with: under which licences, and with which known vulnerabilities."""
