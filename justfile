@@ -52,6 +52,12 @@ report *OPTIONS:
 ops *ARGUMENTS:
     @exec "{{ python }}" -m local ops "$@"
 
+# Run a program in this folder with a service's environment, or its owner's: `./run as todos_owner python -m events.admin streams todos`
+[no-cd]
+[positional-arguments]
+as *ARGUMENTS:
+    @exec "{{ python }}" -m local as "$@"
+
 # Write a letter out as text, HTML and as it is posted, with example data, e.g. `./run preview weekly_report --locale ko`
 [positional-arguments]
 preview KIND="all" *OPTIONS:

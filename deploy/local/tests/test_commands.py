@@ -24,9 +24,9 @@ def unprivileged() -> Iterator[None]:
         os.seteuid(0)
 
 
-def local(port_base: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+def local(port_base: int, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "local", *arguments]
-    env = os.environ | {"PORT_BASE": str(port_base)}
+    env = os.environ | {"PORT_BASE": str(port_base)} | environment
     return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -47,6 +47,25 @@ def test_only_a_database_that_has_readers_is_opened_as_one(free_port: Callable[[
     assert done.stderr == "local: no stack was started here yet; ./run up starts one\n"
     done = local(free_port(), "psql", "todos", "--as", "analyst")
     assert (done.returncode, done.stderr.splitlines()[-1]) == (2, "local: error: todos has no analyst")
+
+
+def test_a_program_is_given_all_of_its_words(free_port: Callable[[], int]) -> None:
+    done = local(free_port(), "as", "todos", "python", "-m", "todos", "--help")
+    assert (done.returncode, done.stderr) == (1, "local: no stack was started here yet; ./run up starts one\n")
+
+
+@pytest.mark.parametrize(
+    ("guests", "said"),
+    [
+        ("tally=NEWS", "no feed is called 'NEWS'; there are OTP, AUTH, TODOS, MAILER, ACTIVITY, NOTIFIER"),
+        (",".join(f"guest{number}=TODOS" for number in range(9)), "there is room for 8"),
+    ],
+)
+def test_guests_that_cannot_be_are_refused_before_anything_starts(
+    free_port: Callable[[], int], guests: str, said: str
+) -> None:
+    done = local(free_port(), "up", GUESTS=guests)
+    assert (done.returncode, done.stderr) == (1, f"local: GUESTS: {said}\n")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from events.catalog.feeds import FEEDS
 from events.consumer import Consumer
 from events.hearing import Event, Hears
 from events.postgres import Connection, dialer
-from local.fixtures import until
+from local.fixtures import DatabaseFactory, until
 
 HEARD = "insert into events.checkpoint (consumer, feed, seq) values ($1, 'AUTH', $2)"
 AT = "select seq, event_id from events.checkpoint where consumer = 'mailer' and feed = 'AUTH'"
@@ -71,6 +71,23 @@ def test_to_the_beginning_there_is_no_event_to_compare(desk: Desk) -> None:
     desk.told("consumer", "rewind", "mailer", "auth", "--to", "0", "--why", "all of it", "--yes")
     [[at]] = desk.run("mailer", (AT,))
     assert tuple(at) == (0, None)
+
+
+def test_a_guest_is_told_of_beside_the_others_and_rewound_like_them(desk: Desk, database: DatabaseFactory) -> None:
+    desk.databases["tally"] = made = database()
+    urls = f"{desk.environment['DATABASE_URLS']},tally={made.url}"
+    guests = {"DATABASE_URLS": urls, "GUESTS": "tally=AUTH"}
+    desk.say(5)
+    desk.run("tally", (HEARD, "tally", 5))
+    [auth] = [feed for feed in desk.told("status", **guests)["feeds"] if feed["feed"] == "AUTH"]
+    assert {each["consumer"]: each["seq"] for each in auth["consumers"]}["tally"] == 5
+    words = ("consumer", "rewind", "tally", "AUTH", "--to", "2", "--why", "a mended handler")
+    plan = desk.told(*words, **guests)
+    assert (plan["repeats"], "what its handlers write" in plan["does"][1]) == (3, True)
+    assert not [each for each in plan["does_not"] if "sends" in each]
+    assert desk.told(*words, "--yes", **guests)["before"] == 5
+    assert [act["what"] for act in desk.told("acts", "tally", **guests)] == ["rewind"]
+    assert desk.ask(*words).exit_code == 2
 
 
 WRONG = {

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from asyncio.subprocess import PIPE
+from pathlib import Path
 from time import monotonic
 
 import pytest
@@ -16,6 +17,8 @@ from events.postgres import dialer
 from events.relay import Relay
 from local.fixtures import Database, DatabaseFactory, until
 from local.nats import Nats
+
+PYTHONPATH = os.environ.get("PYTHONPATH", "")
 
 
 async def admin(*arguments: str, **environment: str) -> tuple[int | None, str]:
@@ -44,6 +47,18 @@ async def test_a_database_is_migrated_once_and_says_what_was_applied(bare: Datab
     assert await admin("migrate", "todos", DATABASE_URL=bare.owner_url) == (0, "nothing to do")
     async with connection(bare.url) as runtime:
         assert await runtime.fetchval("select name from events.feed") == "TODOS"
+
+
+async def test_a_service_from_elsewhere_is_migrated_like_ours(database: DatabaseFactory, tmp_path: Path) -> None:
+    migrations = tmp_path / "shop" / "sql" / "migrations"
+    migrations.mkdir(parents=True)
+    (migrations / "0001_shop.sql").write_text("create table basket (id int); grant select on basket to :role")
+    made = database(migrated=False)
+    settings = {"DATABASE_URL": made.owner_url, "ROLE": "events", "PYTHONPATH": f"{tmp_path}:{PYTHONPATH}"}
+    code, printed = await admin("migrate", "shop", **settings)
+    assert (code, printed.splitlines()[-1]) == (0, "shop/0001_shop.sql")
+    async with connection(made.url) as runtime:
+        assert await runtime.fetch("select from basket") == []
 
 
 async def test_a_lost_stream_is_made_again_and_filled_under_the_same_numbers(
@@ -86,7 +101,9 @@ async def test_streams_need_a_migrated_database(bare: Database, database: Databa
     ("arguments", "environment", "said"),
     [
         ((), {}, "usage: python -m events.admin"),
-        (("migrate", "shop"), {}, "usage: python -m events.admin"),
+        (("migrate", "shop"), {}, "there is no package shop with sql/migrations here"),
+        (("migrate", "asyncio"), {}, "there is no package asyncio with sql/migrations here"),
+        (("streams", "shop"), {}, "usage: python -m events.admin"),
         (("migrate", "todos"), {}, "DATABASE_URL is required"),
         (("streams", "todos"), {"REPLICAS": "0"}, "NATS_URL is required; REPLICAS: Expected"),
         (("migrate", "todos"), {"DATABASE_URL": "postgres://a:b@127.0.0.1:1/c"}, "Connect"),

@@ -9,7 +9,7 @@ import jsonschema
 import msgspec
 import pytest
 
-from events.catalog.feeds import CORE, FEEDS, HEARS
+from events.catalog.feeds import CORE, FEEDS, HEARS, guests_of
 from events.catalog.types import TYPES
 from events.codec import Codec
 from events.contracts import schema_of
@@ -88,6 +88,28 @@ def test_whoever_tells_what_it_heard_is_heard_by_nobody_who_tells_it_that() -> N
 
 def test_nobody_hears_a_feed_that_does_not_exist() -> None:
     assert {feed for heard in HEARS.values() for feed in heard} <= FEEDS.keys()
+
+
+def test_guests_are_services_from_elsewhere_with_the_feeds_that_they_hear() -> None:
+    assert guests_of("tally=TODOS, mirror=AUTH+TODOS") == {"tally": ("TODOS",), "mirror": ("AUTH", "TODOS")}
+    assert guests_of("") == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("tally", "no feed is called ''"),
+        ("tally=NEWS", "no feed is called 'NEWS'; there are OTP"),
+        ("tally=TODOS,tally=AUTH", "distinct names"),
+        ("Tally=TODOS", "small letters"),
+        ("tally_owner=TODOS", "small letters"),
+        ("todos=TODOS", "todos: a name that is taken"),
+        ("admin=TODOS", "admin: a name that is taken"),
+    ],
+)
+def test_a_guest_that_cannot_be_is_refused(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        guests_of(text)
 
 
 def test_a_moment_without_an_offset_is_refused() -> None:

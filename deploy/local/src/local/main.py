@@ -1,10 +1,12 @@
-"""The commands of the local stack: `up` runs it, `demo` walks through it, `psql` and `grant` ask parts of it."""
+"""The commands of the local stack: `up` runs it, `demo` walks through it, `psql`, `as` and `grant` ask parts of it."""
 
 import argparse
 import os
 import signal
 import sys
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, Protocol, cast
 
@@ -41,27 +43,33 @@ def main() -> None:
     """Run the command that the arguments name."""
     arguments, rest = _read(sys.argv[1:])
     try:
-        match arguments.command:
-            case "up" | "compose":
-                up(in_containers=arguments.command == "compose")
-            case "demo":
-                from local.demo import demo  # noqa: PLC0415 - its HTTP client would cost every other command 0.3 s
-
-                demo(layout())
-            case "psql":
-                open_psql(arguments.service, arguments.role, rest)
-            case "report":
-                ask("activity", "report", *rest)
-            case "ops":
-                operate(*rest)
-            case command:
-                ask("auth", command, *arguments.for_auth(arguments))
+        _obey(arguments, rest)
     except StartError as error:
         say(f"local: {error}")
         sys.exit(1)
     except OSError as error:
         say(f"local: {explained(error)}")
         sys.exit(1)
+
+
+def _obey(arguments: argparse.Namespace, rest: list[str]) -> None:
+    match arguments.command:
+        case "up" | "compose":
+            up(in_containers=arguments.command == "compose")
+        case "demo":
+            from local.demo import demo  # noqa: PLC0415 - its HTTP client would cost every other command 0.3 s
+
+            demo(layout())
+        case "psql":
+            open_psql(arguments.service, arguments.role, rest)
+        case "report":
+            ask("activity", "report", *rest)
+        case "ops":
+            operate(*rest)
+        case "as":
+            become(arguments.role, arguments.program, *arguments.words)
+        case command:
+            ask("auth", command, *arguments.for_auth(arguments))
 
 
 def _read(words: list[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -72,10 +80,14 @@ def _read(words: list[str]) -> tuple[argparse.Namespace, list[str]]:
     commands.add_parser("compose", help="run everything in containers until Ctrl-C")
     commands.add_parser("demo", help="walk the whole path, in a stack of its own unless one is up")
     psql = commands.add_parser("psql", help="open a service's database", allow_abbrev=False)
-    psql.add_argument("service", choices=SERVICES)
+    psql.add_argument("service")
     psql.add_argument("--as", dest="role", choices=("owner", *READERS.values()), default="owner", help="as its owner")
     commands.add_parser("report", help="write figures as a page with charts", add_help=False, allow_abbrev=False)
     commands.add_parser("ops", help="run todo-ops on this stack", add_help=False, allow_abbrev=False)
+    other = commands.add_parser("as", help="run a program with the environment of a service", allow_abbrev=False)
+    other.add_argument("role", help="a service, or <service>_owner: its database's owner and NATS' administrator")
+    other.add_argument("program")
+    other.add_argument("words", nargs=argparse.REMAINDER)
     for verb in ("grant", "revoke"):
         role = commands.add_parser(verb, help=f"{verb} a role")
         role.add_argument("email")
@@ -116,7 +128,9 @@ def open_psql(service: str, role: str, options: list[str]) -> NoReturn:
     """Become psql in a service's database as `owner` or its reader; raises StartError where no stack was started."""
     urls = _stack_of(layout())["postgres"]
     program = str(psql_program())
-    url = urls[f"{service}_owner" if role == "owner" else role]
+    url = urls.get(f"{service}_owner" if role == "owner" else role)
+    if url is None:
+        raise StartError(f"this stack has no {service}")
     os.execve(program, [program, *options], connection_environment(url))  # noqa: S606
 
 
@@ -137,12 +151,34 @@ def operate(*arguments: str) -> NoReturn:
     where = layout()
     stack = _stack_of(where)
     role = "_owner" if arguments[:2] == ("relay", "resolve") else ""
-    urls = ",".join(f"{service}={stack['postgres'][service + role]}" for service in SERVICES)
-    pointed = {"DATABASE_URLS": urls, "NATS_URL": stack["nats"]["admin"]}
+    services = (*SERVICES, *replace(where, guests=stack["guests"]).guests_hear)
+    urls = ",".join(f"{service}={stack['postgres'][service + role]}" for service in services)
+    pointed = {"DATABASE_URLS": urls, "NATS_URL": stack["nats"]["admin"], "GUESTS": stack["guests"]}
     environment = os.environ | pointed
     if service := {"keys": "auth", "verify": "activity"}.get(arguments[0] if arguments else ""):
         environment = service_environment(service, where, load_or_make(where.folder / "secrets.json"), pointed)
     os.execve(sys.executable, [sys.executable, "-m", "ops", *arguments], environment)  # noqa: S606
+
+
+def become(role: str, program: str, *words: str) -> NoReturn:
+    """Become a program with the environment that the stack gives a service or guest, or the owner of its database.
+
+    Programs of this installation are found first. Raises StartError.
+    """
+    where = layout()
+    stack = _stack_of(where)
+    where = replace(where, guests=stack["guests"])
+    service = role.removesuffix("_owner")
+    if service not in (here := (*SERVICES, *where.guests_hear)):
+        raise StartError(f"this stack has no {service}; it has {', '.join(here)}")
+    user = service if role == service else "admin"
+    urls = {"DATABASE_URL": stack["postgres"][role], "NATS_URL": stack["nats"][user]}
+    environment = service_environment(service, where, load_or_make(where.folder / "secrets.json"), urls)
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment.get('PATH', os.defpath)}"
+    try:
+        os.execvpe(program, [program, *words], environment)  # noqa: S606
+    except FileNotFoundError:
+        raise StartError(f"there is no program {program}") from None
 
 
 def _stack_of(where: Layout) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What each NATS user may do: publish its own events, read the streams it hears, and nothing else."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from events.catalog.feeds import HEARS, feeds_of
@@ -27,14 +28,20 @@ def service_permissions(
     calls.append(["$JS.API.INFO"])  # the probe of a silent connection
     allowed = sorted({call for each in calls for call in each})
     return {
-        "publish": {"allow": [f"ev.{service}.>", *allowed]},
+        "publish": {"allow": [*([f"ev.{service}.>"] if own else []), *allowed]},
         "subscribe": {"allow": [f"_INBOX_{service}.>"]},
     }
 
 
-def stack_permissions(services: Iterable[str] = HEARS) -> dict[str, dict[str, Any] | None]:
-    """Every user of the stack with its permissions; `admin` has none, which means all."""
-    return {"admin": None, **{service: service_permissions(service) for service in services}}
+def stack_permissions(
+    services: Iterable[str] = HEARS, guests: Mapping[str, Iterable[str]] = MappingProxyType({})
+) -> dict[str, dict[str, Any] | None]:
+    """Every user of the stack with its permissions; `admin` has none, which means all. Guests hear and say nothing."""
+    return {
+        "admin": None,
+        **{service: service_permissions(service) for service in services},
+        **{guest: service_permissions(guest, says=(), hears=feeds) for guest, feeds in guests.items()},
+    }
 
 
 def _calls(patterns: tuple[str, ...], stream: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 import base64
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -29,13 +30,14 @@ class Secrets(msgspec.Struct, frozen=True):
     keys: dict[str, str]
 
 
-def load_or_make(path: Path) -> Secrets:
-    """The secrets in `path`; what is missing there (a first start, a new service) is made and kept."""
+def load_or_make(path: Path, guests: Iterable[str] = ()) -> Secrets:
+    """The secrets in `path`; what is missing there (a first start, a new service or guest) is made and kept."""
     known = msgspec.json.decode(path.read_bytes(), type=Secrets) if path.exists() else Secrets({}, {}, {})
-    roles = ["postgres", *SERVICES, *(f"{service}_owner" for service in SERVICES), *READERS.values()]
+    services = (*SERVICES, *guests)
+    roles = ["postgres", *services, *(f"{service}_owner" for service in services), *READERS.values()]
     complete = Secrets(
         {role: secrets.token_hex(16) for role in roles} | known.postgres,
-        {user: secrets.token_hex(16) for user in ("admin", *SERVICES)} | known.nats,
+        {user: secrets.token_hex(16) for user in ("admin", *services)} | known.nats,
         _keys() | known.keys,
     )
     if complete != known:

@@ -36,14 +36,14 @@ class Supervisor:
         """Nothing is started or bound yet; folders and secrets are made."""
         self.layout = layout
         self.leaving = False
-        self.secrets = load_or_make(layout.folder / "secrets.json")
+        self.secrets = load_or_make(layout.folder / "secrets.json", layout.guests_hear)
         data = data_folder(layout)
         self.postgres = Postgres(
             data / "postgres", layout.postgres_port, self.secrets.postgres.__getitem__, log=self._log("postgres")
         )
         self.nats = Nats(
-            data / "nats", layout.nats_port, stack_permissions(SERVICES), self.secrets.nats.__getitem__,
-            monitor_port=layout.nats_port + 1, log=self._log("nats"),
+            data / "nats", layout.nats_port, stack_permissions(SERVICES, layout.guests_hear),
+            self.secrets.nats.__getitem__, monitor_port=layout.nats_port + 1, log=self._log("nats"),
         )  # fmt: skip
         configuration = layout.folder / "Caddyfile"
         configuration.write_text(caddyfile(layout))
@@ -65,7 +65,7 @@ class Supervisor:
         self.console.start()
         self.postgres.start()
         self.nats.start()
-        for service in SERVICES:
+        for service in (*SERVICES, *self.layout.guests_hear):
             self.postgres.create_database(service)
         asyncio.run(prepare(list(SERVICES), lambda name: self.postgres.url(name, f"{name}_owner"), self.nats.url()))
         for part in (*self.services.values(), self.gateway):

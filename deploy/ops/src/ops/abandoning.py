@@ -11,7 +11,7 @@ from nats.aio.msg import Msg
 
 from events import acts, streams
 from events.acts import By
-from events.catalog.feeds import FEEDS, HEARS
+from events.catalog.feeds import FEEDS
 from events.errors import BadAct
 from events.feed import Feed
 from events.sql import load
@@ -114,7 +114,7 @@ async def abandon(places: Places, name: str, seq: int, by: By, report: Report) -
 async def _concerned(places: Places, feed: Feed, seq: int, found: Comparison) -> list[Concerned]:
     """The consumers that are at a number or beyond and heard another event than the log's, there or where they are."""
     forked = found.parted is not None and found.parted.how == "differs"
-    hear = [name for name, feeds in HEARS.items() if feed.name in feeds]
+    hear = [name for name, feeds in places.hears.items() if feed.name in feeds]
     if missing := [name for name in hear if name not in places.services]:
         raise Unreachable(f"DATABASE_URLS must name {', '.join(missing)} too: they hear {feed.name}")
     concerned = []

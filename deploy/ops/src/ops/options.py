@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from events.catalog.feeds import FEEDS, HEARS
+from events.catalog.feeds import FEEDS
 from events.settings import read
 from ops import show
 from ops.places import Places
@@ -18,10 +18,23 @@ from ops.settings import Settings
 
 T = TypeVar("T")
 Command = TypeVar("Command", bound=Callable[..., None])
-CONSUMERS: Final = click.Choice([name for name, feeds in HEARS.items() if feeds])
 FEED: Final = click.Choice(list(FEEDS), case_sensitive=False)
 LIMIT: Final = 100
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+class Hearer(click.ParamType[str]):
+    """A service that hears, or a guest."""
+
+    name = "CONSUMER"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Its name; fails with those that there are."""
+        hears = read(Settings).hears
+        return str(click.Choice([name for name, feeds in hears.items() if feeds]).convert(value, param, ctx))
+
+
+CONSUMERS: Final = Hearer()
 
 
 class Place(click.ParamType[tuple[str, int]]):
@@ -92,12 +105,12 @@ rehearsed = together(
 def places() -> Places:
     """Where everything is, as the environment says; raises `BadSettings`."""
     settings = read(Settings)
-    return Places(settings.databases, settings.nats_url)
+    return Places(settings.databases, settings.nats_url, settings.hears)
 
 
 def asked(where: Places, consumer: str | None) -> Sequence[str]:
     """The consumers that a command is about: the one that was named, else all."""
-    return tuple(name for name in where.services if HEARS[name]) if consumer is None else (consumer,)
+    return tuple(name for name in where.services if where.hears[name]) if consumer is None else (consumer,)
 
 
 def run(question: Coroutine[Any, Any, T]) -> T:

@@ -26,8 +26,10 @@ class Unreachable(EventsError):
 class Places:
     """Opens connections for one question each, of at most `patience` seconds; None: each call by itself."""
 
-    def __init__(self, databases: Mapping[str, str], nats_url: str) -> None:
+    def __init__(self, databases: Mapping[str, str], nats_url: str, hears: Mapping[str, tuple[str, ...]]) -> None:
+        """`hears`: the feeds of every service there is, whether its database is named or not."""
         self.services = tuple(databases)
+        self.hears = hears
         self.nats_url = nats_url
         self._databases = databases
 

@@ -8,7 +8,7 @@ import msgspec
 
 from events import acts
 from events.acts import By, Rewound
-from events.catalog.feeds import FEEDS, HEARS
+from events.catalog.feeds import FEEDS
 from events.errors import BadAct
 from events.sql import load
 from ops.places import Places
@@ -43,8 +43,8 @@ class Plan(msgspec.Struct, frozen=True):
 
 async def plan(places: Places, consumer: str, feed: str, to: int) -> Plan:
     """What would be done; raises `BadAct` for what is none, `Unreachable`."""
-    if feed not in HEARS[consumer]:
-        raise BadAct(f"{consumer} does not hear {feed}; it hears {', '.join(HEARS[consumer])}")
+    if feed not in (heard := places.hears[consumer]):
+        raise BadAct(f"{consumer} does not hear {feed}; it hears {', '.join(heard)}")
     async with places.database(consumer) as connection:
         at = {row["feed"]: row["seq"] for row in await connection.fetch(SQL.checkpoints, consumer)}.get(feed, 0)
         [beyond] = await connection.fetch(SQL.beyond, consumer, feed, to)
@@ -54,7 +54,7 @@ async def plan(places: Places, consumer: str, feed: str, to: int) -> Plan:
     heard_from = max(to + 1, begins)
     does = [
         f"{consumer} hears {feed} again from {heard_from:,} to {at:,}, in order, through its own handlers",
-        f"changes {_CHANGES[consumer]}",
+        f"changes {_CHANGES.get(consumer, 'what its handlers write: ask whoever wrote them')}",
     ]
     if beyond["parked"]:
         does.append(f"forgets {beyond['parked']:,} parked events beyond {to:,}: they are heard again")
@@ -62,12 +62,15 @@ async def plan(places: Places, consumer: str, feed: str, to: int) -> Plan:
         does.append(f"tries {beyond['given_up']:,} events again that an operator gave up beyond {to:,}")
     if consumer in _TELLS_WAITS:
         does.append("tells how long they waited once more (analytics.pipeline counts them anew)")
-    return Plan(consumer, feed, at, to, at - heard_from + 1, beyond["parked"], beyond["given_up"], does, _not(feed))
+    return Plan(
+        consumer, feed, at, to, at - heard_from + 1, beyond["parked"], beyond["given_up"], does, _not(consumer, feed)
+    )
 
 
-def _not(feed: str) -> list[str]:
+def _not(consumer: str, feed: str) -> list[str]:
+    ours = "sends nothing again: what was mailed, pushed or told once is known by its event"
     return [
-        "sends nothing again: what was mailed, pushed or told once is known by its event",
+        *([ours] if consumer in _CHANGES else []),
         f"publishes nothing again: no other consumer of {feed} hears of it",
         "undoes nothing: rows stay, also those that came of what is no longer in the log",
         "rebuilds no figures: that is `python -m activity rebuild`",

@@ -9,7 +9,7 @@ import asyncpg
 import msgspec
 import nats.js.errors
 
-from events.catalog.feeds import FEEDS, HEARS
+from events.catalog.feeds import FEEDS
 from events.feed import Feed
 from events.sql import filled, load
 from ops.places import Places, Unreachable
@@ -77,7 +77,7 @@ async def status(places: Places) -> Status:
     look = _Look(places)
     async with asyncio.TaskGroup() as group:
         streams = group.create_task(look.streams())
-        heard = {name: group.create_task(look.heard(name)) for name in places.services if HEARS[name]}
+        heard = {name: group.create_task(look.heard(name)) for name in places.services if places.hears[name]}
         work = [group.create_task(look.work(name, table)) for name, table in WORK.items() if name in places.services]
     told = {name: task.result() for name, task in heard.items()}
     feeds = [
@@ -122,7 +122,7 @@ class _Look:
         empty: Mapping[str, int] = defaultdict(int)
         return {
             feed: _Heard(places.get(feed, 0), parked.get(feed, empty)["events"], parked.get(feed, empty)["stuck"])
-            for feed in HEARS[service]
+            for feed in self._places.hears[service]
         }
 
     async def work(self, service: str, table: str) -> WorkStatus | None:
@@ -136,7 +136,7 @@ class _Look:
 
     async def feed(self, feed: Feed, stream: int | None, told: Mapping[str, Mapping[str, _Heard] | None]) -> FeedStatus:
         """A feed as its log sees it."""
-        names = [name for name in told if feed.name in HEARS[name]]
+        names = [name for name in told if feed.name in self._places.hears[name]]
         heard = {name: (told[name] or {}).get(feed.name) for name in names}
         try:
             async with self._places.database(feed.service) as connection:

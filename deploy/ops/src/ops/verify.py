@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias
 import asyncpg
 import msgspec
 
-from events.catalog.feeds import FEEDS, HEARS
+from events.catalog.feeds import FEEDS
 from events.errors import EventsError
 from events.feed import Feed
 from events.sql import load
@@ -55,7 +55,7 @@ async def _all_consumers(places: Places, _: Report) -> list[Finding]:
         f"{feed.name}: {name} heard the log": partial(_checkpoint, places, feed, name)
         for feed in _feeds(places)
         for name in places.services
-        if feed.name in HEARS[name]
+        if feed.name in places.hears[name]
     }
     return await _asked(looks)
 

@@ -1,7 +1,8 @@
 """What an operator runs before a service starts, and again after a stream was lost.
 
-`python -m events.admin migrate SERVICE` brings the service's database up to date, `python -m events.admin streams
-SERVICE` makes its streams or brings them to their declaration. Both may run again and again, and two at once.
+`python -m events.admin migrate SERVICE` brings the service's database up to date; the service is a package with
+`sql/migrations`, from this repository or elsewhere. `python -m events.admin streams SERVICE` makes its streams or
+brings them to their declaration. Both may run again and again, and two at once.
 """
 
 import asyncio
@@ -20,14 +21,14 @@ from events import streams
 from events.broker import inbox_prefix
 from events.catalog.feeds import HEARS, feeds_of
 from events.errors import BadSettings, NotMigrated
-from events.migrate import migrate
+from events.migrate import has_migrations, migrate
 from events.postgres import AWAY
 from events.settings import read
 from events.sql import load
 
 SQL = load("events")
 TIMEOUT = 5
-_USAGE = f"usage: python -m events.admin migrate|streams {'|'.join(HEARS)}"
+_USAGE = f"usage: python -m events.admin migrate SERVICE, or: python -m events.admin streams {'|'.join(HEARS)}"
 
 
 class Database(Struct, frozen=True, kw_only=True):
@@ -122,7 +123,9 @@ def main(arguments: Sequence[str]) -> None:
     """The command line; exits with 1 and a sentence where something is in the way."""
     try:
         match list(arguments):
-            case ["migrate", service] if service in HEARS:
+            case ["migrate", service]:
+                if not has_migrations(service):
+                    sys.exit(f"admin: there is no package {service} with sql/migrations here\n{_USAGE}")
                 asyncio.run(_migrate(service, read(Database)))
             case ["streams", service] if service in HEARS:
                 asyncio.run(_apply(service, read(Streams)))

@@ -25,6 +25,14 @@ on conflict (name) do update set trimmed = excluded.trimmed where f.trimmed <> e
 """
 
 
+def has_migrations(service: str) -> bool:
+    """Whether a service's package is here and brings any."""
+    try:
+        return service.isidentifier() and any(_migrations_of(service))
+    except (ImportError, OSError):
+        return False
+
+
 async def migrate(connection: asyncpg.Connection, service: str, *, role: str, feeds: Sequence[Feed]) -> list[str]:
     """Bring a service's database up to date; returns the names of what was applied now.
 

@@ -1,10 +1,15 @@
 """Every feed and its stream, declared once. `streams` applies this; services only check it."""
 
+import re
+from typing import Final
+
 from events.catalog import auth
 from events.envelope import ERASED
 from events.feed import Feed
 
 OTP_MAX_AGE = 15 * 60.0
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,30}(?<!_owner)")
+_OTHERS: Final = frozenset({"admin", "analyst", "api", "events", "gateway", "local", "nats", "ops", "postgres"})
 
 
 def _auth_subject(wire_name: str) -> str:
@@ -41,6 +46,22 @@ HEARS: dict[str, tuple[str, ...]] = {
 
 CORE: dict[str, tuple[str, ...]] = {"core.EventsHeard.v1": ("TODOS", "MAILER", "NOTIFIER")}
 """The feeds that carry a type which several services say. activity's own hearing is in its archive."""
+
+
+def guests_of(text: str) -> dict[str, tuple[str, ...]]:
+    """Services from elsewhere that hear and say nothing, as the setting GUESTS names them, with their feeds.
+
+    `tally=TODOS,mirror=AUTH+TODOS`; empty: none. Raises `ValueError` for what cannot be.
+    """
+    pairs = [part.strip().partition("=") for part in text.split(",") if part.strip()]
+    guests = {name: tuple(feeds.split("+")) for name, _, feeds in pairs}
+    if len(guests) < len(pairs) or not all(_NAME.fullmatch(name) for name in guests):
+        raise ValueError("must be a list of name=FEED+FEED with distinct names in small letters, separated by commas")
+    if taken := guests.keys() & (HEARS.keys() | _OTHERS):
+        raise ValueError(f"{', '.join(sorted(taken))}: a name that is taken")
+    if strange := sorted({feed for feeds in guests.values() for feed in feeds} - FEEDS.keys()):
+        raise ValueError(f"no feed is called {', '.join(map(repr, strange))}; there are {', '.join(FEEDS)}")
+    return guests
 
 
 def feeds_of(service: str) -> tuple[Feed, ...]:
