@@ -78,6 +78,7 @@ class Reader:
             return bool(await self.system.value("tally", AT) == last)
 
         await until(heard, within=15)
+        assert json.loads(self.does("$TODO/run ops parked list tally --json")) == []
         assert await self.system.value("tally", COUNTED) == number, self.log.read_text()[-2000:]
 
     def _environment(self, more: Mapping[str, str]) -> Mapping[str, str]:

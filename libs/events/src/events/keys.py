@@ -1,6 +1,7 @@
 """Keys as settings carry them: `kid:base64url` pairs, separated by commas. The first is current, all are accepted.
 
-Rotation is two deployments: put the new key in front, and drop the old one once nothing made with it is alive.
+Rotation is three deployments, for while one rolls out its processes work beside those before it: put the new key at the
+end, then in front, and drop the old one once nothing made with it is alive (docs/operations.md).
 """
 
 import base64

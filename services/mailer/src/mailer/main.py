@@ -38,6 +38,7 @@ from mailer.consumers import hears, tell_resumed
 from mailer.delivery import Delivery
 from mailer.letters import Letters
 from mailer.outcomes import FEED
+from mailer.people import reseal
 from mailer.preview import preview
 from mailer.seals import Seals
 from mailer.settings import IMPLICIT_TLS_PORT, Settings
@@ -50,12 +51,14 @@ NAME = "mailer"
 
 
 def main() -> None:
-    """Run `python -m mailer [api|worker]`, `python -m mailer preview KIND` or `python -m mailer resume USER_ID`."""
+    """Run `python -m mailer [api|worker]`, or a command: `preview KIND`, `resume USER_ID`, `reseal`."""
     match sys.argv[1:]:
         case ["preview", *rest]:
             preview(rest)
         case ["resume", person]:
             start(_resume(read(Settings), person))
+        case ["reseal"]:
+            start(_reseal(read(Settings)))
         case arguments:
             start(_main(roles(arguments), read(Settings)))
 
@@ -75,6 +78,17 @@ async def _resume(settings: Settings, person: str) -> None:
     finally:
         await connection.close()
     sys.stdout.write("letters go to this address again\n" if resumed else "this address is not suppressed\n")
+
+
+async def _reseal(settings: Settings) -> None:
+    """An operator rotates the key that addresses are sealed for. May be run again."""
+    connection = await dialer(settings.database_url, application=NAME)()
+    try:
+        done, left = await reseal(connection, Seals(settings.keys))
+    finally:
+        await connection.close()
+    sys.stdout.write(f"{done} addresses are sealed for {settings.keys.current} now; {left} do not open\n")
+    sys.exit(1 if left else 0)
 
 
 async def _main(parts: Roles, settings: Settings) -> None:

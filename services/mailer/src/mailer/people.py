@@ -8,11 +8,13 @@ import asyncpg
 import msgspec
 
 from events.catalog.auth import Locale
+from events.postgres import Connection
 from mailer.domain import DEFAULT_LOCALE, Letter
-from mailer.seals import Seals
-from mailer.tables import reach
+from mailer.seals import KeyMissing, Seals, Unreadable
+from mailer.tables import contacts_to_reseal, reach, reseal_contacts
 
 DEFAULT_ZONE: Final = ZoneInfo("UTC")
+BATCH: Final = 500
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,3 +74,21 @@ def zone_of(name: str | None) -> tzinfo:
         return ZoneInfo(name) if name else DEFAULT_ZONE
     except (ZoneInfoNotFoundError, ValueError):
         return DEFAULT_ZONE
+
+
+async def reseal(connection: Connection, seals: Seals) -> tuple[int, int]:
+    """Put every address into a box for the current key; how many were, and how many stay because they do not open.
+
+    Letters go on meanwhile. May be run again.
+    """
+    done, left, after = 0, 0, None
+    while found := await contacts_to_reseal(connection, after, seals.current, BATCH):
+        after = found[-1][0]
+        boxes = []
+        for person, sealed in found:
+            try:
+                boxes.append((person, sealed, seals.resealed(sealed)))
+            except (KeyMissing, Unreadable):
+                left += 1
+        done += await reseal_contacts(connection, boxes)
+    return done, left

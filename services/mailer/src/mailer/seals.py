@@ -42,6 +42,7 @@ class Seals:
 
     def __init__(self, keys: Keys) -> None:
         self._boxes = {kid: SealedBox(PrivateKey(key)) for kid, key in keys.by_id.items()}
+        self.current = keys.current
 
     def open_code(self, sealed: str) -> Code:
         """What a code's seal holds; raises `Unreadable` or `KeyMissing`, which never quote it."""
@@ -51,7 +52,20 @@ class Seals:
         """What the seal around an address holds; raises as above."""
         return self._open(sealed, Contact)
 
+    def resealed(self, sealed: str) -> str:
+        """What a seal holds, byte by byte, in a box for the current key; raises as above."""
+        box = self._boxes[self.current].encrypt(self._content(sealed))
+        return f"{self.current}.{base64.urlsafe_b64encode(box).decode().rstrip('=')}"
+
     def _open(self, sealed: str, kind: type[T]) -> T:
+        try:
+            content = msgspec.json.decode(self._content(sealed), type=kind)
+            Address(addr_spec=content.recipient)
+        except (ValueError, HeaderParseError, IndexError, msgspec.DecodeError) as error:
+            raise Unreadable(f"the seal does not open: {type(error).__name__}") from None
+        return content
+
+    def _content(self, sealed: str) -> bytes:
         kid, _, text = sealed.partition(".")
         if not text:
             raise Unreadable("there is no seal")
@@ -59,11 +73,9 @@ class Seals:
         if box is None:
             raise KeyMissing("sealed for a key that is not here")
         try:
-            content = msgspec.json.decode(box.decrypt(_decoded(text)), type=kind)
-            Address(addr_spec=content.recipient)
-        except (CryptoError, ValueError, HeaderParseError, IndexError, msgspec.DecodeError) as error:
+            return box.decrypt(_decoded(text))
+        except (CryptoError, ValueError) as error:
             raise Unreadable(f"the seal does not open: {type(error).__name__}") from None
-        return content
 
 
 def _decoded(text: str) -> bytes:

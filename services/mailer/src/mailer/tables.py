@@ -103,6 +103,19 @@ async def keep_contacts(connection: Connection, contacts: Sequence[Contact]) -> 
     )
 
 
+async def contacts_to_reseal(
+    connection: Connection, after: UUID | None, current: str, limit: int
+) -> Sequence[tuple[UUID, str]]:
+    """Some people by id whose addresses are in boxes for other keys than the current, and these boxes."""
+    rows = await connection.fetch(SQL.contacts_to_reseal, after, current, limit)
+    return [(row["user_id"], row["sealed_contact"]) for row in rows]
+
+
+async def reseal_contacts(connection: Connection, boxes: Sequence[tuple[UUID, str, str]]) -> int:
+    """Put people's addresses into other boxes (person, before, after); how many were put."""
+    return int(await connection.fetchval(SQL.reseal_contacts, *([box[nr] for box in boxes] for nr in range(3))))
+
+
 async def refused(connection: Connection, person_id: UUID, now: datetime) -> int | None:
     """Count that a person's address refused a letter; the version of its suppression where this brings it about."""
     version: int | None = await connection.fetchval(SQL.refused, person_id, now)
