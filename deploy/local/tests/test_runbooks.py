@@ -1,14 +1,26 @@
-"""A password of PostgreSQL is rotated by a second login: docs/operations.md."""
+"""docs/operations.md: what it has an administrator run, and a second login by which a password is rotated."""
 
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib.resources import files
+from pathlib import Path
+from textwrap import dedent
 
 import asyncpg
 import pytest
+from nacl.public import PrivateKey
 
+from events.keys import read_keys
 from events.postgres import is_not_now, open_pool
-from local.cluster import Cluster
+from local.cluster import Cluster, connection_environment, psql_program
 from local.fixtures import Database, DatabaseFactory
+from local.layout import REPOSITORY
+
+PAGE = (REPOSITORY / "docs" / "operations.md").read_text()
+COMMANDS = [dedent(block) for block in re.findall(r"^ *```sh\n(.*?)^ *```$", PAGE, re.MULTILINE | re.DOTALL)]
 
 STATEMENTS = files("local").joinpath("sql", "create_login.sql").read_text()
 RIGHTS = """
@@ -61,3 +73,42 @@ async def test_while_both_log_in_nobody_is_refused_and_then_the_first_is_only_wh
         with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError) as refused:
             await asyncpg.connect(todos.url)
         assert is_not_now(refused.value)  # so a service says 503, and a consumer parks nothing
+
+
+async def test_the_administrators_commands_make_a_database_and_another_login(postgres: Cluster, tmp_path: Path) -> None:
+    """As they stand on the page, for a service called `shop`."""
+    (tmp_path / "deploy").symlink_to(REPOSITORY / "deploy")
+    (tmp_path / "shop.sql").write_text("\\set owner_password 'one'\n\\set runtime_password 'two'\n")
+    (tmp_path / "shop_b.sql").write_text("\\set password 'three'\n")
+    try:
+        for command in (each.replace("todos", "shop") for each in COMMANDS if each.startswith("psql ")):
+            said = run(command, tmp_path, connection_environment(postgres.admin_url))
+            assert "ERROR" not in said
+        server = postgres.admin_url.rpartition("@")[2].partition("/")[0]
+        for login in ("shop_owner:one", "shop:two", "shop_b:three"):
+            connection = await asyncpg.connect(f"postgres://{login}@{server}/shop")
+            await connection.close()
+    finally:
+        postgres.sql("drop database if exists shop; drop role if exists shop_b, shop, shop_owner")
+
+
+def test_the_commands_for_keys_make_keys_as_services_read_them(tmp_path: Path) -> None:
+    [made] = [run(each, tmp_path, dict(os.environ)).split() for each in COMMANDS if each.startswith("python ")]
+    keys = [read_keys(each, size=32) for each in made]
+    assert len(keys) == 3
+    assert bytes(PrivateKey(keys[1].value).public_key) == keys[2].value
+
+
+def run(command: str, folder: Path, environment: dict[str, str]) -> str:
+    programs = f"{psql_program().parent}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["sh", "-euc", command],
+        cwd=folder,
+        env=environment | {"PATH": programs},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
