@@ -121,6 +121,24 @@ async def test_hearing_every_feed_again_sends_nothing(post: Post, server: MailSe
     assert await post.owner.fetchval("select count(*) from letter") == len(causes) + 1
 
 
+async def test_letters_that_a_restored_database_lacks_are_not_sent_again_once_its_log_has_its_tail(
+    post: Post, server: MailServer, by_smtp: dict[str, Any]
+):
+    ada = registered()
+    async with post.mailer(**by_smtp):
+        causes = [await post.auth.say(ada)]
+        causes += [await post.auth.say(alarm(TodoOverdue, due_in=-5), subject=ada.user_id)]
+        for cause in causes:
+            await post.settled(cause, "sent")
+    mails = len(server.mails)
+    await post.owner.execute("delete from events.checkpoint; delete from letter")
+    async with post.mailer(**by_smtp):
+        await post.settled(await post.auth.say(asked()), "sent")
+        await until(lambda: heard_all(post))
+    assert len(server.mails) == mails + 1
+    assert await post.owner.fetchval("select count(*) from letter") == 1
+
+
 async def test_a_letter_that_the_clean_up_dropped_is_not_written_again(post: Post):
     old = datetime.now(UTC) - RETENTION
     ada = registered()

@@ -83,7 +83,7 @@ def letter_of(row: Row) -> Letter:
 
 
 async def queue_letters(connection: Connection, letters: Sequence[Letter]) -> None:
-    """Queue letters; those already there stay as they are."""
+    """Queue letters; those already there stay as they are, and those whose end the log tells are not written again."""
     await connection.execute(SQL.queue_letters, *([getattr(each, name) for each in letters] for name in _LETTER))
 
 

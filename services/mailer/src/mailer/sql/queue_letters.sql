@@ -1,4 +1,5 @@
--- Letters to send, one a row of the arrays; a letter that is already there stays as it is. One that is held is not due.
+-- Letters to send, one a row of the arrays; a letter that is already there stays as it is, and one whose end the log tells is not
+-- written again: its row is lost where the database came back from a copy. One that is held is not due.
 insert into letter (
     id, due_at, expires_at, kind, cause, subject, correlation_id, traceparent, happened_at, locale, message_id, sealed,
     facts, held_until, todo_id, reason
@@ -14,4 +15,5 @@ from unnest(
     id, expires_at, kind, cause, subject, correlation_id, traceparent, happened_at, locale, message_id, sealed, facts,
     held_until, todo_id
 )
+where (select true from events.log l where l.feed = 'MAILER' and l.aggregate = n.id limit 1) is null
 on conflict (id) do nothing
