@@ -5,11 +5,12 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
+import pytest
 from todoing import Service, running
 
 from local.fixtures import DatabaseFactory
 from todos.alarms import Alarms
-from todos.verify import verify
+from todos.verify import mend, verify
 
 STRAY = """
     insert into todo select (json_populate_record(t, json_build_object('id', uuidv7()))).* from todo t limit 1
@@ -78,6 +79,33 @@ async def test_every_row_is_what_its_events_say_and_one_that_is_not_is_named(tod
     async with todos.pool.acquire() as connection:
         verdict = await verify(connection)
     assert (verdict.compared, verdict.differing) == (3, [])
+
+
+async def test_rows_that_a_restored_database_lacks_are_written_from_their_events(database: DatabaseFactory) -> None:
+    """The log has its tail again, the rows are of before; somebody else's row was never said."""
+    made = database("todos")
+    async with running(made.url) as todos:
+        older, younger, same = await todos.create(**DUE), await todos.create(title="b"), await todos.create()
+        deleted = await todos.create()
+        await todos.done(deleted, "delete")
+        before = await todos.pool.fetch("select * from todo order by id")
+        owner, runtime = await asyncpg.connect(made.owner_url), await asyncpg.connect(made.url)
+        try:
+            await owner.execute("update todo set deleted = false, version = 1 where id = $1", UUID(deleted["id"]))
+            await owner.execute("delete from todo where id = $1", UUID(younger["id"]))
+            await owner.execute("update todo set version = 0, due_at = null where id = $1", UUID(older["id"]))
+            await owner.fetchval(STRAY)
+            assert await mend(owner) == 4
+            assert (await verify(owner)).differing == []
+            assert await todos.pool.fetch("select * from todo order by id") == before
+            assert await mend(owner) == 0
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await mend(runtime)
+        finally:
+            await owner.close()
+            await runtime.close()
+        for todo in (older, younger, same):
+            await todos.done(todo, "toggle")
 
 
 async def test_a_row_that_somebody_changed_by_hand_is_named(database: DatabaseFactory) -> None:

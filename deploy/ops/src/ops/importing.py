@@ -57,7 +57,7 @@ async def plan(places: Places, name: str, report: Report) -> Surplus:
     ]
     rows = f"write the rows of {service} that these events made: where its database lost these too, they stay so"
     does_not = [
-        f"{rows} (`python -m {service} verify`, where there is one, names them)",
+        f"{rows} (`python -m {service} verify`, where there is one, names them; todos: `mend` writes them)",
         "bring back kept answers: an Idempotency-Key of that time is decided anew",
         "send or publish anything again: whoever heard these events is not concerned",
     ]

@@ -36,16 +36,18 @@ from todos.api import ROUTES
 from todos.consumers import hears
 from todos.settings import Asked, Settings
 from todos.tables import SQL, erase_todos
-from todos.verify import verify
+from todos.verify import mend, verify
 from todos.writing import Quota, Todos
 
 NAME = "todos"
 
 
 def main() -> None:
-    """Run `python -m todos [api|worker]`, or `python -m todos verify`."""
+    """Run `python -m todos [api|worker]`, `python -m todos verify`, or `python -m todos mend` as the owner."""
     if sys.argv[1:] == ["verify"]:
         sys.exit(asyncio.run(_verify(read(Asked))))
+    if sys.argv[1:] == ["mend"]:
+        sys.exit(asyncio.run(_mend(read(Asked))))
     start(_main(roles(sys.argv[1:]), read(Settings)))
 
 
@@ -107,3 +109,17 @@ async def _verify(settings: Asked) -> int:
         print(f"{todo_id} is not what its events say")  # noqa: T201 - it talks to a person
     print(f"{verdict.compared} to-dos compared with their events, {len(verdict.differing)} differ")  # noqa: T201
     return 1 if verdict.differing else 0
+
+
+async def _mend(settings: Asked) -> int:
+    """Write to-dos anew that are not what their events say, as the owner of the database; the exit status."""
+    connection = await dialer(settings.database_url, application=NAME)()
+    try:
+        mended = await mend(connection)
+    except asyncpg.InsufficientPrivilegeError:
+        print("DATABASE_URL must be the owner's")  # noqa: T201 - it talks to a person
+        return 1
+    finally:
+        await connection.close()
+    print(f"{mended} to-dos are what their events say again")  # noqa: T201
+    return 0

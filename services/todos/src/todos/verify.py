@@ -1,11 +1,11 @@
-"""Holds the current-state rows against the log: each must equal the fold of its events."""
+"""Holds the current-state rows against the log: each must equal the fold of its events. And makes them so."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from itertools import groupby
 from uuid import UUID
 
 import asyncpg
-from msgspec import Struct
+from msgspec import Struct, json
 
 from events.postgres import Connection
 from todos.history import replayed
@@ -31,6 +31,30 @@ async def verify(connection: Connection) -> Verdict:
             differing += [todo_id for todo_id, row in folded.items() if rows.get(todo_id) != row]
         unknown = await connection.fetch(SQL.rows_without_events)
     return Verdict(compared, differing + [record["id"] for record in unknown])
+
+
+async def mend(connection: Connection) -> int:
+    """Write every row anew that is not what its events say; how many. As the owner, and nobody appends meanwhile.
+
+    For a log that got back what its database had lost: the rows are still those of before.
+    """
+    mended = 0
+    async with connection.transaction():
+        await connection.execute(SQL.hold_feed)
+        async for folded in _batches(connection):
+            rows = await todos_by_id(connection, list(folded))
+            mended += await _write(connection, {each: row for each, row in folded.items() if rows.get(each) != row})
+        while unknown := await connection.fetch(SQL.rows_without_events):
+            mended += await _write(connection, {record["id"]: None for record in unknown})
+    return mended
+
+
+async def _write(connection: Connection, rows: Mapping[UUID, TodoRow | None]) -> int:
+    kinds = ["todo" if row else "todo_purged" for row in rows.values()]
+    versions = [row.version if row else 0 for row in rows.values()]
+    states = [json.encode(row).decode() if row else None for row in rows.values()]
+    await connection.execute(SQL.write_rows, kinds, list(rows), versions, states)
+    return len(rows)
 
 
 async def _batches(connection: Connection) -> AsyncIterator[dict[UUID, TodoRow | None]]:
