@@ -107,6 +107,8 @@ def _read(words: list[str]) -> tuple[argparse.Namespace, list[str]]:
 def up(*, in_containers: bool = False) -> None:
     """Run the stack until SIGINT or SIGTERM; raises StartError."""
     where = layout()
+    if in_containers and where.guests:
+        raise StartError("GUESTS: the stack in containers has no room for any; ./run up has")
     with lock(where):
         running: Running = Compose(where) if in_containers else Supervisor(where)
         for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts its background jobs with SIGINT ignored
