@@ -162,6 +162,11 @@ bench-sockets *OPTIONS:
 bench-month *OPTIONS:
     @"{{ python }}" -m bench.rebuilds "$@"
 
+# Compare POST /todos/ with and without an endpoint for traces, in turn
+[positional-arguments]
+bench-traces *OPTIONS:
+    @"{{ python }}" -m bench.traces "$@"
+
 # Lint and render the Helm chart in every profile, offline, and hold it to its rules (needs Helm's library, which it installs)
 [positional-arguments]
 chart *OPTIONS:

@@ -20,14 +20,15 @@ async def measure(
     stack: Stack, todos: asyncpg.Connection, activity: asyncpg.Connection, alone: asyncpg.Connection, seconds: float
 ) -> dict[str, Run]:
     """One run of each; the others wait until the pipeline has come to rest. `alone` is where the echo's app appends."""
-    pipeline = await _post(stack, stack.todos, todos, seconds)
+    pipeline = await post_and_reconcile(stack, stack.todos, todos, seconds)
     await heard(activity, await rows_of(todos))
-    posted = await _post(stack, stack.echo, alone, seconds)
+    posted = await post_and_reconcile(stack, stack.echo, alone, seconds)
     echoed = await load(_target(stack, stack.echo, "/echo", seconds))
     return {PIPELINE: pipeline, POST: posted, ECHO: echoed}
 
 
-async def _post(stack: Stack, url: str, database: asyncpg.Connection, seconds: float) -> Run:
+async def post_and_reconcile(stack: Stack, url: str, database: asyncpg.Connection, seconds: float) -> Run:
+    """Load on a to-do service at `url`; raises `Unsound` where its database holds other than was answered."""
     before = await rows_of(database)
     run = await load(_target(stack, url, "/todos/", seconds))
     await reconcile(database, before, run.answered, cut_off=cut_off())

@@ -1,8 +1,17 @@
-"""deploy/dashboards, and the chart's alerts: they can be loaded, and ask for metrics that the services export."""
+"""deploy/dashboards, and the chart's alerts: they can be loaded, ask for what the services export, and have an answer.
 
+The dashboards' queries of PostgreSQL are asked in services/activity/tests/test_dashboards.py.
+"""
+
+import asyncio
+import json
 import re
+import shutil
+import subprocess
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +20,16 @@ import msgspec
 import promql_parser
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from websockets.asyncio.client import connect
 
+from local.fixtures import until
 from local.layout import REPOSITORY
-from system import System
+from system import Person, System, code_of
 
 FILES = sorted((REPOSITORY / "deploy" / "dashboards").glob("*.json"))
 ALERTS = REPOSITORY / "deploy" / "chart" / "alerts.yaml"
+PROGRAM = shutil.which("prometheus")
+needs_prometheus = pytest.mark.skipif(not PROGRAM, reason="no Prometheus on the PATH: no query was asked")
 CURRENT_SCHEMA = 42
 GIVEN = {"job", "instance", "namespace", "le"}
 """Labels that Prometheus and its operator add, and the one of buckets."""
@@ -125,3 +138,128 @@ def selected(expression: str) -> dict[str, set[str]]:
     promql_parser.walk(promql_parser.parse(expression), visit)
     assert found, expression
     return found
+
+
+PROGRAM = shutil.which("prometheus")
+pytestmark = pytest.mark.skipif(
+    not PROGRAM, reason="no Prometheus on the PATH: no query was asked (apt-get install prometheus)"
+)
+
+
+@pytest.fixture
+async def prometheus(world: System, tmp_path: Path, free_port: Callable[[], int]) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a Prometheus that asks each service twice a second and knows the alerts."""
+    address, file = f"127.0.0.1:{free_port()}", tmp_path / "prometheus.json"
+    jobs = [
+        {"job_name": name, "static_configs": [{"targets": [httpx.URL(url).netloc.decode()]}]}
+        for name, url in world.stack.details["services"].items()
+    ]
+    paces = {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "1s"}
+    file.write_text(json.dumps({"global": paces, "rule_files": [str(ALERTS)], "scrape_configs": jobs}))
+    assert PROGRAM
+    arguments = [f"--config.file={file}", f"--storage.tsdb.path={tmp_path / 'data'}", f"--web.listen-address={address}"]
+    with (tmp_path / "prometheus.log").open("wb") as log:
+        process = subprocess.Popen([PROGRAM, *arguments], stdout=log, stderr=log)  # noqa: ASYNC220 - starts at once
+    try:
+        async with httpx.AsyncClient(base_url=f"http://{address}/api/v1", timeout=10, trust_env=False) as http:
+            await until(lambda: is_ready(http, address), within=30)
+            yield http
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+async def is_ready(http: httpx.AsyncClient, address: str) -> bool:
+    try:
+        return (await http.get(f"http://{address}/-/ready")).status_code == 200
+    except httpx.ConnectError:
+        return False
+
+
+@needs_prometheus
+async def test_every_query_of_a_dashboard_has_data_under_load(world: System, prometheus: httpx.AsyncClient) -> None:
+    asked = {each for file in FILES for each in expressions(file)}
+    assert len(asked) > 35
+    async with under_load(world):
+        try:
+            await until(lambda: all_answered(prometheus, asked), within=40)
+        except pytest.fail.Exception:
+            pytest.fail(f"no data: {sorted(asked)}")
+
+
+@needs_prometheus
+async def test_every_alert_can_be_evaluated_and_none_rings_while_all_is_well(
+    world: System, prometheus: httpx.AsyncClient
+) -> None:
+    async def evaluated() -> list[dict[str, Any]]:
+        groups = (await prometheus.get("/rules")).json()["data"]["groups"]
+        rules = [rule for group in groups for rule in group["rules"]]
+        return rules if all(rule["health"] != "unknown" for rule in rules) else []
+
+    rules = await until(evaluated, within=30)
+    assert len(rules) >= 9
+    for rule in rules:
+        assert (rule["health"], rule["state"]) in {("ok", "inactive"), ("ok", "pending")}, rule
+
+
+async def all_answered(prometheus: httpx.AsyncClient, asked: set[str]) -> bool:
+    """Whether every query has a figure; those that had one are not asked again."""
+    for query in sorted(asked):
+        if await figures(prometheus, query):
+            asked.discard(query)
+    return not asked
+
+
+async def figures(prometheus: httpx.AsyncClient, query: str) -> list[float]:
+    """What a query is answered, without what is not a number."""
+    answer = await prometheus.get("/query", params={"query": query})
+    assert answer.status_code == 200, answer.text
+    values = [float(series["value"][1]) for series in answer.json()["data"]["result"]]
+    return [value for value in values if not isnan(value)]
+
+
+@asynccontextmanager
+async def under_load(world: System) -> AsyncIterator[None]:
+    """People come, write, listen and leave meanwhile, and a consumer loses its place at the broker."""
+    going = asyncio.create_task(_live_for_ever(world))
+    try:
+        yield
+        assert not going.done()
+    finally:
+        going.cancel()
+        await asyncio.wait([going])
+
+
+async def _live_for_ever(world: System) -> None:
+    while True:
+        async with world.person() as me:
+            await _listen(me)
+            for number in range(5):
+                created = await me.create(f"할 일 {number}")
+                await me.http.patch(f"{created.headers['location']}/toggle")
+            await _forget_a_consumer(world)
+            await me.http.get("/todos/")
+            await _leave(me)
+
+
+async def _listen(me: Person) -> None:
+    ticket = (await me.http.post("/notifications/ticket")).json()["data"]["ticket"]
+    gateway = str(me.http.base_url).rstrip("/")
+    address = f"{gateway.replace('http', 'ws', 1)}/notifications/ws?ticket={ticket}&last=0"
+    async with connect(address, origin=gateway) as socket:
+        await socket.recv()
+
+
+async def _forget_a_consumer(world: System) -> None:
+    async with world.jetstream() as js:
+        for consumer in await js.consumers_info("TODOS"):
+            if consumer.name.startswith("notifier"):
+                await js.delete_consumer("TODOS", consumer.name)
+
+
+async def _leave(me: Person) -> None:
+    challenge = await me.ask_for_code()
+    code = code_of(await until(lambda: me.codes()[1:] and me.codes()[-1]))
+    proof = {"challenge_id": challenge["challenge_id"], "otp_code": code}
+    left = await me.http.request("DELETE", "/users/me", json=proof)
+    assert left.status_code == 200, left.text

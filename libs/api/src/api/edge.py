@@ -2,8 +2,7 @@
 
 import asyncio
 import re
-import secrets
-from time import perf_counter
+from time import perf_counter, time_ns
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -16,10 +15,12 @@ from api.fields import NUL, nul_error
 from api.problems import INVALID, OUTCOME_UNKNOWN, Problem
 from api.requests import Request, Trace
 from events.ids import uuid7
+from events.tracing import Attributes, enter, is_recorded, record, trace_id_of
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
-_TRACEPARENT: Final = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})")
+_WATCHERS: Final = ("/healthz/", "/metrics")
+"""What is asked every few seconds by whoever watches the process is no part of anybody's trace."""
 
 SECONDS: Final = Histogram(
     "todo_http_request_seconds",
@@ -41,7 +42,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         trace = _name(scope)
-        started, status = perf_counter(), 0
+        began, started, status = time_ns(), perf_counter(), 0
         request_id = trace.request_id.encode()
 
         async def named_send(message: Message) -> None:
@@ -65,6 +66,7 @@ class Edge:
             await to_answer(Request(scope), failure)(scope, receive, named_send)
         finally:
             _observe(scope, status, perf_counter() - started)
+            _tell(scope, trace, status, began)
 
     async def _answer(self, scope: Any, receive: Receive, send: Send) -> None:
         if NUL in scope["path"]:
@@ -82,23 +84,17 @@ def _name(scope: Any) -> Trace:
     headers = dict(scope["headers"])
     request_id = _sane(headers.get(b"x-request-id")) or str(uuid7())
     correlation_id = _sane(headers.get(b"x-correlation-id")) or request_id
-    trace = Trace(request_id, correlation_id, _traceparent(headers.get(b"traceparent", b"")))
+    incoming = headers.get(b"traceparent", b"").decode("latin-1")
+    trace = Trace(request_id, correlation_id, enter(incoming), incoming)
     scope.setdefault("state", {})["trace"] = trace
     structlog.contextvars.bind_contextvars(
-        request_id=request_id, correlation_id=correlation_id, traceparent=trace.traceparent
+        request_id=request_id, correlation_id=correlation_id, trace_id=trace_id_of(trace.traceparent)
     )
     return trace
 
 
 def _sane(value: bytes | None) -> str | None:
     return value.decode() if value and _SANE_ID.fullmatch(value) else None
-
-
-def _traceparent(incoming: bytes) -> str:
-    """Our span in the caller's trace, or in a new one (W3C Trace Context, section 3.2)."""
-    found = _TRACEPARENT.fullmatch(incoming)
-    trace_id, flags = (found[1].decode(), found[2].decode()) if found else (secrets.token_hex(16), "01")
-    return f"00-{trace_id}-{secrets.token_hex(8)}-{flags}"
 
 
 def _cleaned(query: bytes) -> bytes:
@@ -117,6 +113,24 @@ def _readable(name: bytes) -> str:
 
 
 def _observe(scope: Any, status: int, seconds: float) -> None:
-    route = scope.get("path_template") or "unmatched"
-    method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+    method, route = _route(scope)
     SECONDS.labels(method, route, str(status)).observe(seconds)
+
+
+def _tell(scope: Any, trace: Trace, status: int, began: int) -> None:
+    """The request as a span: its route alone, for a path can hold a token and a query anything."""
+    if not is_recorded(trace.traceparent) or scope["path"].startswith(_WATCHERS):
+        return
+    method, route = _route(scope)
+    about: Attributes = {"http.request.method": method, "http.route": route, "url.scheme": scope["scheme"]}
+    if status:
+        about["http.response.status_code"] = status
+    error = str(status) if status >= 500 else "" if status else "cancelled"
+    name, at = f"{method} {route}", trace.traceparent
+    record(name, "server", at, within=trace.parent, started=began, error=error, attributes=about)
+
+
+def _route(scope: Any) -> tuple[str, str]:
+    """Method and route as they are counted: no client makes new ones."""
+    method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+    return method, scope.get("path_template") or "unmatched"

@@ -31,11 +31,15 @@ class Person(msgspec.Struct, frozen=True):
 
 
 class Trace(msgspec.Struct, frozen=True):
-    """What ties an answer, its logs and its events together; `traceparent` as in W3C Trace Context."""
+    """What ties an answer, its logs and its events together.
+
+    `traceparent` is the request's own, as in W3C Trace Context; `parent` is its caller's, as it came.
+    """
 
     request_id: str
     correlation_id: str
     traceparent: str
+    parent: str = ""
 
 
 class Request(litestar.Request[Person, Any, Any]):

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from time import time_ns
 from uuid import UUID
 
 import asyncpg
@@ -16,10 +17,11 @@ from events.codec import Codec
 from events.envelope import from_headers
 from events.errors import FeedError, HistoryDiffers, LostFence, Undecodable
 from events.hearing import Event, Hears
-from events.parking import BEHIND, failure_of, park, parked_keys
+from events.parking import BEHIND, FAILED, failure_of, park, parked_keys
 from events.postgres import BROKEN, Connection, is_not_now, transaction
 from events.sql import load
 from events.telemetry import HEARD, PARKED
+from events.tracing import about_event, about_message, after, is_recorded, record, trace_id_of
 
 SQL = load("events")
 BATCH = 500
@@ -48,6 +50,9 @@ class Applier:
         self._codec = codec
         self._clock = clock
         self._slice = BATCH
+        HEARD.labels(consumer, self.feed)
+        for reason in FAILED:
+            PARKED.labels(consumer, self.feed, reason)  # a rate needs the zero before the first
 
     async def apply(self, messages: Sequence[Msg], connection: Connection) -> None:
         """Apply what follows the checkpoint, in as few transactions as fit the time limits.
@@ -71,18 +76,35 @@ class Applier:
             await self._move(connection, seq, None)
         self.seq = seq
 
-    async def handle(self, events: Sequence[Event], connection: Connection) -> bool:
-        """Decode, and let the handler apply inside the caller's transaction; whether it wants any of them."""
+    async def handle(self, events: Sequence[Event], connection: Connection) -> Sequence[Event]:
+        """Decode, and let the handler apply inside the caller's transaction; those that it wants."""
         decoded = [self._decoded(event) for event in events]
         wanted = [event for event in decoded if event.data is not None or not self._names]
         if wanted:
             await self._hears.handle(connection, wanted)
-        return bool(wanted)
+        return wanted
 
-    def told(self) -> None:
-        """What the handler was given is committed: wake whoever acts on it."""
-        if self._hears.on_heard is not None:
+    def told(self, events: Sequence[Event], started: int) -> None:
+        """What the handler was given since `started` is committed: wake whoever acts on it."""
+        self.trace(events, started)
+        if events and self._hears.on_heard is not None:
             self._hears.on_heard()
+
+    def trace(self, events: Sequence[Event], started: int, *, error: str = "") -> None:
+        """Each event's hearing is a hop of its own trace, as long as that of those heard with it."""
+        for event in events:
+            if is_recorded(event.traceparent):
+                facts = about_event(event.envelope.id, event.envelope.type, event.envelope.seq)
+                about = about_message("process", "process", self.feed, len(events)) | facts
+                record(
+                    f"process {self.feed}",
+                    "consumer",
+                    event.traceparent,
+                    within=event.envelope.traceparent,
+                    started=started,
+                    error=error,
+                    attributes=about | {"messaging.consumer.group.name": self.consumer},
+                )
 
     async def _apply(self, events: Sequence[Event], connection: Connection) -> None:
         """All as one transaction; where that fails, half of them each, down to what cannot be applied."""
@@ -102,15 +124,14 @@ class Applier:
 
     async def _commit(self, events: Sequence[Event], connection: Connection) -> None:
         """Fence, effects, commit."""
-        last = events[-1].envelope
+        last, started = events[-1].envelope, time_ns()
         async with asyncio.timeout(APPLY_TIMEOUT), transaction(connection):
             may_wait = await self._move(connection, last.seq, last.id, events)
             behind = await self._park_behind(connection, events) if may_wait else frozenset()
             handled = await self.handle([event for event in events if event.envelope.seq not in behind], connection)
         self.seq = last.seq
         HEARD.labels(self.consumer, self.feed).inc(len(events) - len(behind))
-        if handled:
-            self.told()
+        self.told(handled, started)
 
     async def _park_behind(self, connection: Connection, events: Sequence[Event]) -> frozenset[int]:
         """Park those whose keys have something parked, behind it; their numbers."""
@@ -127,18 +148,20 @@ class Applier:
         return (kind in self._names or not self._names) and kind not in self._never_held
 
     async def _park(self, event: Event, error: Exception, connection: Connection) -> None:
-        envelope, failure = event.envelope, failure_of(error)
+        envelope, failure, started = event.envelope, failure_of(error), time_ns()
         async with asyncio.timeout(APPLY_TIMEOUT), transaction(connection):
             await self._move(connection, envelope.seq, envelope.id, [event])
             await park(connection, self.consumer, [event], failure)
         self.seq = envelope.seq
         PARKED.labels(self.consumer, self.feed, failure.reason).inc()
+        self.trace([event], started, error=failure.reason)
         log.error(
             "an event is parked",
             consumer=self.consumer,
             feed=self.feed,
             seq=envelope.seq,
             event_id=str(envelope.id),
+            trace_id=trace_id_of(envelope.traceparent),
             reason=failure.reason,
             detail=failure.detail,
             stack=failure.stack,
@@ -170,7 +193,7 @@ def event_of(
         raise HistoryDiffers(f"message {seq} of stream {feed} is no event ({error}): {_STRAY}") from error
     if envelope.seq != seq:
         raise HistoryDiffers(f"message {seq} of stream {feed} says that it is {envelope.seq}: {_STRAY}")
-    return Event(feed, envelope, None, raw, published_at)
+    return Event(feed, envelope, None, raw, published_at, after(envelope.traceparent, envelope.time))
 
 
 def _sent(feed: str, message: Msg) -> Event:

@@ -1,13 +1,18 @@
 """A command on its way to the log: what it decided, under ids that are fixed before the first attempt."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 import msgspec
 
 from events.codec import Codec
 from events.ids import uuid7
+from events.tracing import Hop, about_message, beneath, hop, is_recorded
+
+_UNRECORDED: Final = nullcontext()
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,13 +71,17 @@ class NewState(msgspec.Struct, frozen=True):
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
-    """All or nothing: the events and state rows of one decision. Its id is its first event's, or a fresh one."""
+    """All or nothing: the events and state rows of one decision. Its id is its first event's, or a fresh one.
+
+    Its context's `traceparent` is its append's own; `within` is that of what made it.
+    """
 
     id: UUID
     context: Context
     events: tuple[NewEvent, ...]
     states: tuple[NewState, ...]
     key: Key | None = None
+    within: str = ""
 
     @property
     def locks(self) -> frozenset[object]:
@@ -103,7 +112,23 @@ def new_command(codec: Codec, context: Context, *changes: Change, key: Key | Non
         for change in changes
         if change.state is not None
     )
-    return Command(id=events[0].id if events else uuid7(), context=context, events=events, states=states, key=key)
+    return Command(
+        id=events[0].id if events else uuid7(),
+        context=msgspec.structs.replace(context, traceparent=beneath(context.traceparent)),
+        events=events,
+        states=states,
+        key=key,
+        within=context.traceparent,
+    )
+
+
+def appending(feed: str, command: Command) -> AbstractContextManager[Hop | None]:
+    """The hop of a command's append, for as long as the block takes."""
+    at = command.context.traceparent
+    if not is_recorded(at):
+        return _UNRECORDED
+    attributes = about_message("create", "append", feed, len(command.events))
+    return hop(f"append {feed}", "producer", within=command.within, at=at, attributes=attributes)
 
 
 def _json(state: msgspec.Struct) -> str:

@@ -64,6 +64,8 @@ class Eraser:
         self._audited: object = None
         self._late: dict[str, str] = {}
         self._faults: dict[str, str] = {}
+        for feed in self._feeds:
+            MESSAGES_DELETED.labels(feed.name)  # a rate needs the zero before the first
 
     def wake(self) -> None:
         """There may be a new tombstone."""

@@ -14,7 +14,7 @@ from events.postgres import Connection
 class Event(msgspec.Struct, frozen=True):
     """A heard event: `data` is None for types that the handler did not ask for by name; `raw` is the body as sent.
 
-    `published_at`: when the stream took it.
+    `published_at`: when the stream took it. `traceparent`: of its hearing here; what follows from it carries it on.
     """
 
     feed: str
@@ -22,6 +22,7 @@ class Event(msgspec.Struct, frozen=True):
     data: msgspec.Struct | None
     raw: bytes
     published_at: datetime | None = None
+    traceparent: str = ""
 
 
 Handler: TypeAlias = Callable[[Connection, Sequence[Event]], Awaitable[None]]

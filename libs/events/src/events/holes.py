@@ -14,6 +14,7 @@ class Holes:
         self._consumer = consumer
         self._feed = feed
         self._there = Presence()
+        UNVERIFIED.labels(consumer, feed)  # a rate needs the zero before the first
 
     def forget(self) -> None:
         """The stream is opened anew, and may be another."""

@@ -7,13 +7,14 @@ together over one connection, the lane. See docs/adr/0001.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import asyncpg
 import msgspec
 import structlog
 
-from events.command import Command
+from events.command import Command, appending
 from events.errors import BadCommand, EventsError, KeyReused, OutcomeUnknown, Overloaded, Unavailable, VersionConflict
 from events.health import Check
 from events.postgres import AWAY, Connection, Dial, is_rejection, is_too_slow
@@ -95,14 +96,15 @@ class Log:
         (never sent) and `OutcomeUnknown` (retry with the same Idempotency-Key). Cancelling the caller leaves the
         outcome open and harms nobody else.
         """
-        entry = self._enter(command)
-        try:
-            async with asyncio.timeout(self._deadline):
-                return await entry.answer
-        except TimeoutError:
-            if entry.sent:
-                raise OutcomeUnknown("the write's outcome is unknown; retry with the same Idempotency-Key") from None
-            raise Unavailable("the database does not answer; retry in a few seconds", retry_after=2) from None
+        with appending(self.feed, command):
+            entry = self._enter(command)
+            try:
+                async with asyncio.timeout(self._deadline):
+                    return await entry.answer
+            except TimeoutError:
+                if entry.sent:
+                    raise OutcomeUnknown("the outcome is unknown; retry with the same Idempotency-Key") from None
+                raise Unavailable("the database does not answer; retry in a few seconds", retry_after=2) from None
 
     def _enter(self, command: Command) -> _Entry:
         """Let a command wait for the lane; raises `Overloaded`."""
@@ -281,13 +283,17 @@ async def append_last(connection: Connection, feed: str, command: Command) -> Ap
 
     For workers that record an outcome and say so in one transaction. Raises `VersionConflict`, `KeyReused`.
     """
-    [row] = await connection.fetch(SQL.append, *arguments(feed, [command]))
-    if error := _REFUSALS.get(row["outcome"]):
-        raise error[0](error[1])
+    with appending(feed, command):
+        [row] = await connection.fetch(SQL.append, *arguments(feed, [command]))
+        if error := _REFUSALS.get(row["outcome"]):
+            raise error[0](error[1])
     return Appended(row["position"], row["answer"] if row["outcome"] == "replayed" else None)
 
 
 async def append_all_last(connection: Connection, feed: str, commands: Sequence[Command]) -> list[bool]:
     """The same for many commands, no two on one aggregate: which were appended. A stale one is refused alone."""
-    rows = await connection.fetch(SQL.append, *arguments(feed, commands)) if commands else []
+    with ExitStack() as hops:
+        for command in commands:
+            hops.enter_context(appending(feed, command))
+        rows = await connection.fetch(SQL.append, *arguments(feed, commands)) if commands else []
     return [row["outcome"] not in _REFUSALS for row in rows]

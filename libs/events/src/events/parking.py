@@ -28,6 +28,8 @@ Reason = Literal["undecodable", "rejected", "failed", "next", "behind"]
 
 `next`: its turn has come, and it was not tried yet; `behind`: it waits for the first of its key.
 """
+FAILED: Final[tuple[Reason, ...]] = ("undecodable", "rejected", "failed")
+"""What an attempt can end with; the others wait behind such a one."""
 
 
 class Failure(msgspec.Struct, frozen=True):

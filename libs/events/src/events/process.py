@@ -17,6 +17,7 @@ import uvloop
 
 from events.health import Health
 from events.telemetry import TASKS
+from events.tracing import stop_tracing
 
 log = structlog.get_logger(__name__)
 
@@ -51,12 +52,18 @@ def roles(arguments: Sequence[str]) -> Roles:
 
 
 def start(main: Coroutine[Any, Any, None]) -> None:
-    """Run a service's main coroutine on uvloop; each connection needs a file, and as many are opened as are allowed."""
+    """Run a service's main coroutine on uvloop, and send the last spans when it is over.
+
+    Each connection needs a file, and as many are opened as are allowed.
+    """
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     gc.set_threshold(*GARBAGE)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main)
+        try:
+            runner.run(main)
+        finally:
+            stop_tracing()
 
 
 async def run(*, server: Task, tasks: Sequence[Task], health: Health) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from time import time_ns
 from typing import Final
 from uuid import UUID
 
@@ -12,10 +13,12 @@ import structlog
 from events.applying import APPLY_TIMEOUT, GIVE_WAY, Applier, event_of
 from events.feed import Feed
 from events.health import Check
-from events.parking import TRIES, failure_of
+from events.hearing import Event
+from events.parking import TRIES, Failure, failure_of
 from events.postgres import AWAY, Connection, Dial, is_not_now, transaction
 from events.sql import load
 from events.telemetry import PARKED_EVENTS, PARKED_STUCK, REDRIVEN
+from events.tracing import trace_id_of
 
 SQL = load("events")
 EVERY: Final = 1.0
@@ -38,6 +41,9 @@ class Redriver:
         self._tried: tuple[str, int] | None = None
         self._measured_at = -MEASURE
         self._state = Check(f"parked {consumer}", "ok")
+        for feed in self._appliers:
+            for outcome in ("applied", "failed"):
+                REDRIVEN.labels(consumer, feed, outcome)  # a rate needs the zero before the first
 
     def check(self) -> Check:
         """ok: what is parked stops its keys alone, and `detail` says how much there is; late while out of reach."""
@@ -84,43 +90,43 @@ class Redriver:
 
     async def _try(self, applier: Applier, seq: int, connection: Connection) -> None:
         place = (self._consumer, applier.feed, seq)
-        attempts, act, handled = 0, None, False
+        row, event, started = None, None, time_ns()
         try:
             async with asyncio.timeout(APPLY_TIMEOUT), transaction(connection):
                 await connection.execute(SQL.checkpoint_hold, self._consumer, applier.feed)
                 row = await connection.fetchrow(SQL.redrive_take, *place)
                 if row is None:
                     return
-                attempts, act = row["attempts"], row["act"]
                 headers = msgspec.json.decode(row["headers"], type=dict[str, str])
                 event = event_of(applier.feed, seq, headers, row["data"], row["published_at"])
                 handled = await applier.handle([event], connection)
                 await connection.execute(SQL.redrive_applied, *place)
-                await connection.execute(SQL.redrive_end, act, TRIES)
+                await connection.execute(SQL.redrive_end, row["act"], TRIES)
         except Exception as error:
             if is_not_now(error):
                 raise
-            await self._fail(place, error, attempts + 1, act, connection)
+            failure = failure_of(error, attempts=(row["attempts"] if row else 0) + 1)
+            await self._fail(place, failure, row["act"] if row else None, event, connection)
+            applier.trace([event] if event else [], started, error=failure.reason)
             return
         REDRIVEN.labels(*place[:2], "applied").inc()
-        if handled:
-            applier.told()
+        applier.told(handled, started)
 
     async def _fail(
         self,
         place: tuple[str, str, int],
-        error: Exception,
-        attempts: int,
+        failure: Failure,
         act: UUID | None,
+        event: Event | None,
         connection: Connection,
     ) -> None:
-        failure = failure_of(error, attempts=attempts)
         why = msgspec.structs.astuple(failure)
         async with asyncio.timeout(READ_TIMEOUT), transaction(connection):
             await connection.execute(SQL.redrive_failed, *place, *why, act)
             await connection.execute(SQL.redrive_end, act, TRIES)
         REDRIVEN.labels(*place[:2], "failed").inc()
         named = dict(zip(("consumer", "feed", "seq"), place, strict=True))
+        named["trace_id"] = trace_id_of(event.traceparent) if event else ""
         log.warning("a parked event failed again", **named, reason=failure.reason, detail=failure.detail)
 
     async def _measure(self, connection: Connection) -> None:

@@ -8,10 +8,12 @@ A message may be gone exactly where its event is erased. See docs/adr/0001 and 0
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from random import uniform
+from time import time_ns
 
+import asyncpg
 import msgspec
 import nats.errors
 import nats.js.errors
@@ -28,6 +30,7 @@ from events.publisher import WRONG_LAST_SEQUENCE, Publisher, RefusedError
 from events.sql import load
 from events.streams import checked, ids_at_the_end
 from events.telemetry import RELAY_BACKLOG, RELAY_REFUSALS, RELAY_SKIPPED, RELAYED
+from events.tracing import about_event, about_message, after, is_recorded, record
 
 SQL = load("events")
 WINDOW = 500
@@ -49,6 +52,8 @@ class Relay:
         self._news = asyncio.Event()
         self._last: int | None = None
         self._state = Check(f"relay {feed.name}", "late", "not connected yet")
+        for counter in (RELAYED, RELAY_REFUSALS, RELAY_SKIPPED):
+            counter.labels(feed.name)  # a rate needs the zero before the first
 
     def wake(self) -> None:
         """There may be something new in the log."""
@@ -207,13 +212,24 @@ class Relay:
         async with asyncio.timeout(READ_TIMEOUT):
             rows = await connection.fetch(SQL.read_log, self.feed.name, self._last, self._window)
         if rows:
+            started = time_ns()
             await publisher.publish(rows)
+            self._tell(rows, started)
             self._last = rows[-1]["seq"]
             RELAYED.labels(self.feed.name).inc(len(rows))
         full = len(rows) == self._window
         if not full:
             RELAY_BACKLOG.labels(self.feed.name).set(0)
         return full
+
+    def _tell(self, rows: Sequence[asyncpg.Record], started: int) -> None:
+        """Each event's publishing is a hop of its own trace, as long as that of its window."""
+        for row in rows:
+            if is_recorded(row["traceparent"]) and is_recorded(at := after(row["traceparent"], row["time"])):
+                facts = about_event(row["id"], row["type"], row["seq"])
+                about = about_message("send", "publish", self.feed.name, len(rows)) | facts
+                name = f"publish {self.feed.name}"
+                record(name, "producer", at, within=row["traceparent"], started=started, attributes=about)
 
     async def _hears_news(self) -> bool:
         """Wait for a wake-up; False when the poll's time passed without one."""

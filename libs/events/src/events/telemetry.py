@@ -7,7 +7,7 @@ import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
 # They log each request with its address, and an address may hold what is nobody else's to know.
-_CALLERS = ("httpx", "httpcore", "google")
+_CALLERS = ("httpx", "httpcore", "google", "urllib3")
 
 _FAST = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15)
 

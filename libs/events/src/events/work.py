@@ -19,6 +19,7 @@ from events.health import Check
 from events.postgres import AWAY, Connection, is_rejection
 from events.sql import filled, load
 from events.telemetry import WORK_AGE, WORK_DONE, WORK_ROWS
+from events.tracing import about_work, hop, note, trace_id_of
 
 SQL = load("events")
 LEASE = 60.0
@@ -28,6 +29,7 @@ BACKOFF_FIRST = 1.0
 BACKOFF_MAX = 300.0
 AGAIN = 0.5
 EVERY_ROW = "true"
+_WRONG = frozenset({"failed", "unknown", "expired"})
 
 T = TypeVar("T")
 
@@ -118,6 +120,7 @@ class WorkTable:
         queued = await self._pool.fetchval(self._sql["retry"], row["id"], row["token"], delay, reason)
         if queued is not None:
             WORK_DONE.labels(self.table, "retried").inc()
+            note("todo.work.outcome", "retried")
         return queued is not None
 
     async def settle(self, connection: Connection, row: Row, state: str, reason: str | None = None) -> bool:
@@ -125,6 +128,7 @@ class WorkTable:
         settled = await connection.fetchval(self._sql["settle"], row["id"], row["token"], state, reason)
         if settled is not None:
             WORK_DONE.labels(self.table, state).inc()
+            note("todo.work.outcome", state, error=state if state in _WRONG else "")
         return settled is not None
 
     async def run(
@@ -203,10 +207,15 @@ class WorkTable:
             raise
 
     async def _act(self, act: Act, row: Row) -> None:
+        traceparent = row.get("traceparent") or ""
+        if trace_id := trace_id_of(traceparent):
+            structlog.contextvars.bind_contextvars(trace_id=trace_id)  # in a task of its own
+        about = about_work(self.table, row.get("kind") or "", row["attempts"])
         # Under half the lease: when this ends, the claim is still ours.
         try:
-            async with asyncio.timeout(self._lease / 2):
-                await act(row)
+            with hop(f"work {self.table}", "consumer", within=traceparent, attributes=about):
+                async with asyncio.timeout(self._lease / 2):
+                    await act(row)
         except Exception as error:  # noqa: BLE001 - a bug in one row must not stop the others; its lease gives it back
             log.error("work failed", table=self.table, id=str(row["id"]), error=type(error).__name__)
 

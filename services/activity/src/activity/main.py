@@ -51,6 +51,7 @@ from events.relay import Relay
 from events.retention import Drop, Retention
 from events.settings import read
 from events.telemetry import configure_logging
+from events.tracing import configure_tracing
 
 PATIENCE: Final = 60
 """Seconds that figures of everybody may take: the service's role has less for what a request usually asks."""
@@ -75,6 +76,7 @@ async def _command(arguments: Sequence[str], settings: Asked) -> None:
 
 async def _main(parts: Roles, settings: Settings) -> None:
     configure_logging(NAME, settings.log_level)
+    configure_tracing(NAME)
     health = Health()
     clock = clock_for(settings.app_env, settings.clock_file)
     async with (

@@ -41,6 +41,7 @@ from events.process import Roles, roles, run, start
 from events.retention import Retention
 from events.settings import read, urls_of
 from events.telemetry import configure_logging
+from events.tracing import configure_tracing
 
 NAME = "auth"
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
@@ -63,8 +64,8 @@ def main() -> None:
 
 async def _main(parts: Roles, settings: Settings) -> None:
     configure_logging(NAME, settings.log_level)
-    health = Health()
-    clock = clock_for(settings.app_env, settings.clock_file)
+    configure_tracing(NAME)
+    health, clock = Health(), clock_for(settings.app_env, settings.clock_file)
     dial = dialer(settings.database_url, application=NAME)
     broker = Broker(settings.nats_url, name=NAME)
     otp, auth = (Outlet(FEEDS[name], dial, broker, parts) for name in ("OTP", "AUTH"))

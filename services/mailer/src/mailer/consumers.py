@@ -120,7 +120,7 @@ def _letter(event: Event, kind: MailKind, sender: str, **content: Any) -> Letter
         cause=envelope.id,
         subject=envelope.subject,
         correlation_id=envelope.correlation_id,
-        traceparent=envelope.traceparent,
+        traceparent=event.traceparent,
         happened_at=envelope.time,
         message_id=message_id(id_, sender),
         **{"locale": None, **content},

@@ -31,6 +31,7 @@ from events.process import Roles, Task, roles, run, start
 from events.retention import Drop, Retention
 from events.settings import read
 from events.telemetry import configure_logging
+from events.tracing import configure_tracing
 from events.work import WorkTable
 from mailer.api import ROUTES, Choosing
 from mailer.console import Console, drop_mails
@@ -93,6 +94,7 @@ async def _reseal(settings: Settings) -> None:
 
 async def _main(parts: Roles, settings: Settings) -> None:
     configure_logging(NAME, settings.log_level)
+    configure_tracing(NAME)
     health = Health()
     clock = clock_for(settings.app_env, settings.clock_file)
     broker = Broker(settings.nats_url, name=NAME)

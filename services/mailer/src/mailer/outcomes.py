@@ -12,6 +12,7 @@ from events.command import Change, Context, new_command
 from events.erasure import hold_off
 from events.log import append_last
 from events.postgres import Connection
+from events.tracing import here
 from events.work import Row, WorkTable, lasting
 from mailer.domain import Settled, address_id
 from mailer.tables import accepted, clear_content, refused, settle_parts
@@ -79,5 +80,5 @@ class Outcomes:
             correlation_id=row["correlation_id"],
             causation_id=str(row["cause"]),
             actor="system",
-            traceparent=row["traceparent"],
+            traceparent=here() or row["traceparent"],
         )

@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from events.health import Check
+from events.tracing import Attributes, hop
 from mailer.letters import Mail
 
 # Seconds until the mark is committed, and for DATA from then on. Together they stay under half the lease of a letter:
@@ -97,6 +98,16 @@ class Smtp:
 
         Raises `Deferred`, `Refused`, `Unsure`, and whatever `mark` raises.
         """
+        server = self._server
+        about: Attributes = {"network.protocol.name": "smtp", "server.address": server.host, "server.port": server.port}
+        with hop("send smtp", "client", attributes=about) as sending:
+            try:
+                await self._post(mail, mark)
+            except SmtpError as error:
+                sending.error = str(error)
+                raise
+
+    async def _post(self, mail: Mail, mark: Mark) -> None:
         deadline = asyncio.get_running_loop().time() + PREPARE
         async with self._connection(deadline) as client:
             await self._address(client, mail, deadline)

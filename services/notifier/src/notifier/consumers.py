@@ -112,7 +112,7 @@ def _delivery(event: Event, kind: Kind, data: dict[str, Any], prefers: Preferenc
         data=msgspec.json.encode(data).decode(),
         at=envelope.time,
         correlation_id=envelope.correlation_id,
-        traceparent=envelope.traceparent,
+        traceparent=event.traceparent,
         push=prefers.wanted(kind, "push", envelope.time),
         sms=prefers.wanted(kind, "sms", envelope.time),
     )

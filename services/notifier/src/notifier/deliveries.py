@@ -15,6 +15,7 @@ from events.codec import Codec
 from events.command import Change, Command, Context, new_command
 from events.log import append_last
 from events.postgres import AWAY
+from events.tracing import here, hop
 from events.work import Row, WorkTable, lasting
 from notifier.domain import Preferences
 from notifier.providers import Deferred, Provider, Push, Refused, Target, Unregistered, Unsure
@@ -130,7 +131,8 @@ class Deliveries:
                 raise ClaimLost
 
         address = {name: target[name] or "" for name in Target.__struct_fields__}
-        await provider.send(Target(**address), self._push(row, target["locale"]), mark)
+        with hop(f"send {target['service']}", "client"):
+            await provider.send(Target(**address), self._push(row, target["locale"]), mark)
 
     async def _queue_again(self, row: Row, error: Deferred) -> None:
         """Until the database answers: a row left past its mark would be taken for one that may have arrived."""
@@ -190,7 +192,7 @@ class Deliveries:
             correlation_id=row["correlation_id"],
             causation_id=str(row["cause"]),
             actor="system",
-            traceparent=row["traceparent"],
+            traceparent=here() or row["traceparent"],
         )
         change = Change(aggregate=row["id"], expected=0, subject=row["user_id"], events=[event])
         return new_command(self._codec, context, change)

@@ -32,6 +32,7 @@ from events.relay import Relay
 from events.retention import Retention
 from events.settings import read
 from events.telemetry import configure_logging
+from events.tracing import configure_tracing
 from events.work import WorkTable
 from notifier import choosing, devices, phones, sockets
 from notifier.api import ROUTES, Notifications
@@ -65,6 +66,7 @@ def main() -> None:
 
 async def _main(parts: Roles, settings: Settings) -> None:
     configure_logging(NAME, settings.log_level)
+    configure_tracing(NAME)
     health = Health()
     clock = clock_for(settings.app_env, settings.clock_file)
     async with (

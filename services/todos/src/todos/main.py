@@ -31,6 +31,7 @@ from events.process import Roles, roles, run, start
 from events.retention import Drop, Retention, drop_answers
 from events.settings import read
 from events.telemetry import configure_logging
+from events.tracing import configure_tracing
 from todos.alarms import Alarms
 from todos.api import ROUTES
 from todos.consumers import hears
@@ -53,6 +54,7 @@ def main() -> None:
 
 async def _main(parts: Roles, settings: Settings) -> None:
     configure_logging(NAME, settings.log_level)
+    configure_tracing(NAME)
     health = Health()
     clock = clock_for(settings.app_env, settings.clock_file)
     dial = dialer(settings.database_url, application=NAME)
