@@ -16,9 +16,11 @@ from typing import Any
 REPOSITORY = Path(__file__).resolve().parents[2]
 FILES = (
     "requirements.lock",
+    "deploy/requirements/build.txt",
     "deploy/chart/tests/requirements.txt",
     "deploy/chart/tests/policy/requirements.txt",
     "tests/audit/requirements.txt",
+    "tests/images/requirements.txt",
 )
 AWAY = re.compile("blocking this service|ConnectionError|ReadTimeout|ServiceError")
 """What pip-audit says of a service that it cannot reach."""
