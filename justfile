@@ -102,8 +102,8 @@ compose:
 # Build the images and run them for real; with no Docker engine at hand one of Debian's is installed and started (as root)
 [positional-arguments]
 test-images *OPTIONS: _compose
-    @PATH="{{ bin }}/../images/bin:$PATH" IMAGES=1 "{{ python }}" tests/images/engine.py sh -c '"$0" images && exec "$1" -m pytest tests/images "$@"' \
-        "{{ just_executable() }}" "{{ python }}" "$@"
+    @PATH="{{ bin }}/../images/bin:$PATH" IMAGES=1 "{{ python }}" tests/images/engine.py \
+        sh -c '"$0" images && exec "$@"' "{{ just_executable() }}" "{{ python }}" -m pytest tests/images "$@"
 
 # Docker's Compose, for engines that come without
 _compose:

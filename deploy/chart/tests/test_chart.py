@@ -178,6 +178,12 @@ def test_nothing_passes_but_what_is_named(objects: list[dict[str, Any]]) -> None
             assert all(rule.get("from") or rule.get("to") for rule in rules(policy)), name
 
 
+def test_traces_pass_where_a_collector_is_named() -> None:
+    for settings, leads in (({}, False), ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.monitoring:4318"}, True)):
+        policy = of_kind(rendered("small", settings=settings), "NetworkPolicy")["todo-services"]
+        assert ({"port": 4318} in [port for rule in rules(policy) for port in rule["ports"]]) is leads
+
+
 def rules(policy: dict[str, Any]) -> list[dict[str, Any]]:
     return [*policy["spec"].get("ingress", []), *policy["spec"].get("egress", [])]
 
