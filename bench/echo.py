@@ -46,7 +46,7 @@ async def _main(settings: Settings) -> None:
     configure_logging("echo", settings.log_level)
     health = Health()
     dial = dialer(settings.database_url, application="echo")
-    outlet = Outlet(FEEDS["TODOS"], dial, Broker(settings.nats_url, name="echo"), Roles(worker=False))
+    outlet = Outlet(FEEDS["TODOS"], dial, Broker(settings.nats, name="echo"), Roles(worker=False))
     async with await open_pool(settings.database_url, application="echo") as pool, Jwks(settings.jwks_url) as keys:
         app = create_app(
             title="To-dos with an echo",

@@ -8,10 +8,9 @@ from typing import Any, Final, cast
 
 import asyncpg
 import msgspec
-import nats
 
 from bench.counts import SQL, Unsound
-from events.broker import inbox_prefix
+from events.access import Access, connect
 from events.catalog.feeds import FEEDS, HEARS
 from events.hearing import Event
 from events.publisher import Publisher
@@ -69,7 +68,7 @@ class Feeder:
 @asynccontextmanager
 async def feeding(broker_url: str, activity: asyncpg.Connection) -> AsyncIterator[Feeder]:
     """A feeder over streams in which nothing was said; raises `Unsound` where something was."""
-    client = await nats.connect(broker_url, allow_reconnect=False, inbox_prefix=inbox_prefix(broker_url))
+    client = await connect(Access(broker_url), name="feeding")
     try:
         publishers = {feed: Publisher(client, FEEDS[feed]) for feed in HEARS["activity"] if feed != "ACTIVITY"}
         for feed, publisher in publishers.items():

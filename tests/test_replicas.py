@@ -34,6 +34,7 @@ async def replica(world: System, service: str, role: str) -> AsyncIterator[httpx
     environment = {
         "DATABASE_URL": details["postgres"][service],
         "NATS_URL": details["nats"][service],
+        "NATS_NKEY_SEED": details["nkeys"][service],
         "PORT": str(port),
         "ISSUER": world.stack.gateway,
         "JWKS_URL": f"{world.url('auth')}/.well-known/jwks.json",

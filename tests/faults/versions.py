@@ -102,8 +102,10 @@ def sources(tree: Path) -> str:
 
 def _environment(world: World, tree: Path, service: str, port: int) -> Mapping[str, str]:
     details, where = world.stack.details, world.stack.layout
-    urls = {"DATABASE_URL": details["postgres"][service], "NATS_URL": details["nats"][service]}
     kept = load_or_make(where.folder / "secrets.json")
+    login = f"//{service}:{kept.nats[service]}@"  # an earlier version, or an earlier one's broker, knows no nkeys
+    broker = re.sub("//.*@", login, details["nats"][service])
+    urls = {"DATABASE_URL": details["postgres"][service], "NATS_URL": broker}
     own = service_environment(service, where, kept, urls, os.environ | world.environment)
     return own | {"PORT": str(port), "PYTHONPATH": sources(tree)}
 

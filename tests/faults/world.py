@@ -66,6 +66,7 @@ class World:
             (where.folder / "data").symlink_to(data)
         self.environment |= {
             "CLOCK_FILE": str(self._clock),
+            "EARLIER_VERSIONS": "true",
             "MAIL_TRANSPORT": "smtp",
             "SMTP_SERVER": "127.0.0.1",
             "SMTP_PORT": str(self.post.port),

@@ -19,6 +19,7 @@ from events.broker import Broker
 from events.catalog.todos import TodoToggled
 from events.codec import Codec
 from events.consumer import Consumer
+from events.envelope import from_headers, subject_of
 from events.errors import LostFence
 from events.hearing import Event, Hears
 from events.ids import uuid7
@@ -184,7 +185,8 @@ async def test_a_known_type_that_does_not_decode_is_parked(plant: Plant) -> None
             "ce-id": str(uuid7()), "ce-type": "todos.TodoToggled.v1", "ce-source": "/todos", "ce-subject": str(PERSON),
             "ce-time": "2026-01-01T00:00:00Z", "ce-seq": "1", "ce-aggregate": str(PERSON), "ce-version": "1",
         }  # fmt: skip
-        await nc.jetstream().publish("ev.todos.1.TodoToggled", b'{"todo_id": 5}', headers=headers)
+        subject = subject_of(from_headers(headers))
+        await nc.jetstream().publish(subject, b'{"todo_id": 5}', headers=headers)
         async with connection(plant.todos.url) as conn:
             await until(lambda: conn.fetchval("select count(*) = 1 from events.parked where reason = 'undecodable'"))
 

@@ -28,6 +28,7 @@ from events.hearing import Event, Hears
 from events.ids import uuid7
 from events.log import Log
 from events.postgres import Connection, Dial, dialer
+from events.pull import Pull
 from events.relay import Relay
 from events.streams import state_with_deleted
 from local.fixtures import Database, until
@@ -100,6 +101,38 @@ async def test_a_consumer_without_the_right_to_its_stream_fails_readiness(todos:
     async with running(broker.run, consumer.run):
         await until(lambda: said(consumer).state == "failed", within=5)
         assert "ermissions" in said(consumer).detail
+
+
+@pytest.mark.parametrize("way", ["an answer", "a message"])
+async def test_what_another_service_has_nats_publish_here_passes_for_no_event(
+    todos: Database, nats: Nats, way: str
+) -> None:
+    """Where an answer goes is the asker's word: nats-server holds no right against it (its issue 8274)."""
+    broker, stray = Broker(nats.url("activity"), name="test"), "ev.todos.1.TodoCreated"
+    seen: list[int] = []
+
+    async def see(_: Connection, events: Sequence[Event]) -> None:
+        seen.extend(event.envelope.seq for event in events)
+
+    consumer = consumer_of(dialer(todos.url, application="test"), broker, see)
+    async with feed(todos, nats) as log, running(broker.run, consumer.run), client(nats, "mailer") as mailer:
+        await asyncio.gather(*(log.append(create()) for _ in range(3)))
+        await reaches(todos, 3)
+        if way == "an answer":
+            await mailer.publish("$JS.API.INFO", b"", reply=stray)
+        else:
+            await make_stream(nats, "AUTH", first_seq=4)
+            async with client(nats) as admin:  # an event of a stream that it hears, whose number is the next one here
+                js = admin.jetstream()
+                like = await js.get_msg("TODOS", 3)
+                new = {"ce-source": "/auth", "ce-seq": "4", "Nats-Expected-Last-Sequence": "3"}
+                await js.publish("ev.auth.1.UserRegistered", like.data, headers=like.headers | new)
+            await Pull(mailer, "AUTH", "mailer-0", start=1, batch=1).open()
+            await mailer.publish("$JS.API.CONSUMER.MSG.NEXT.AUTH.mailer-0", b"1", reply=stray)
+        await until(lambda: said(consumer).state == "failed")
+        assert "message 4" in said(consumer).detail
+        assert await position(todos) == 3
+        assert seen == [1, 2, 3]
 
 
 async def test_a_handler_whose_sql_is_wrong_fails_readiness(todos: Database, nats: Nats) -> None:

@@ -290,7 +290,7 @@ async def test_commands_seal_and_verify(
 
 
 def test_keys_of_seals_are_checked_and_needed_for_a_folder() -> None:
-    needed = {"DATABASE_URL": "d", "NATS_URL": "n", "JWKS_URL": "j", "ISSUER": "i"}
+    needed = {"DATABASE_URL": "d", "NATS_URL": "nats://localhost", "JWKS_URL": "j", "ISSUER": "i"}
     assert read(Settings, needed).keys is None
     with pytest.raises(BadSettings, match="SEAL_KEYS must be a list of kid:base64url"):
         read(Settings, needed | {"SEAL_DIR": "/seals"})

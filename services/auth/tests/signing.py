@@ -50,7 +50,7 @@ def environment(**values: str) -> dict[str, str]:
     """A complete environment of production."""
     names = ("REFRESH_KEYS", "OTP_PEPPERS", "DEVICE_KEYS")
     return {
-        "DATABASE_URL": "postgres://nowhere",
+        "DATABASE_URL": "postgres://localhost",
         "NATS_URL": "nats://127.0.0.1:1",
         "ISSUER": "https://todo.test",
         "MAILER_PUBLIC_KEYS": key(bytes(BOX.public_key), "box"),
@@ -159,7 +159,7 @@ async def running(url: str, clock: Clock | None = None, *, port: int = 0, **valu
     unlimited = dict.fromkeys(LIMITS, "0")
     settings, clock, health = read(Settings, environment(**(unlimited | values))), clock or Clock(), Health()
     dial, roles = dialer(url, application="auth"), Roles(worker=False)
-    otp, auth = (Outlet(FEEDS[n], dial, Broker(settings.nats_url, name="auth"), roles) for n in ("OTP", "AUTH"))
+    otp, auth = (Outlet(FEEDS[n], dial, Broker(settings.nats, name="auth"), roles) for n in ("OTP", "AUTH"))
     async with await open_pool(url, application="auth") as pool, asyncio.TaskGroup() as group:
         door = assemble(settings, pool, clock, otp_log=otp.log, log=auth.log)
         keyring = door.auth.access.keys

@@ -183,7 +183,7 @@ class Post:
         """A mailer that works while the body runs."""
         health = Health()
         chosen = settings(self.database, self.server, **changes)
-        broker = Broker(chosen.nats_url, name="mailer")
+        broker = Broker(chosen.nats, name="mailer")
         outlet = Outlet(FEEDS["MAILER"], dialer(chosen.database_url, application="test"), broker, Roles(api=False))
         health.add(*outlet.checks())
         async with (

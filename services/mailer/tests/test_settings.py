@@ -8,8 +8,8 @@ from events.settings import read
 from mailer.settings import Settings
 
 RIGHT = {
-    "DATABASE_URL": "postgres://db",
-    "NATS_URL": "nats://n",
+    "DATABASE_URL": "postgres://localhost",
+    "NATS_URL": "nats://localhost",
     "MAILER_PRIVATE_KEYS": f"k1:{text_of(bytes(KEY))}",
     "UNSUBSCRIBE_KEYS": LINK_KEYS,
     "FROM_EMAIL": "noreply@todo.example",

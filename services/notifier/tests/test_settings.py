@@ -8,8 +8,8 @@ from events.settings import read
 from notifier.settings import Settings
 
 RIGHT = {
-    "DATABASE_URL": "postgres://db",
-    "NATS_URL": "nats://n",
+    "DATABASE_URL": "postgres://localhost",
+    "NATS_URL": "nats://localhost",
     "JWKS_URL": "http://auth/.well-known/jwks.json",
     "ISSUER": "https://todo.example",
     "VAPID_PRIVATE_KEY": VAPID_KEY,

@@ -92,7 +92,7 @@ class Compose:
         self._run("down")
 
     def _nats_url(self, user: str) -> str:
-        return f"nats://{user}:{self._secrets.nats[user]}@127.0.0.1:{self.layout.nats_port}"
+        return f"nats://{self._secrets.nats_login(user)}@127.0.0.1:{self.layout.nats_port}"
 
     def _run(self, *arguments: str) -> None:
         command = self._command("--progress", "quiet", *arguments)
@@ -114,7 +114,9 @@ def files(layout: Layout, secrets: Secrets) -> dict[str, str]:
     postgres = Cluster(
         f"postgres://postgres:{secrets.postgres['postgres']}@postgres/postgres", secrets.postgres.__getitem__
     )
-    nats = Nats(Path("/data"), 4222, stack_permissions(), secrets.nats.__getitem__, monitor_port=8222)
+    nats = Nats(
+        Path("/data"), 4222, stack_permissions(), secrets.nats_password, nkeys=secrets.public_nkeys, monitor_port=8222
+    )
     server = nats.configuration() | {"listen": "0.0.0.0:4222", "jetstream": {"store_dir": "/data"}}
     texts = {
         "postgres": secrets.postgres["postgres"],
@@ -128,6 +130,7 @@ def files(layout: Layout, secrets: Secrets) -> dict[str, str]:
     for service in SERVICES:
         serving = {"DATABASE_URL": postgres.url(service, service), "NATS_URL": _nats_url(secrets, service)}
         owning = {"DATABASE_URL": postgres.url(service, f"{service}_owner"), "NATS_URL": _nats_url(secrets, "admin")}
+        owning["APP_ENV"] = "development"  # the network between the containers is this machine's
         environment = service_environment(service, inside, secrets, serving, caller={}) | {"HOST": "0.0.0.0"}  # noqa: S104 - as above
         texts[f"{service}.env"] = _lines(environment)
         texts[f"{service}-owner.env"] = _lines(owning)
@@ -135,7 +138,7 @@ def files(layout: Layout, secrets: Secrets) -> dict[str, str]:
 
 
 def _nats_url(secrets: Secrets, user: str) -> str:
-    return f"nats://{user}:{secrets.nats[user]}@nats:4222"
+    return f"nats://{secrets.nats_login(user)}@nats:4222"
 
 
 def _lines(environment: Mapping[str, str]) -> str:

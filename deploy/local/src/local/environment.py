@@ -15,6 +15,7 @@ _SECRETS = {
     "mailer": ("MAILER_PRIVATE_KEYS", "UNSUBSCRIBE_KEYS", "DKIM_KEY_FILE", "SMTP_PASSWORD"),
     "notifier": ("FCM_ACCOUNT", "VAPID_PRIVATE_KEY", "SMS_ACCOUNT_SID", "SMS_AUTH_TOKEN", "PHONE_KEYS"),
 }
+_OWN_KEY = "NATS_NKEY_SEED"
 _SOUNDS_SECRET = re.compile("KEY|PEPPER|PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIAL|PRIVATE|ACCOUNT")
 
 # Where each service exports what it holds about a person; auth puts the parts together.
@@ -44,7 +45,7 @@ def service_environment(
 
     `urls` holds DATABASE_URL and NATS_URL. Secrets that are not this service's are taken out.
     """
-    own = _SECRETS.get(service, ())
+    own = (*_SECRETS.get(service, ()), _OWN_KEY)
     defaults = {
         "APP_ENV": "development",
         "MAIL_TRANSPORT": "smtp" if caller.get("SMTP_SERVER") else "console",
@@ -59,6 +60,7 @@ def service_environment(
         "MAIL_DIR": str(layout.mails),
         "SEAL_DIR": str(layout.seals),
         "PYTHONUNBUFFERED": "1",
+        _OWN_KEY: secrets.nkeys[service],
         **urls,
     }
     everything = defaults | dict(caller) | decided

@@ -156,6 +156,7 @@ def operate(*arguments: str) -> NoReturn:
     services = (*SERVICES, *replace(where, guests=stack["guests"]).guests_hear)
     urls = ",".join(f"{service}={stack['postgres'][service + role]}" for service in services)
     pointed = {"DATABASE_URLS": urls, "NATS_URL": stack["nats"]["admin"], "GUESTS": stack["guests"]}
+    pointed["NATS_NKEY_SEED"] = ""
     environment = os.environ | pointed
     if service := {"keys": "auth", "verify": "activity"}.get(arguments[0] if arguments else ""):
         environment = service_environment(service, where, load_or_make(where.folder / "secrets.json"), pointed)

@@ -5,7 +5,7 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,12 +35,18 @@ class Nats:
         permissions: Mapping[str, Mapping[str, Any] | None],
         password_of: Callable[[str], str],
         *,
+        nkeys: Mapping[str, Sequence[str]] | None = None,
+        tls: Mapping[str, str] | None = None,
         monitor_port: int | None = None,
         sync_interval: str = "2m",
         route: Route | None = None,
         log: Path | None = None,
     ) -> None:
-        """`permissions` maps each user to its rights (None: all); `sync_interval` is how often the store is flushed."""
+        """`permissions` maps each user to its rights (None: all), `nkeys` some of them to their public keys.
+
+        `password_of` gives a user's password, empty where an nkey alone lets it in. `tls` is the server's block of that
+        name. `sync_interval` is how often the store is flushed.
+        """
         self.folder = folder.absolute()
         self.store = self.folder / "store"
         self.name = route.name if route else "local"
@@ -49,24 +55,30 @@ class Nats:
         self.monitor_port = monitor_port
         self.sync_interval = sync_interval
         self.child: Child | None = None
+        self.nkeys = nkeys or {}
+        self._tls = tls
         self._permissions = permissions
         self._password_of = password_of
         self._route = route
 
     def url(self, user: str = "admin") -> str:
-        """The URL of the server for one of its users."""
-        return f"nats://{user}:{self._password_of(user)}@127.0.0.1:{self.port}"
+        """The URL of the server for one of its users; who has an nkey proves itself by that."""
+        login = user if user in self.nkeys else f"{user}:{self._password_of(user)}"
+        return f"{'tls' if self._tls else 'nats'}://{login}@127.0.0.1:{self.port}"
 
     def start(self) -> None:
         """Start and wait until clients are accepted; raises StartError."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        configuration = self.folder / "nats.conf"
-        configuration.touch(mode=0o600)
-        configuration.write_text(json.dumps(self.configuration(), indent=2))
+        configuration = self._write_configuration()
         assert_free(self.port, "NATS")
         with self.log.open("ab") as log:
             self.child = Child([server_program(), "-c", configuration], output=log)
         wait_until(self._ready, within=30, otherwise=lambda: f"NATS is not ready: {last_lines(self.log)}")
+
+    def reload(self) -> None:
+        """Have it read its configuration anew: it cuts off whoever may no longer be there, and nobody else."""
+        self._write_configuration()
+        self._running().send(signal.SIGHUP)
 
     def stop(self) -> None:
         """Stop cleanly."""
@@ -110,14 +122,22 @@ class Nats:
         except OSError:
             return False
 
+    def _write_configuration(self) -> Path:
+        configuration = self.folder / "nats.conf"
+        configuration.touch(mode=0o600)
+        configuration.write_text(json.dumps(self.configuration(), indent=2))
+        return configuration
+
     def configuration(self) -> dict[str, Any]:
         """The server's configuration; the format is a superset of JSON."""
         configuration: dict[str, Any] = {
             "server_name": self.name,
             "listen": f"127.0.0.1:{self.port}",
             "jetstream": {"store_dir": str(self.store), "sync_interval": self.sync_interval},
-            "authorization": {"users": [self._user(*item) for item in self._permissions.items()]},
+            "authorization": {"users": [user for item in self._permissions.items() for user in self._logins(*item)]},
         }
+        if self._tls:
+            configuration["tls"] = dict(self._tls)
         if self.monitor_port:
             configuration["http"] = f"127.0.0.1:{self.monitor_port}"
         if self._route:
@@ -128,9 +148,13 @@ class Nats:
             }
         return configuration
 
-    def _user(self, name: str, permissions: Mapping[str, Any] | None) -> dict[str, Any]:
-        user = {"user": name, "password": self._password_of(name)}
-        return user if permissions is None else {**user, "permissions": permissions}
+    def _logins(self, name: str, permissions: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
+        """Each way in that a user has, all with the same rights."""
+        rights = {} if permissions is None else {"permissions": permissions}
+        for key in self.nkeys.get(name, ()):
+            yield {"nkey": key, **rights}
+        if password := self._password_of(name):
+            yield {"user": name, "password": password, **rights}
 
 
 def server_program() -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 from nacl.public import PrivateKey
 
+from events.access import make_seed, public_key
 from local.cluster import READERS
 from local.layout import SERVICES
 
@@ -23,11 +24,28 @@ _RANDOM = (
 
 
 class Secrets(msgspec.Struct, frozen=True):
-    """Passwords by role or user, and what services read from their environment (lists of `kid:base64url`)."""
+    """Passwords by role or user, what services read from their environment (lists of `kid:base64url`), seeds of nkeys.
+
+    A service proves itself to NATS by its nkey; the password it has there, too, is for its earlier versions.
+    """
 
     postgres: dict[str, str]
     nats: dict[str, str]
     keys: dict[str, str]
+    nkeys: dict[str, str] = {}
+
+    @property
+    def public_nkeys(self) -> dict[str, tuple[str, ...]]:
+        """What NATS knows of each service."""
+        return {service: (public_key(seed),) for service, seed in self.nkeys.items()}
+
+    def nats_login(self, user: str) -> str:
+        """What a URL says of a user, before the `@`: who has an nkey proves itself by that."""
+        return user if user in self.nkeys else f"{user}:{self.nats[user]}"
+
+    def nats_password(self, user: str, *, earlier: bool = False) -> str:
+        """A user's password; none for a service, unless `earlier` versions shall run beside."""
+        return self.nats[user] if earlier or user not in self.nkeys else ""
 
 
 def load_or_make(path: Path, guests: Iterable[str] = ()) -> Secrets:
@@ -39,6 +57,7 @@ def load_or_make(path: Path, guests: Iterable[str] = ()) -> Secrets:
         {role: secrets.token_hex(16) for role in roles} | known.postgres,
         {user: secrets.token_hex(16) for user in ("admin", *services)} | known.nats,
         _keys() | known.keys,
+        {service: make_seed() for service in SERVICES} | known.nkeys,
     )
     if complete != known:
         write_private(path, msgspec.json.format(msgspec.json.encode(complete)))

@@ -100,6 +100,7 @@ def write_details(
         "postgres": {"admin": postgres.admin_url, **urls},
         "nats": {user: nats_url(user) for user in secrets.nats},
         "guests": layout.guests,
+        "nkeys": secrets.nkeys,
         "services": {name: layout.service_url(name) for name in SERVICES},
         "mails": str(layout.mails),
         "logs": str(layout.logs),

@@ -1,10 +1,13 @@
 """The supervisor: starts everything in order, restarts what dies, stops it cleanly."""
 
 import asyncio
+import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from local import parts
 from local.child import Child, StartError, last_lines, wait_until
@@ -18,7 +21,7 @@ from local.permissions import stack_permissions
 from local.ports import assert_free
 from local.postgres import Postgres
 from local.prepare import prepare
-from local.secret import load_or_make
+from local.secret import Secrets, load_or_make
 from local.stack import write_details
 
 _READY_WITHIN = 60.0
@@ -41,10 +44,9 @@ class Supervisor:
         self.postgres = Postgres(
             data / "postgres", layout.postgres_port, self.secrets.postgres.__getitem__, log=self._log("postgres")
         )
-        self.nats = Nats(
-            data / "nats", layout.nats_port, stack_permissions(SERVICES, layout.guests_hear),
-            self.secrets.nats.__getitem__, monitor_port=layout.nats_port + 1, log=self._log("nats"),
-        )  # fmt: skip
+        self.nats = nats_of(
+            self.secrets, data / "nats", layout.nats_port, log=self._log("nats"), guests=layout.guests_hear
+        )
         configuration = layout.folder / "Caddyfile"
         configuration.write_text(caddyfile(layout))
         self.services = {
@@ -133,6 +135,17 @@ class Supervisor:
         pids = {name: part.child.process.pid for name, part in self.parts.items() if part.child}
         data = self.postgres.folder.parent
         write_details(self.layout, self.secrets, self.postgres, self.nats.url, pids=pids, data=data)
+
+
+def nats_of(
+    secrets: Secrets, folder: Path, port: int, *, log: Path, guests: Mapping[str, Iterable[str]] = MappingProxyType({})
+) -> Nats:
+    """The stack's NATS and its users; with EARLIER_VERSIONS=true those from before nkeys may run beside."""
+    earlier = os.environ.get("EARLIER_VERSIONS") == "true"
+    return Nats(
+        folder, port, stack_permissions(SERVICES, guests, earlier=earlier),
+        partial(secrets.nats_password, earlier=earlier), nkeys=secrets.public_nkeys, monitor_port=port + 1, log=log,
+    )  # fmt: skip
 
 
 def _stop(stopping: Iterable[parts.Part], *, by: float) -> None:

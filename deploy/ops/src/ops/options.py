@@ -105,7 +105,7 @@ rehearsed = together(
 def places() -> Places:
     """Where everything is, as the environment says; raises `BadSettings`."""
     settings = read(Settings)
-    return Places(settings.databases, settings.nats_url, settings.hears)
+    return Places(settings.databases, settings.nats, settings.hears)
 
 
 def asked(where: Places, consumer: str | None) -> Sequence[str]:

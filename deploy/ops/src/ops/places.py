@@ -5,12 +5,11 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import asyncpg
-import nats
 import nats.errors
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
-from events.broker import inbox_prefix
+from events.access import Access, connect
 from events.errors import EventsError
 from events.postgres import AWAY, Connection, dialer
 from events.pull import PullBroken
@@ -26,11 +25,11 @@ class Unreachable(EventsError):
 class Places:
     """Opens connections for one question each, of at most `patience` seconds; None: each call by itself."""
 
-    def __init__(self, databases: Mapping[str, str], nats_url: str, hears: Mapping[str, tuple[str, ...]]) -> None:
+    def __init__(self, databases: Mapping[str, str], broker: Access, hears: Mapping[str, tuple[str, ...]]) -> None:
         """`hears`: the feeds of every service there is, whether its database is named or not."""
         self.services = tuple(databases)
         self.hears = hears
-        self.nats_url = nats_url
+        self.broker = broker
         self._databases = databases
 
     def url(self, service: str) -> str:
@@ -76,13 +75,7 @@ class Places:
 
     async def _connected(self) -> Client:
         async with asyncio.timeout(_CONNECT):  # nats-py itself tries for ever
-            return await nats.connect(
-                self.nats_url.split(","),
-                allow_reconnect=False,
-                connect_timeout=2,
-                inbox_prefix=inbox_prefix(self.nats_url),
-                error_cb=_quiet,
-            )
+            return await connect(self.broker, name="todo-ops", connect_timeout=2, error_cb=_quiet)
 
 
 async def _quiet(_: Exception) -> None:

@@ -24,7 +24,7 @@ async def ask(places: Places, service: str, *words: str) -> tuple[int, str]:
     """
     if find_spec(service) is None:
         raise NotHere(f"{service} is not installed here: run `python -m {service} {' '.join(words)}` where it is")
-    environment = os.environ | {"DATABASE_URL": places.url(service), "NATS_URL": places.nats_url}
+    environment = os.environ | {"DATABASE_URL": places.url(service), "NATS_URL": places.broker.url}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", service, *words),

@@ -3,6 +3,7 @@
 `python -m events.admin migrate SERVICE` brings the service's database up to date; the service is a package with
 `sql/migrations`, from this repository or elsewhere. `python -m events.admin streams SERVICE` makes its streams or
 brings them to their declaration. Both may run again and again, and two at once.
+`python -m events.admin nkey` makes a key for a service's NATS user: its seed, and what the server is told of it.
 """
 
 import asyncio
@@ -11,14 +12,14 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import asyncpg
-import nats
 import nats.errors
-from msgspec import Meta, Struct
+from msgspec import Meta
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from events import streams
-from events.broker import inbox_prefix
+from events.access import Access, connect, make_seed, public_key
+from events.backing import UsesDatabase, UsesServers
 from events.catalog.feeds import HEARS, feeds_of
 from events.errors import BadSettings, NotMigrated
 from events.migrate import has_migrations, migrate
@@ -28,30 +29,27 @@ from events.sql import load
 
 SQL = load("events")
 TIMEOUT = 5
-_USAGE = f"usage: python -m events.admin migrate SERVICE, or: python -m events.admin streams {'|'.join(HEARS)}"
+_USAGE = f"usage: python -m events.admin migrate SERVICE, or: ... streams {'|'.join(HEARS)}, or: ... nkey"
 
 
-class Database(Struct, frozen=True, kw_only=True):
-    """What `migrate` reads from its environment.
+class Database(UsesDatabase, frozen=True, kw_only=True):
+    """What `migrate` reads from its environment, besides APP_ENV and ALLOW_PLAINTEXT.
 
     - DATABASE_URL: the service's database, as its owner
     - ROLE: the role that the service runs as, and that gets its rights; the service's name where it is not set
     """
 
-    database_url: str
     role: str = ""
 
 
-class Streams(Struct, frozen=True, kw_only=True):
-    """What `streams` reads from its environment.
+class Streams(UsesServers, frozen=True, kw_only=True):
+    """What `streams` reads from its environment, besides APP_ENV, ALLOW_PLAINTEXT and NATS_CA_FILE.
 
     - DATABASE_URL: the service's database, as its owner: a new stream begins at the oldest number of its log
-    - NATS_URL: NATS, as a user that may make streams
+    - NATS_URL, NATS_NKEY_SEED: NATS, as a user that may make streams
     - REPLICAS: copies of each stream, on as many servers of the cluster
     """
 
-    database_url: str
-    nats_url: str
     replicas: Annotated[int, Meta(ge=1, le=5)] = 1
 
 
@@ -95,7 +93,7 @@ def _warn(_: object, message: asyncpg.PostgresLogMessage) -> None:
 async def _apply(service: str, settings: Streams) -> None:
     connection = await asyncpg.connect(settings.database_url, timeout=TIMEOUT)
     try:
-        client = await _connect(settings.nats_url)
+        client = await _connect(settings.nats)
         try:
             js = client.jetstream(timeout=TIMEOUT)
             applied = await apply_streams(connection, js, service, replicas=settings.replicas)
@@ -106,11 +104,10 @@ async def _apply(service: str, settings: Streams) -> None:
     print("\n".join(applied) or "nothing to do")  # noqa: T201 - as above
 
 
-async def _connect(url: str) -> Client:
-    servers, prefix = url.split(","), inbox_prefix(url)
+async def _connect(access: Access) -> Client:
     try:
         async with asyncio.timeout(TIMEOUT):  # nats-py alone would try a dead address for two minutes
-            return await nats.connect(servers, allow_reconnect=False, inbox_prefix=prefix, error_cb=_quiet)
+            return await connect(access, name="admin", error_cb=_quiet)
     except TimeoutError:
         raise TimeoutError("NATS does not answer") from None
 
@@ -129,6 +126,9 @@ def main(arguments: Sequence[str]) -> None:
                 asyncio.run(_migrate(service, read(Database)))
             case ["streams", service] if service in HEARS:
                 asyncio.run(_apply(service, read(Streams)))
+            case ["nkey"]:
+                seed = make_seed()
+                print(f"NATS_NKEY_SEED={seed}\n{public_key(seed)}")  # noqa: T201 - as above
             case _:
                 sys.exit(_USAGE)
     except (BadSettings, NotMigrated, nats.errors.Error, *AWAY) as error:

@@ -14,7 +14,7 @@ from nats.aio.msg import Msg
 
 from events.clock import Clock
 from events.codec import Codec
-from events.envelope import from_headers
+from events.envelope import from_headers, subject_of
 from events.errors import FeedError, HistoryDiffers, LostFence, Undecodable
 from events.hearing import Event, Hears
 from events.parking import BEHIND, FAILED, failure_of, park, parked_keys
@@ -198,4 +198,7 @@ def event_of(
 
 def _sent(feed: str, message: Msg) -> Event:
     meta = message.metadata
-    return event_of(feed, meta.sequence.stream, message.headers, message.data, meta.timestamp)
+    event = event_of(feed, meta.sequence.stream, message.headers, message.data, meta.timestamp)
+    if message.subject != subject_of(event.envelope):  # another feed's event, which somebody had sent here
+        raise HistoryDiffers(f"message {event.envelope.seq} of stream {feed} came by {message.subject}: {_STRAY}")
+    return event

@@ -6,10 +6,10 @@ hung broker with unsent bytes hangs its `close()` and `force_reconnect()` too. H
 
 import asyncio
 import socket
+import ssl
 import time
 from contextlib import suppress
 from typing import Any
-from urllib.parse import urlsplit
 
 import nats.errors
 import structlog
@@ -17,6 +17,8 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js import JetStreamContext
+
+from events.access import Access, StrictClient
 
 API_TIMEOUT = 1.0
 CONNECT_TIMEOUT = 2
@@ -30,16 +32,16 @@ log = structlog.get_logger(__name__)
 class Broker:
     """Keeps one connection to NATS while `run` runs. `trouble` says what the server refused, for readiness.
 
-    `url` may name several servers of one cluster, separated by commas.
+    An `access` that is a URL alone has its user and password in it.
     """
 
-    def __init__(self, url: str, *, name: str) -> None:
-        self._url = url
+    def __init__(self, access: Access | str, *, name: str) -> None:
+        self._access = Access(access) if isinstance(access, str) else access
         self._name = name
-        self._client: Client | None = None
+        self._client: StrictClient | None = None
         self._arrived = asyncio.Event()
         self._lost = asyncio.Event()
-        self._away = False
+        self._away = ""
         self.trouble = ""
 
     @property
@@ -79,28 +81,32 @@ class Broker:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT + 1):
                 await client.connect(
-                    self._url.split(","),
-                    name=self._name,
-                    allow_reconnect=False,
+                    **self._access.options(self._name),
                     connect_timeout=CONNECT_TIMEOUT,
                     ping_interval=10,
-                    inbox_prefix=inbox_prefix(self._url),
                     error_cb=self._on_error,
                     closed_cb=self._on_closed,
                     pending_size=64 * 1024 * 1024,
                 )
         except (OSError, TimeoutError, nats.errors.Error) as error:
-            if not self._away:
-                log.warning("nats is out of reach; trying again and again", error=type(error).__name__)
-            self._away = True
+            self._tell(error)
         else:
             self._use(client)
         finally:
             if client is not self._client:
-                _abort(client)  # nats-py leaves the socket of a failed try open
+                client.abort()  # nats-py leaves the socket of a failed try open
 
-    def _use(self, client: Client) -> None:
-        self._away = False
+    def _tell(self, error: Exception) -> None:
+        """Say once why there is no connection. What will not mend itself is trouble: no TLS, a certificate, a login."""
+        name = type(error).__name__
+        if name != self._away:
+            detail = {"detail": str(error)} if _is_refusal(error) else {}
+            log.warning("nats is out of reach; trying again and again", error=name, **detail)
+        self._away = name
+        self.trouble = f"nats is out of reach: {error}" if _is_refusal(error) else ""
+
+    def _use(self, client: StrictClient) -> None:
+        self._away = ""
         self._client = client
         _bound_unsent_bytes(client)
         self.trouble = ""
@@ -126,7 +132,7 @@ class Broker:
         self._arrived.clear()
         if client is None:
             return
-        _abort(client)
+        client.abort()
         with suppress(OSError, TimeoutError, nats.errors.Error):
             async with asyncio.timeout(1):
                 await client.close()
@@ -145,7 +151,7 @@ class Broker:
         log.error("nats reported an error", error=type(error).__name__, detail=str(error))
 
 
-class _Client(Client):
+class _Client(StrictClient):
     """A client whose calls can be cancelled.
 
     nats-py waits with `asyncio.wait_for`, which on Python 3.11 swallows a cancel that meets the answer, and its flush
@@ -177,29 +183,12 @@ def _heed_cancel() -> None:
         raise asyncio.CancelledError
 
 
-def inbox_prefix(url: str) -> str:
-    """The inbox of a user: its permissions allow no other (`_INBOX_<user>`)."""
-    user = urlsplit(url.split(",", maxsplit=1)[0]).username
-    return f"_INBOX_{user}" if user else "_INBOX"
+def _is_refusal(error: Exception) -> bool:
+    return isinstance(error, ssl.SSLError) or type(error) in {nats.errors.Error, nats.errors.AuthorizationError}
 
 
-def _stream_transport(client: Client) -> Any:
-    # nats-py offers no public way to the socket.
-    writer = getattr(client._transport, "_io_writer", None)  # noqa: SLF001
-    return writer.transport if writer is not None else None
-
-
-def _bound_unsent_bytes(client: Client) -> None:
+def _bound_unsent_bytes(client: StrictClient) -> None:
     """Let the kernel end a connection whose bytes nobody acknowledges (RFC 5482)."""
-    transport = _stream_transport(client)
-    sock = transport.get_extra_info("socket") if transport is not None else None
+    sock = client.transport.get_extra_info("socket") if client.transport is not None else None
     if sock is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
-
-
-def _abort(client: Client) -> None:
-    transport = _stream_transport(client)
-    if transport is not None:
-        transport.abort()
-        # nats-py's close writes what is pending, which an aborted transport of Python 3.12 and later does not survive.
-        client._pending_data_size = 0  # noqa: SLF001

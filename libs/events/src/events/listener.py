@@ -22,7 +22,7 @@ from events.hearing import Hears
 from events.holes import Holes
 from events.lag import Lag
 from events.postgres import BROKEN, Connection, Dial, is_misbuilt
-from events.pull import Pull, PullBroken, StreamBehind
+from events.pull import Pull, PullBroken, StreamBehind, name_of
 from events.sql import load
 from events.telemetry import REOPENED, UNVERIFIED
 
@@ -101,7 +101,7 @@ class Listener:
             async with asyncio.timeout(OPEN_TIMEOUT):
                 await connection.execute(GIVE_WAY)
             start = await self._open(client.jetstream(timeout=1), connection)
-            name = f"{self.consumer}-{epoch}"
+            name = name_of(self.consumer, epoch)
             pull = Pull(client, self.feed.name, name, start=start, batch=BATCH)
             await pull.open()
             await self._hear(pull, connection, expected=start)

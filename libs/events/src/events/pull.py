@@ -18,6 +18,8 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 INACTIVE = 3600.0
 EXPIRES = 2.0
+PLACES = 4
+"""How many names a consumer's takeovers go round in: NATS grants whole names, and each service gets its own alone."""
 
 
 class PullBroken(Exception):
@@ -26,6 +28,16 @@ class PullBroken(Exception):
 
 class StreamBehind(PullBroken):
     """The stream is not there, or not yet where the checkpoint is: there is nothing to hear before it comes."""
+
+
+def names_of(consumer: str) -> tuple[str, ...]:
+    """What the server-side consumers of a consumer may be called."""
+    return tuple(name_of(consumer, place) for place in range(PLACES))
+
+
+def name_of(consumer: str, epoch: int) -> str:
+    """What it is called in a takeover; the instance that held the one before has another name."""
+    return f"{consumer}-{epoch % PLACES}"
 
 
 class Pull:

@@ -153,32 +153,34 @@ class Client:
             return
         wire.loop.later(request["expires"] / 1e9, wire.process, wire.broker.expire, stream, consumer, want)
 
-    def _deliver_some(self, inbox: str, reply: str, body: bytes, headers: Headers | None) -> None:
+    def _deliver_some(self, inbox: str, reply: str, body: bytes, headers: Headers | None, subject: str) -> None:
         """A message of a stream: it can be lost though it counts as delivered."""
         if reply and self._wire.network.happens(self._wire.lost_delivery):
             return
-        self.deliver(inbox, reply, body, headers)
+        self.deliver(inbox, reply, body, headers, subject=subject)
 
-    def deliver(self, inbox: str, reply: str, body: bytes, headers: Headers | None, *, late: float = 0.0) -> None:
-        """Send to this client, in order; what is `late` is overtaken."""
+    def deliver(
+        self, inbox: str, reply: str, body: bytes, headers: Headers | None, *, subject: str = "", late: float = 0.0
+    ) -> None:
+        """Send to this client, in order; what is `late` is overtaken. A stream's message comes under its `subject`."""
         wire = self._wire
         if self.is_hung or self not in wire.clients:
             return
         at = max(self._told_at, wire.loop.now + wire.network.delay())
         if not late:
             self._told_at = at
-        message = Msg(self, inbox, reply, body, headers)  # type: ignore[arg-type]
-        wire.loop.at(at + late, self.process, self._hear, message)
+        message = Msg(self, subject or inbox, reply, body, headers)  # type: ignore[arg-type]
+        wire.loop.at(at + late, self.process, self._hear, inbox, message)
 
-    def _hear(self, message: Msg) -> None:
+    def _hear(self, inbox: str, message: Msg) -> None:
         if not self.is_connected:
             return
-        future = self._answers.get(message.subject)
+        future = self._answers.get(inbox)
         if future is not None:
             if not future.done():
                 future.set_result(message)
             return
-        callback = self._inboxes.get(message.subject) or self._inboxes.get(message.subject.rpartition(".")[0])
+        callback = self._inboxes.get(inbox) or self._inboxes.get(inbox.rpartition(".")[0])
         if callback is not None:
             try:
                 callback(message).send(None)

@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 
 Headers: TypeAlias = dict[str, str]
 Answer: TypeAlias = dict[str, Any]
-Deliver: TypeAlias = Callable[[str, str, bytes, Headers | None], None]
-"""Sends to an inbox: its subject, the reply's subject, the body, the headers."""
+Deliver: TypeAlias = Callable[[str, str, bytes, Headers | None, str], None]
+"""Sends to an inbox: its subject, the reply's subject, the body, the headers, and the message's own subject."""
 
 WRONG_LAST = 10071
 FULL = 10077
@@ -137,7 +137,7 @@ class Broker:
         pulling = known.consumers.get(consumer) if known is not None else None
         if pulling is not None and want in pulling.wants:
             pulling.wants.remove(want)
-            want.deliver(want.inbox, "", b"", {"Status": "408", "Description": "Request Timeout"})
+            want.deliver(want.inbox, "", b"", {"Status": "408", "Description": "Request Timeout"}, "")
 
     def _serve(self, name: str, stream: Stream, consumer: Pulling) -> None:
         while consumer.wants and consumer.next <= stream.last:
@@ -150,7 +150,7 @@ class Broker:
             consumer.stream_seq = consumer.next
             numbers = f"{consumer.next}.{consumer.delivered}.{int(message.time * 1e9)}.{stream.last - consumer.next}"
             reply = f"$JS.ACK.{name}.{consumer.name}.1.{numbers}"
-            want.deliver(want.inbox, reply, message.body, message.headers)
+            want.deliver(want.inbox, reply, message.body, message.headers, message.subject)
             consumer.next += 1
             want.batch -= 1
             if want.batch == 0:
@@ -245,7 +245,7 @@ def _takes(stream: Stream, subject: str) -> bool:
 
 def _dismiss(consumer: Pulling) -> None:
     for want in consumer.wants:
-        want.deliver(want.inbox, "", b"", {"Status": "409", "Description": "Consumer Deleted"})
+        want.deliver(want.inbox, "", b"", {"Status": "409", "Description": "Consumer Deleted"}, "")
 
 
 def _error(code: int, err_code: int, description: str) -> Answer:

@@ -119,7 +119,7 @@ def faces(pool: asyncpg.Pool) -> Sequence[BaseRouteHandler]:
 def worker_tasks(settings: Settings, pool: asyncpg.Pool, health: Health, clock: Clock) -> list[Task]:
     """What hears, counts, reports and forgets: the tasks of the worker role, their checks added to `health`."""
     dial = dialer(settings.database_url, application=NAME)
-    broker = Broker(settings.nats_url, name=NAME)
+    broker = Broker(settings.nats, name=NAME)
     projections = Projections(pool)
     # The archive before what is built from it.
     steps = [erase_person, erase_entries, erase_known_todos, erase_archive, erase_projections]

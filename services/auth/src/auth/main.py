@@ -67,7 +67,7 @@ async def _main(parts: Roles, settings: Settings) -> None:
     configure_tracing(NAME)
     health, clock = Health(), clock_for(settings.app_env, settings.clock_file)
     dial = dialer(settings.database_url, application=NAME)
-    broker = Broker(settings.nats_url, name=NAME)
+    broker = Broker(settings.nats, name=NAME)
     otp, auth = (Outlet(FEEDS[name], dial, broker, parts) for name in ("OTP", "AUTH"))
     health.add(*otp.checks(), *auth.checks())
     async with await open_pool(settings.database_url, application=NAME) as pool:
@@ -124,7 +124,7 @@ async def _change_role(settings: Settings, verb: Literal["grant", "revoke"], ema
     outlet = Outlet(
         FEEDS["AUTH"],
         dialer(settings.database_url, application=NAME),
-        Broker(settings.nats_url, name=NAME),
+        Broker(settings.nats, name=NAME),
         Roles(worker=False),
     )
     async with await open_pool(settings.database_url, application=NAME) as pool:

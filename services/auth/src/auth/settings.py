@@ -1,13 +1,14 @@
 """What this service reads from its environment."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from ipaddress import ip_network
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from auth.limits import Limits, Network, Rule
+from events.backing import UsesServers
 from events.keys import read_keys
 from events.settings import urls_of
 
@@ -18,11 +19,12 @@ AtLeast0 = Annotated[int, Meta(ge=0)]
 AtLeast1 = Annotated[int, Meta(ge=1)]
 
 
-class Settings(Struct, frozen=True, kw_only=True):
+class Settings(UsesServers, frozen=True, kw_only=True):
     """Each field is an environment variable in capitals; one without a default is required.
 
     - APP_ENV: development or production; in development codes are answered, and nothing limits how often they are asked
     - DATABASE_URL, NATS_URL: PostgreSQL as the runtime role, NATS as this service's user
+    - NATS_NKEY_SEED, NATS_CA_FILE, ALLOW_PLAINTEXT: how it proves itself, and who may read along: `events.backing`
     - HOST, PORT: where HTTP is served; TRUSTED_PROXIES: whose X-Forwarded-For is believed (networks, by commas)
     - ISSUER, AUDIENCE: what access tokens carry; ISSUER is the public address of the API
     - KEY_WRAPPING_KEYS (hide the signing keys in the database), REFRESH_KEYS, OTP_PEPPERS, DEVICE_KEYS,
@@ -38,9 +40,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     - CLOCK_FILE: in development, a file with seconds to add to the clock
     """
 
-    app_env: Literal["development", "production"] = "production"
-    database_url: str
-    nats_url: str
     host: str = "127.0.0.1"
     port: int = 8084
     trusted_proxies: str = "127.0.0.0/8,::1/128"
@@ -67,14 +66,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     clock_file: str = ""
 
-    def __post_init__(self) -> None:
-        """Raise `ValueError` naming every malformed list."""
+    def _wrong(self) -> Iterator[str]:
+        yield from super()._wrong()
         keys = ("key_wrapping_keys", "refresh_keys", "otp_peppers", "device_keys", "mailer_public_keys")
         checks: list[tuple[str, Callable[[str], Any]]] = [(name, _keys) for name in keys]
         checks += [("trusted_proxies", _networks), ("export_urls", urls_of)]
-        wrong = [_fault(name, check, getattr(self, name)) for name, check in checks]
-        if any(wrong):
-            raise ValueError("; ".join(fault for fault in wrong if fault))
+        faults = (_fault(name, check, getattr(self, name)) for name, check in checks)
+        yield from (fault for fault in faults if fault)
 
     @property
     def is_development(self) -> bool:

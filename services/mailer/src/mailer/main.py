@@ -97,7 +97,7 @@ async def _main(parts: Roles, settings: Settings) -> None:
     configure_tracing(NAME)
     health = Health()
     clock = clock_for(settings.app_env, settings.clock_file)
-    broker = Broker(settings.nats_url, name=NAME)
+    broker = Broker(settings.nats, name=NAME)
     outlet = Outlet(FEEDS[FEED], dialer(settings.database_url, application=NAME), broker, parts)
     health.add(*outlet.checks())
     async with await open_pool(settings.database_url, application=NAME) as pool, Jwks(settings.jwks_url) as keys:

@@ -6,19 +6,21 @@ from email.headerregistry import Address
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
+from events.backing import UsesServers
 from events.keys import Keys, read_keys
 
 KEY_SIZE: Final = 32
 IMPLICIT_TLS_PORT: Final = 465
 
 
-class Settings(Struct, frozen=True, kw_only=True):
+class Settings(UsesServers, frozen=True, kw_only=True):
     """Each field is an environment variable in capitals; one without a default is required.
 
     - APP_ENV: development or production
     - DATABASE_URL, NATS_URL: PostgreSQL as the runtime role, NATS as this service's user
+    - NATS_NKEY_SEED, NATS_CA_FILE, ALLOW_PLAINTEXT: how it proves itself, and who may read along: `events.backing`
     - HOST, PORT: where health and metrics are served
     - JWKS_URL, ISSUER, AUDIENCE: whose access tokens are accepted; below ISSUER are the links in letters
     - LOG_LEVEL: DEBUG, INFO, WARNING or ERROR
@@ -38,9 +40,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     - SMTP_CA_FILE: certificate authorities to trust instead of the system's (PEM)
     """
 
-    app_env: Literal["development", "production"] = "production"
-    database_url: str
-    nats_url: str
     host: str = "127.0.0.1"
     port: int = 8086
     jwks_url: str
@@ -65,10 +64,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     smtp_connections: Annotated[int, Meta(ge=1, le=64)] = 4
     dkim_key_file: str = ""
     dkim_selector: str = ""
-
-    def __post_init__(self) -> None:
-        if wrong := [*self._wrong(), *self._wrong_smtp()]:
-            raise ValueError("; ".join(wrong))
 
     @property
     def is_development(self) -> bool:
@@ -101,6 +96,11 @@ class Settings(Struct, frozen=True, kw_only=True):
         return self.enable_notifications and self.enable_email_notifications
 
     def _wrong(self) -> Iterator[str]:
+        yield from super()._wrong()
+        yield from self._wrong_mail()
+        yield from self._wrong_smtp()
+
+    def _wrong_mail(self) -> Iterator[str]:
         for name, text in (
             ("MAILER_PRIVATE_KEYS", self.mailer_private_keys),
             ("UNSUBSCRIBE_KEYS", self.unsubscribe_keys),

@@ -124,7 +124,7 @@ def worker_tasks(
 ) -> list[Task]:
     """What hears and says: the tasks of the worker role, their checks added to `health`."""
     dial = dialer(settings.database_url, application=NAME)
-    broker = Broker(settings.nats_url, name=NAME)
+    broker = Broker(settings.nats, name=NAME)
     relay = Relay(FEEDS["NOTIFIER"], dial, broker)
     table = WorkTable("delivery", pool, clock=clock, turn=TURN)
     eraser = Eraser(pool, broker, feeds_of(NAME), [erase_notifications, erase_deliveries, erase_inbox])

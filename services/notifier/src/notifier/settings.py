@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from typing import Annotated, Final, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 from phonenumbers import SUPPORTED_REGIONS
 
+from events.backing import UsesServers
 from events.keys import read_keys
 from notifier.fcm import is_account
 from notifier.webpush import is_key
@@ -17,11 +18,12 @@ WEB_PUSH_SERVICES: Final = (
 )
 
 
-class Settings(Struct, frozen=True, kw_only=True):
+class Settings(UsesServers, frozen=True, kw_only=True):
     """Each field is an environment variable in capitals; one without a default is required.
 
     - APP_ENV: development or production
     - DATABASE_URL, NATS_URL: PostgreSQL as the runtime role, NATS as this service's user
+    - NATS_NKEY_SEED, NATS_CA_FILE, ALLOW_PLAINTEXT: how it proves itself, and who may read along: `events.backing`
     - HOST, PORT: where HTTP is served
     - JWKS_URL, ISSUER, AUDIENCE: whose access tokens are accepted
     - CORS_ORIGINS: web origins that may call and open sockets, separated by commas
@@ -41,9 +43,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     - CLOCK_FILE: in development, a file with seconds to add to the clock
     """
 
-    app_env: Literal["development", "production"] = "production"
-    database_url: str
-    nats_url: str
     host: str = "127.0.0.1"
     port: int = 8088
     jwks_url: str
@@ -66,10 +65,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     clock_file: str = ""
 
-    def __post_init__(self) -> None:
-        if wrong := [*self._wrong_push(), *self._wrong_sms()]:
-            raise ValueError("; ".join(wrong))
-
     @property
     def services(self) -> tuple[str, ...]:
         """The origins of WEB_PUSH_SERVICES."""
@@ -89,6 +84,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     def phone_key(self) -> bytes | None:
         """The current one of them; None where no SMS is sent."""
         return next(iter(self.code_keys), None)
+
+    def _wrong(self) -> Iterator[str]:
+        yield from super()._wrong()
+        yield from self._wrong_push()
+        yield from self._wrong_sms()
 
     def _wrong_push(self) -> Iterator[str]:
         if self.vapid_private_key and not is_key(self.vapid_private_key):

@@ -58,7 +58,7 @@ async def _main(parts: Roles, settings: Settings) -> None:
     health = Health()
     clock = clock_for(settings.app_env, settings.clock_file)
     dial = dialer(settings.database_url, application=NAME)
-    broker = Broker(settings.nats_url, name=NAME)
+    broker = Broker(settings.nats, name=NAME)
     outlet = Outlet(FEEDS["TODOS"], dial, broker, parts)
     health.add(*outlet.checks())
     opened = await open_pool(settings.database_url, application=NAME, replans=True)

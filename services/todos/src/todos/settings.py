@@ -2,14 +2,17 @@
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta
+
+from events.backing import UsesDatabase, UsesServers
 
 
-class Settings(Struct, frozen=True, kw_only=True):
+class Settings(UsesServers, frozen=True, kw_only=True):
     """Each field is an environment variable in capitals; one without a default is required.
 
     - APP_ENV: development or production
     - DATABASE_URL, NATS_URL: PostgreSQL as the runtime role, NATS as this service's user
+    - NATS_NKEY_SEED, NATS_CA_FILE, ALLOW_PLAINTEXT: how it proves itself, and who may read along: `events.backing`
     - HOST, PORT: where HTTP is served
     - JWKS_URL, ISSUER, AUDIENCE: whose access tokens are accepted
     - TODOS_PER_PERSON: how many to-dos somebody may keep
@@ -18,9 +21,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     - CLOCK_FILE: in development, a file with seconds to add to the clock
     """
 
-    app_env: Literal["development", "production"] = "production"
-    database_url: str
-    nats_url: str
     host: str = "127.0.0.1"
     port: int = 8085
     jwks_url: str
@@ -32,7 +32,5 @@ class Settings(Struct, frozen=True, kw_only=True):
     clock_file: str = ""
 
 
-class Asked(Struct, frozen=True, kw_only=True):
+class Asked(UsesDatabase, frozen=True, kw_only=True):
     """What a command reads that only asks the database: DATABASE_URL, as the runtime role."""
-
-    database_url: str
