@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Literal
 
-from msgspec import Struct
-
 from api.app import create_app
 from api.server import listen, serve
+from events.backing import UsesServers
 from events.broker import Broker
 from events.catalog.types import TYPES
 from events.codec import Codec
@@ -18,18 +17,16 @@ from events.postgres import dialer
 from events.process import run, start
 from events.settings import read
 from events.telemetry import configure_logging
+from events.tracing import configure_tracing
 
 
-class Settings(Struct, frozen=True, kw_only=True):
-    """Each field is an environment variable in capitals; one without a default is required.
+class Settings(UsesServers, frozen=True, kw_only=True):
+    """Each field is an environment variable in capitals, besides those of `UsesServers`.
 
-    - DATABASE_URL, NATS_URL: PostgreSQL as the runtime role, NATS as this service's user
     - HOST, PORT: where health and metrics are served
     - LOG_LEVEL: DEBUG, INFO, WARNING or ERROR
     """
 
-    database_url: str
-    nats_url: str
     host: str = "127.0.0.1"
     port: int = 8089
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -45,8 +42,9 @@ def run_guest(name: str, hears: Sequence[Hears]) -> None:
 
 async def _main(name: str, hears: Sequence[Hears], settings: Settings) -> None:
     configure_logging(name, settings.log_level)
+    configure_tracing(name)
     health = Health()
-    broker = Broker(settings.nats_url, name=name)
+    broker = Broker(settings.nats, name=name)
     consumer = Consumer(name, hears, dialer(settings.database_url, application=name), broker, Codec(TYPES))
     health.add(*consumer.checks())
     app = create_app(title=name, routes=(), health=health)
