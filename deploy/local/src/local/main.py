@@ -174,9 +174,11 @@ def become(role: str, program: str, *words: str) -> NoReturn:
     service = role.removesuffix("_owner")
     if service not in (here := (*SERVICES, *where.guests_hear)):
         raise StartError(f"this stack has no {service}; it has {', '.join(here)}")
-    user = service if role == service else "admin"
+    user = service if role == service else "admin"  # who has a password, and no key
     urls = {"DATABASE_URL": stack["postgres"][role], "NATS_URL": stack["nats"][user]}
     environment = service_environment(service, where, load_or_make(where.folder / "secrets.json"), urls)
+    if user == "admin":
+        del environment["NATS_NKEY_SEED"]
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment.get('PATH', os.defpath)}"
     try:
         os.execvpe(program, [program, *words], environment)  # noqa: S606

@@ -57,7 +57,7 @@ def load_or_make(path: Path, guests: Iterable[str] = ()) -> Secrets:
         {role: secrets.token_hex(16) for role in roles} | known.postgres,
         {user: secrets.token_hex(16) for user in ("admin", *services)} | known.nats,
         _keys() | known.keys,
-        {service: make_seed() for service in SERVICES} | known.nkeys,
+        {service: make_seed() for service in services} | known.nkeys,
     )
     if complete != known:
         write_private(path, msgspec.json.format(msgspec.json.encode(complete)))
