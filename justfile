@@ -2,6 +2,7 @@
 
 bin := env("VENV", justfile_directory() / ".venv") / "bin"
 python := bin / "python"
+services := "auth todos mailer activity notifier"
 sources := "libs/events/src libs/api/src services/auth/src services/todos/src services/mailer/src services/activity/src services/notifier/src deploy/local/src deploy/ops/src"
 packages := "libs/events libs/api services/auth services/todos services/mailer services/activity services/notifier deploy/local deploy/ops"
 
@@ -89,7 +90,7 @@ images *ARGUMENTS:
     set -eu
     services='' options=''
     for each in "$@"; do case $each in -*) options="$options $each" ;; *) services="$services $each" ;; esac; done
-    for service in ${services:-auth todos mailer activity notifier}; do
+    for service in ${services:-{{ services }}}; do
         DOCKER_BUILDKIT=1 docker build --quiet --file deploy/Dockerfile --build-arg "SERVICE=$service" ${BASE:+--build-arg "BASE=$BASE"} \
             --build-arg "REVISION=$(git rev-parse HEAD 2>/dev/null || echo unknown)" ${BUILD_CA:+--secret "id=ca,src=$BUILD_CA"} \
             --network "${BUILD_NETWORK:-default}" $options --tag "todo-$service" .
@@ -101,14 +102,15 @@ compose:
 
 # Build the images and run them for real; with no Docker engine at hand one of Debian's is installed and started (as root)
 [positional-arguments]
-test-images *OPTIONS: _compose
+test-images *OPTIONS: (_tools "images" "tests/images/requirements.txt")
     @PATH="{{ bin }}/../images/bin:$PATH" IMAGES=1 "{{ python }}" tests/images/engine.py \
         sh -c '"$0" images && exec "$@"' "{{ just_executable() }}" "{{ python }}" -m pytest tests/images "$@"
 
-# Docker's Compose, for engines that come without
-_compose:
-    @"{{ bin }}/uv" venv --quiet --allow-existing --python "{{ python }}" "{{ bin }}/../images"
-    @"{{ bin }}/uv" pip install --quiet --python "{{ bin }}/../images" --require-hashes -r tests/images/requirements.txt
+# An environment of their own for tools that nothing else needs, pinned with hashes
+[no-exit-message]
+_tools NAME FILE:
+    @"{{ bin }}/uv" venv --quiet --allow-existing --python "{{ python }}" "{{ bin }}/../{{ NAME }}"
+    @"{{ bin }}/uv" pip install --quiet --python "{{ bin }}/../{{ NAME }}" --require-hashes -r "{{ FILE }}"
 
 # The tests of the libraries and services over PostgreSQL and NATS in containers; an engine as for test-images
 [positional-arguments]
@@ -172,8 +174,7 @@ bench-traces *OPTIONS:
 chart *OPTIONS:
     #!/bin/sh
     set -eu
-    "{{ bin }}/uv" venv --quiet --allow-existing --python "{{ python }}" "{{ bin }}/../chart"
-    "{{ bin }}/uv" pip install --quiet --python "{{ bin }}/../chart" --require-hashes -r deploy/chart/tests/requirements.txt \
+    "{{ just_executable() }}" _tools chart deploy/chart/tests/requirements.txt \
         || { echo "skipped: Helm's library cannot be installed here, the chart was not rendered"; [ -z "${CI-}" ]; exit; }
     "{{ bin }}/../chart/bin/python" -m pytest -c /dev/null --rootdir deploy/chart --noconftest -p no:cacheprovider deploy/chart/tests "$@"
 
@@ -181,8 +182,7 @@ chart *OPTIONS:
 chart-policy:
     #!/bin/sh
     set -eu
-    "{{ bin }}/uv" venv --quiet --allow-existing --python "{{ python }}" "{{ bin }}/../checkov"
-    "{{ bin }}/uv" pip install --quiet --python "{{ bin }}/../checkov" --require-hashes -r deploy/chart/tests/policy/requirements.txt \
+    "{{ just_executable() }}" _tools checkov deploy/chart/tests/policy/requirements.txt \
         || { echo "skipped: Checkov cannot be installed here, no policy was checked"; [ -z "${CI-}" ]; exit; }
     "{{ bin }}/../checkov/bin/python" deploy/chart/tests/policy/scan.py
 
@@ -195,8 +195,7 @@ audit:
     #!/bin/sh
     set -eu
     PYTHONPATH=tests "{{ python }}" -m audit.licences write
-    "{{ bin }}/uv" venv --quiet --allow-existing --python "{{ python }}" "{{ bin }}/../audit"
-    "{{ bin }}/uv" pip install --quiet --python "{{ bin }}/../audit" --require-hashes -r tests/audit/requirements.txt \
+    "{{ just_executable() }}" _tools audit tests/audit/requirements.txt \
         || { echo "skipped: pip-audit cannot be installed here, nobody was asked for vulnerabilities"; exit 0; }
     PYTHONPATH=tests "{{ python }}" -m audit.vulnerabilities "{{ bin }}/../audit/bin/pip-audit"
 
@@ -219,7 +218,7 @@ lock:
     compile() { "{{ python }}" -m uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --annotation-style line \
         $(for p in events api auth todos mailer activity notifier local ops; do printf -- '--no-emit-package todo-%s ' $p; done) "$@"; }
     compile --extra report --group dev $(printf '%s/pyproject.toml ' {{ packages }}) -o requirements.lock
-    for service in auth todos mailer activity notifier; do
+    for service in {{ services }}; do
         compile --constraint requirements.lock services/$service/pyproject.toml -o deploy/requirements/$service.txt
     done
     compile --constraint requirements.lock deploy/requirements/build.in -o deploy/requirements/build.txt

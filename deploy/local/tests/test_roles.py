@@ -1,8 +1,7 @@
 """Who may do what in PostgreSQL: every role of the stack tries every database, and everything in its own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from itertools import groupby, product
 
 import asyncpg
@@ -12,7 +11,7 @@ from whomay import kept, table
 from events.catalog.feeds import HEARS
 from local.cluster import READERS, Cluster
 from local.postgres import temporary
-from local.prepare import migrate_database
+from local.prepare import connected, migrate_database
 
 SERVICES = tuple(HEARS)
 ROLES = {service: service for service in SERVICES} | {f"{service}_owner": service for service in SERVICES}
@@ -104,15 +103,6 @@ def cluster() -> Iterator[Cluster]:
             postgres.create_database(service)
             asyncio.run(migrate_database(service, postgres.url(service, f"{service}_owner")))
         yield postgres
-
-
-@asynccontextmanager
-async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(url)
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 @pytest.mark.parametrize(("role", "database"), [*product(ROLES, (*SERVICES, "postgres", "template1"))])

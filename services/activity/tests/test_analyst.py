@@ -6,7 +6,7 @@ import re
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import TypeAlias
 
@@ -20,6 +20,7 @@ from activity.readers import Readers
 from local.cluster import Cluster
 from local.fixtures import Database, DatabaseFactory, until
 from local.postgres import Postgres
+from local.prepare import connected
 
 Analyst: TypeAlias = asyncpg.Connection
 
@@ -93,15 +94,6 @@ async def diary(activity: Database) -> AsyncIterator[Diary]:
 async def analyst(activity: Database, postgres: Cluster) -> AsyncIterator[Analyst]:
     async with connected(postgres.url(activity.name, "analyst")) as connection:
         yield connection
-
-
-@asynccontextmanager
-async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(url)
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 async def rows(url: str, query: str) -> list[asyncpg.Record]:

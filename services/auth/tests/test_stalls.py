@@ -2,10 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from time import monotonic
 
-import asyncpg
 import httpx
 import pytest
 from signing import Service, running
@@ -14,6 +12,7 @@ from events.catalog.feeds import feeds_of
 from events.migrate import migrate
 from local.fixtures import DatabaseFactory, until
 from local.postgres import Postgres
+from local.prepare import connected
 
 
 @pytest.fixture
@@ -71,15 +70,6 @@ async def test_a_server_that_hangs_is_not_waited_for(stalling: Service, own_post
         finally:
             own_postgres.resume()
     assert (await stalling.refresh(token)).is_success
-
-
-@asynccontextmanager
-async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(url)
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 async def waits(auth: Service) -> bool:

@@ -1,7 +1,6 @@
 """PostgreSQL and NATS for tests from elsewhere: containers, or servers that are there already."""
 
 import asyncio
-import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -70,8 +69,7 @@ def nats(
         return
     with tempfile.TemporaryDirectory() as folder:
         model = Nats(Path(folder), 4222, permissions, password_of)
-        configuration = model.configuration() | {"listen": "0.0.0.0:4222", "jetstream": {"store_dir": "/data"}}
-        (Path(folder) / "nats.conf").write_text(json.dumps(configuration))
+        (Path(folder) / "nats.conf").write_text(model.contained())
         image = DockerContainer(_NATS_IMAGE).with_volume_mapping(folder, "/etc/todo").with_exposed_ports(4222)
         with image.with_command("-c /etc/todo/nats.conf") as container:
             wait_for_logs(container, "Server is ready")

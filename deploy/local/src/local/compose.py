@@ -1,6 +1,5 @@
 """The stack in containers: writes what deploy/compose.yaml mounts, has Compose start it, and stops it."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -117,14 +116,13 @@ def files(layout: Layout, secrets: Secrets) -> dict[str, str]:
     nats = Nats(
         Path("/data"), 4222, stack_permissions(), secrets.nats_password, nkeys=secrets.public_nkeys, monitor_port=8222
     )
-    server = nats.configuration() | {"listen": "0.0.0.0:4222", "jetstream": {"store_dir": "/data"}}
     texts = {
         "postgres": secrets.postgres["postgres"],
         "pgpass": f"*:*:*:postgres:{secrets.postgres['postgres']}\n",
         "databases.sql": "".join(
             f"\\connect postgres\n{creation(name, secrets.postgres.__getitem__, service=name)}" for name in SERVICES
         ),
-        "nats.conf": json.dumps(server, indent=2),
+        "nats.conf": nats.contained(),
         "Caddyfile": caddyfile(inside, bind="0.0.0.0", docs=Path("/srv/docs"), pictures=Path("/srv/pictures")),  # noqa: S104 - in its container
     }
     for service in SERVICES:

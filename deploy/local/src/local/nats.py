@@ -148,6 +148,11 @@ class Nats:
             }
         return configuration
 
+    def contained(self) -> str:
+        """The configuration for a server in a container, with its store mounted at /data."""
+        inside = {"listen": f"0.0.0.0:{self.port}", "jetstream": {"store_dir": "/data"}}
+        return json.dumps(self.configuration() | inside, indent=2)
+
     def _logins(self, name: str, permissions: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
         """Each way in that a user has, all with the same rights."""
         rights = {} if permissions is None else {"permissions": permissions}

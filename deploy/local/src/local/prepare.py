@@ -29,7 +29,7 @@ async def prepare(services: list[str], owner_url: OwnerUrl, nats_url: str) -> No
 
 async def migrate_database(service: str, url: str) -> None:
     """Migrate a service's database as its owner."""
-    async with _connected(url) as connection:
+    async with connected(url) as connection:
         await migrate_service(connection, service)
 
 
@@ -37,14 +37,15 @@ async def _apply_streams(services: list[str], owner_url: OwnerUrl, nats_url: str
     client = await nats.connect(nats_url, allow_reconnect=False)
     try:
         for service in services:
-            async with _connected(owner_url(service)) as connection:
+            async with connected(owner_url(service)) as connection:
                 await apply_streams(connection, client.jetstream(timeout=5), service)
     finally:
         await client.close()
 
 
 @asynccontextmanager
-async def _connected(url: str) -> AsyncIterator[asyncpg.Connection]:
+async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection for as long as the block takes."""
     connection = await asyncpg.connect(url)
     try:
         yield connection
