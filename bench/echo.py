@@ -8,7 +8,6 @@ import gc
 from functools import partial
 from typing import Final
 
-from litestar import post
 from litestar.params import JSONBody
 
 from api.answers import Answer, Envelope, answer
@@ -17,7 +16,9 @@ from api.guard import Guard, signed_in
 from api.keys import Jwks
 from api.messages import Message
 from api.requests import Request
+from api.routes import post
 from api.server import listen, serve
+from events.batcher import Batcher
 from events.broker import Broker
 from events.catalog.feeds import FEEDS
 from events.clock import system_clock
@@ -31,6 +32,7 @@ from events.telemetry import configure_logging
 from todos.api import ROUTES
 from todos.settings import Settings
 from todos.shapes import NewTodo
+from todos.tables import get_todos
 from todos.writing import Quota, Todos
 
 ECHOED: Final = Message(key="echo", en="Echoed successfully", ko="되돌려 보냈습니다")
@@ -48,17 +50,18 @@ async def _main(settings: Settings) -> None:
     dial = dialer(settings.database_url, application="echo")
     outlet = Outlet(FEEDS["TODOS"], dial, Broker(settings.nats, name="echo"), Roles(worker=False))
     async with await open_pool(settings.database_url, application="echo") as pool, Jwks(settings.jwks_url) as keys:
+        find = Batcher(partial(get_todos, pool))
         app = create_app(
             title="To-dos with an echo",
             routes=(*ROUTES, echo),
             health=health,
             guard=Guard(keys.find, issuer=settings.issuer, audience=settings.audience),
-            parts={"todos": Todos(outlet.log, pool, system_clock, Quota(pool, settings.todos_per_person))},
+            parts={"todos": Todos(outlet.log, pool, find, system_clock, Quota(pool, settings.todos_per_person))},
         )
         server = partial(serve, app, listen(settings.host, settings.port))
         gc.collect()
         gc.freeze()  # as the service does
-        await run(server=server, tasks=outlet.tasks(), health=health)
+        await run(server=server, tasks=[find.run, *outlet.tasks()], health=health)
 
 
 if __name__ == "__main__":

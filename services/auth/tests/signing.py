@@ -164,7 +164,7 @@ async def running(url: str, clock: Clock | None = None, *, port: int = 0, **valu
         door = assemble(settings, pool, clock, otp_log=otp.log, log=auth.log)
         keyring = door.auth.access.keys
         await keyring.read()
-        tasks = [group.create_task(task()) for task in (keyring.run, *otp.tasks(), *auth.tasks())]
+        tasks = [group.create_task(task()) for task in (keyring.run, *door.auth.tasks, *otp.tasks(), *auth.tasks())]
         tombstones, exports = Tombstones(pool), Exports(pool, urls_of(settings.export_urls))
         guard = Guard(
             keyring.find,

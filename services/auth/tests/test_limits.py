@@ -38,13 +38,25 @@ async def test_parallel_requests_get_one_code(database: DatabaseFactory) -> None
 async def test_who_waits_for_another_replica_sees_what_it_took(database: DatabaseFactory) -> None:
     async with await open_pool(database("auth").url, application="auth") as pool:
         now, allowance = datetime.now(UTC), (b"key", timedelta(seconds=60), 1)
-        assert not await tables.take(pool, [allowance], now - timedelta(minutes=1))
+        assert await tables.take(pool, [([allowance], now - timedelta(minutes=1))]) == [timedelta(0)]
         async with pool.acquire() as other, other.transaction():
             await other.execute("select from allowance for update")
-            later = asyncio.create_task(tables.take(pool, [allowance], now))
+            later = asyncio.create_task(tables.take(pool, [([allowance], now)]))
             await until(lambda: pool.fetchval("select count(*) from pg_locks where not granted"))
-            assert not await other.fetchval(tables.SQL.take, *([each] for each in allowance), now)
-        assert await later == timedelta(seconds=60)
+            asked = ([1], *([each] for each in allowance), [now])
+            assert await other.fetchval(tables.SQL.take_together, *asked) == timedelta(0)
+        assert await later == [timedelta(seconds=60)]
+
+
+async def test_requests_taken_for_together_are_refused_one_by_one(database: DatabaseFactory) -> None:
+    async with await open_pool(database("auth").url, application="auth") as pool:
+        now, minute = datetime.now(UTC), timedelta(minutes=1)
+        once, twice = (b"once", minute, 1), (b"twice", minute, 2)
+        assert await tables.take(pool, [([once], now), ([twice], now)]) == [timedelta(0)] * 2
+        # The second is refused for `once`, and so takes nothing from `fresh` either.
+        fresh = (b"fresh", minute, 1)
+        assert await tables.take(pool, [([twice], now), ([fresh, once], now)]) == [timedelta(0), minute]
+        assert await tables.take(pool, [([fresh], now), ([twice], now)]) == [timedelta(0), minute]
 
 
 async def test_a_used_code_ends_the_wait(database: DatabaseFactory) -> None:

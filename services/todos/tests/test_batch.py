@@ -3,11 +3,11 @@
 from typing import Any
 from uuid import UUID, uuid4
 
-import asyncpg
 import pytest
 from todoing import Service
 
-from todos.tables import TodoRow, get_todo
+from todos.tables import TodoRow
+from todos.writing import Todos, own
 
 
 async def send(todos: Service, *commands: dict[str, Any], key: str | None = None) -> list[dict[str, Any]]:
@@ -89,12 +89,12 @@ async def test_a_database_that_goes_away_costs_the_commands_that_need_it_alone(
 ) -> None:
     todo, lost = await todos.create(), await todos.create()
 
-    async def away(pool: asyncpg.Pool, todo_id: UUID, user_id: UUID) -> TodoRow | None:
+    async def away(found: Todos, user_id: UUID, todo_id: UUID) -> TodoRow:
         if str(todo_id) == lost["id"]:
             raise ConnectionRefusedError
-        return await get_todo(pool, todo_id, user_id)
+        return await own(found, user_id, todo_id)
 
-    monkeypatch.setattr("todos.writing.get_todo", away)
+    monkeypatch.setattr("todos.writing.own", away)
     results = await send(todos, *({"op": "toggle", "id": each["id"]} for each in (todo, lost)))
     assert [result["status"] for result in results] == [200, 503]
     assert results[1]["body"]["code"] == "unavailable"

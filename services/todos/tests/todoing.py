@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
@@ -13,6 +14,7 @@ import httpx
 
 from api.app import create_app
 from api.testing import People, serving
+from events.batcher import Batcher
 from events.broker import Broker
 from events.catalog.feeds import FEEDS
 from events.health import Health
@@ -22,6 +24,7 @@ from events.postgres import dialer, open_pool
 from events.process import Roles
 from todos.alarms import Alarms
 from todos.api import ROUTES
+from todos.tables import get_todos
 from todos.writing import Quota, Todos
 
 T = TypeVar("T")
@@ -101,10 +104,11 @@ async def running(url: str, *, quota: int = 10_000) -> AsyncIterator[Service]:
     people, dial, watch = People(), dialer(url, application="todos"), Watch()
     outlet = Outlet(FEEDS["TODOS"], dial, Broker("nats://127.0.0.1:1", name="todos"), Roles(worker=False))
     async with await open_pool(url, application="todos", replans=True) as pool, asyncio.TaskGroup() as group:
-        tasks = [group.create_task(task()) for task in outlet.tasks()]
+        find = Batcher(partial(get_todos, pool))
+        tasks = [group.create_task(task()) for task in (*outlet.tasks(), find.run)]
         health = Health()
         health.add(*outlet.checks())
-        parts = {"todos": Todos(outlet.log, pool, watch, Quota(pool, quota))}
+        parts = {"todos": Todos(outlet.log, pool, find, watch, Quota(pool, quota))}
         app = create_app(title="To-dos", routes=ROUTES, health=health, guard=people.guard, parts=parts)
         async with serving(app) as http:
             yield Service(http, pool, people, uuid4(), outlet.log, Alarms(outlet.log, pool, watch), watch)

@@ -3,7 +3,6 @@
 from typing import Annotated, Final, TypeAlias
 
 import asyncpg
-from litestar import get
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Meta, Raw
 
@@ -11,6 +10,7 @@ from api.answers import Answer, Envelope, answer, private
 from api.guard import signed_in
 from api.messages import Message
 from api.requests import Request
+from api.routes import get
 
 EXPORTED: Final = Message(key="export.part", en="Data exported successfully", ko="데이터를 내보냈습니다")
 Part: TypeAlias = Annotated[

@@ -7,7 +7,6 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
-from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Meta, Struct
@@ -18,6 +17,7 @@ from api.messages import Message, Text
 from api.pages import Limit
 from api.problems import INVALID, NOT_FOUND, FieldError, Problem
 from api.requests import Request
+from api.routes import get, post
 from events import acts
 from events.acts import By, Chosen
 from events.errors import BadAct

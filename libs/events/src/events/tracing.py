@@ -147,9 +147,10 @@ def enter(incoming: str = "") -> str:
     found = _TRACEPARENT.fullmatch(incoming)
     if _recorder is None and found:
         return incoming
-    trace_id, flags = (found[1], found[3]) if found else (secrets.token_hex(16), "")
+    drawn = secrets.token_hex(24)
+    trace_id, flags = (found[1], found[3]) if found else (drawn[16:], "")
     is_recorded = _recorder is not None and _sampler.records(trace_id, flags)
-    return f"00-{trace_id}-{secrets.token_hex(8)}-{'01' if is_recorded else '00'}"
+    return f"00-{trace_id}-{drawn[:16]}-{'01' if is_recorded else '00'}"
 
 
 def beneath(traceparent: str) -> str:

@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime
 from typing import IO, Annotated, Any, Final, TypeAlias
 from uuid import UUID
 
-from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.types import Receive, Scope, Send
@@ -20,6 +19,7 @@ from api.guard import signed_in
 from api.messages import Message, Text
 from api.problems import FORBIDDEN, INVALID, NOT_FOUND, UNAVAILABLE, FieldError, Kind, Problem
 from api.requests import Request
+from api.routes import get
 from events.clock import Clock
 
 ANALYST: Final = "analyst"

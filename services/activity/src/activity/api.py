@@ -9,7 +9,6 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
-from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromQuery, QueryParameter
 from msgspec import Meta, Raw, Struct, convert
@@ -22,6 +21,7 @@ from api.messages import Message
 from api.pages import Cursor, Limit, from_cursor, to_cursor
 from api.position import wait_for_position
 from api.requests import Request
+from api.routes import get
 from events.catalog.feeds import HEARS
 from events.catalog.moment import Moment
 from events.consumer import heard_up_to

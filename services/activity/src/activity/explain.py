@@ -8,7 +8,6 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
-from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 from msgspec import Meta, Struct
@@ -21,6 +20,7 @@ from api.messages import Message
 from api.position import wait_for_position
 from api.problems import NOT_FOUND, Problem
 from api.requests import Request
+from api.routes import get
 
 OPERATOR: Final = "operator"
 EVENTS_MAX: Final = 500

@@ -8,7 +8,6 @@ from unicodedata import category
 from uuid import UUID
 
 import asyncpg
-from litestar import delete, get, patch
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType, convert
@@ -22,6 +21,7 @@ from api.messages import Message, Text
 from api.pages import Cursor, Limit, from_cursor, to_cursor
 from api.problems import INVALID, NOT_FOUND, UNAUTHENTICATED, FieldError, Problem
 from api.requests import Request, context_of
+from api.routes import delete, get, patch
 from auth.person import PERSON, ChangeProfile, ChangeRole, Person
 from auth.signin import CODEC, ended
 from auth.tables import (
@@ -30,8 +30,8 @@ from auth.tables import (
     OpenSession,
     PersonState,
     Place,
-    account_by_email,
     account_of_session,
+    accounts_by_email,
     get_session,
     list_sessions,
     other_sessions,
@@ -192,7 +192,7 @@ async def change_role(accounts: Accounts, email: str, role: Role, verb: Literal[
     """Grant or revoke a role (`python -m auth`); the account as it is then, None for an address that nobody has."""
 
     async def attempt() -> Account | None:
-        own = await account_by_email(accounts.pool, email)
+        [own] = await accounts_by_email(accounts.pool, [email])
         if own is None or not own.version:
             return None
         after, changed = changed_by(ChangeRole(user_id=own.id, role=role, change=verb), own)

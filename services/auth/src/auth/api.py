@@ -6,7 +6,6 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from uuid import UUID
 
 import msgspec
-from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -18,6 +17,7 @@ from api.guard import signed_in
 from api.messages import Message, Text
 from api.problems import INVALID, OUTCOME_UNKNOWN, FieldError, Kind, Problem
 from api.requests import Request, context_of
+from api.routes import get, post
 from auth import account
 from auth.account import device_of
 from auth.keyring import LIFETIME, MAX_AGE

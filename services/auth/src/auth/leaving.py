@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Final, TypeAlias
 from uuid import UUID
 
-from litestar import delete, get
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import Struct
@@ -16,6 +15,7 @@ from api.guard import signed_in
 from api.messages import Message
 from api.problems import Problem
 from api.requests import Request, context_of
+from api.routes import delete, get
 from auth.account import own_account
 from auth.api import OTP_INVALID, Code, Line, known_device, network_of
 from auth.erasure import INCOMPLETE, Exports, erase

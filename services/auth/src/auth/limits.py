@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from math import ceil
 from typing import Final, TypeAlias
@@ -17,6 +18,7 @@ from api.problems import TOO_MANY_REQUESTS, Kind, Problem
 from auth import tables
 from auth.seals import Peppers
 from auth.tables import Allowance
+from events.batcher import Batcher
 from events.errors import NotNow
 from events.postgres import AWAY
 
@@ -78,12 +80,16 @@ class Asker(Struct, frozen=True, kw_only=True):
 
 
 class Limiter:
-    """Holds requests against the rules. Addresses and networks are counted under keyed hashes."""
+    """Holds requests against the rules while its `tasks` run. Addresses and networks are counted under keyed hashes."""
 
     def __init__(self, pool: asyncpg.Pool, limits: Limits, peppers: Peppers) -> None:
         self._pool = pool
         self._limits = limits
         self._blind = peppers.blind
+        # An allowance is taken from once a turn: the next one must see that.
+        self._taken = Batcher(partial(tables.take, pool), apart=lambda asked: (key for key, *_ in asked[0]))
+        self._locked_until = Batcher(partial(tables.locked_until, pool))
+        self.tasks = (self._taken.run, self._locked_until.run)
 
     def network_of(self, peer: str, forwarded_for: str) -> str:
         """Whom to count a request for: see `network_of`."""
@@ -134,14 +140,14 @@ class Limiter:
 
     async def refuse_locked(self, email: str, now: datetime) -> None:
         """Raise `Problem` (429) while wrong guesses lock an address."""
-        _refuse_until(await tables.locked_until(self._pool, self._blind("streak", email), now), now)
+        _refuse_until(await self._locked_until(self._blind("streak", email)), now)
 
     async def forgive(self, email: str) -> None:
         """A right code came: wrong ones are no longer in a row, and the next code need not be waited for."""
         await tables.forgive(self._pool, self._blind("streak", email), self._blind("resend", email))
 
     async def _take(self, allowances: Sequence[Allowance], now: datetime) -> None:
-        wait = await tables.take(self._pool, allowances, now) if allowances else timedelta(0)
+        wait = await self._taken((allowances, now)) if allowances else timedelta(0)
         if wait:
             raise Problem(TOO_MANY_REQUESTS, retry_after=ceil(wait.total_seconds()))
 

@@ -23,8 +23,9 @@ from auth.limits import Limiter, address_of
 from auth.seals import Peppers
 from auth.settings import KEY_SIZE, Settings
 from auth.signin import Auth, Policy
-from auth.tables import drops
+from auth.tables import accounts_by_email, drops
 from auth.tokens import AccessTokens, DeviceTokens, RefreshTokens
+from events.batcher import Batcher
 from events.broker import Broker
 from events.catalog.auth import Role
 from events.catalog.feeds import FEEDS, feeds_of
@@ -96,7 +97,7 @@ async def _main(parts: Roles, settings: Settings) -> None:
         if parts.api:
             with suppress(*AWAY):  # before anybody can ask: a restart refuses nobody
                 await keys.read()
-        answering = [keys.run] if parts.api else []
+        answering = [keys.run, *door.auth.tasks] if parts.api else []
         work = [broker.run, Retention(drops(pool, clock)).run, eraser.run] if parts.worker else []
         await run(
             server=partial(serve, app, listen(settings.host, settings.port)),
@@ -162,6 +163,7 @@ def assemble(settings: Settings, pool: asyncpg.Pool, clock: Clock, *, otp_log: L
         otp_log=otp_log,
         log=log,
         pool=pool,
+        account_of=Batcher(partial(accounts_by_email, pool)),
         policy=_policy(settings),
         limiter=Limiter(pool, settings.limits, peppers),
         peppers=peppers,

@@ -18,6 +18,7 @@ from auth.person import PERSON, Person, Register
 from auth.seals import CodeLetter, Contact, Peppers, new_code, seal
 from auth.tables import Account, Guess, Session
 from auth.tokens import AccessTokens, DeviceTokens, RefreshToken, RefreshTokens
+from events.batcher import Batcher
 from events.catalog.auth import EndReason, OtpRejected, OtpRequested
 from events.catalog.types import TYPES
 from events.clock import Clock
@@ -28,6 +29,7 @@ from events.errors import BadCommand, OutcomeUnknown, VersionConflict
 from events.ids import uuid7
 from events.keys import Keys
 from events.log import Log
+from events.process import Task
 
 T = TypeVar("T")
 CODEC: Final = Codec(TYPES)
@@ -71,11 +73,12 @@ class Opened(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Auth:
-    """Everything that signing in needs."""
+    """Everything that signing in needs; `account_of` gives the account of an address, reserved or registered."""
 
     otp_log: Log
     log: Log
     pool: asyncpg.Pool
+    account_of: Batcher[str, tables.Account | None]
     policy: Policy
     limiter: Limiter
     peppers: Peppers
@@ -84,9 +87,14 @@ class Auth:
     refresh: RefreshTokens
     devices: DeviceTokens
 
+    @property
+    def tasks(self) -> Sequence[Task]:
+        """What must run while anybody signs in."""
+        return (*self.limiter.tasks, self.account_of.run)
+
     async def ask(self, email: str, context: Context) -> Asked:
         """Send a code to an address. The challenge's id is random, so that it is never a person's (UUIDv7)."""
-        account = await tables.account_by_email(self.pool, email)
+        account = await self.account_of(email)
         locale = account.locale if account else None
         challenge_id, code = uuid4(), new_code(self.policy.code_length)
         expires_at = context.time + self.policy.code_for
@@ -147,7 +155,7 @@ class Auth:
 
     async def _settle(self, attempt: Attempt, context: Context) -> Opened | None:
         """Open a session or refuse, on the challenge as it is now."""
-        account = await tables.account_by_email(self.pool, attempt.email) if attempt.guess else None
+        account = await self.account_of(attempt.email) if attempt.guess else None
         owner = account.id if account else uuid7()
         verified = await self.judge(attempt, account, owner, context)
         if verified is None:
@@ -165,7 +173,7 @@ class Auth:
     async def _reserve(self, user_id: UUID, email: str) -> Account:
         """Fix the id of an address, so that two first sign-ins at once cannot make two people."""
         await tables.reserve_account(self.pool, user_id, email)
-        account = await tables.account_by_email(self.pool, email)
+        account = await self.account_of(email)
         if account is None or account.id != user_id:
             raise VersionConflict("another first sign-in to this address came first")
         return account

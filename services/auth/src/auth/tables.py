@@ -149,11 +149,14 @@ class SigningKeyRow(Struct, frozen=True, kw_only=True):
     drop_after: datetime | None
 
 
-async def take(pool: asyncpg.Pool, allowances: Sequence[Allowance], now: datetime) -> timedelta:
-    """Take one from each allowance or from none; how long to wait, zero when taken."""
-    keys, steps, bursts = zip(*allowances, strict=True)
-    wait: timedelta = await pool.fetchval(SQL.take, keys, steps, bursts, now)
-    return wait
+async def take(pool: asyncpg.Pool, asked: Sequence[tuple[Sequence[Allowance], datetime]]) -> list[timedelta]:
+    """For each request take one from each of its allowances or from none; how long to wait, zero when taken.
+
+    No two requests share an allowance, each has one at least.
+    """
+    places = [(nr, *allowance, now) for nr, (allowances, now) in enumerate(asked) for allowance in allowances]
+    rows = await pool.fetch(SQL.take_together, *zip(*places, strict=True))
+    return [row["wait"] for row in rows]
 
 
 async def give_back(pool: asyncpg.Pool, allowances: Sequence[Allowance]) -> None:
@@ -178,10 +181,10 @@ async def is_used(pool: asyncpg.Pool, challenge_id: UUID) -> bool | None:
     return used
 
 
-async def locked_until(pool: asyncpg.Pool, streak_key: bytes, now: datetime) -> datetime | None:
-    """Until when an address is locked, None for an open one."""
-    until: datetime | None = await pool.fetchval(SQL.locked_until, streak_key, now)
-    return until
+async def locked_until(pool: asyncpg.Pool, streak_keys: Sequence[bytes]) -> list[datetime | None]:
+    """Until when each address is or was locked, None for one that never was."""
+    found = {row["key"]: row["locked_until"] for row in await pool.fetch(SQL.locked_until, streak_keys)}
+    return [found.get(key) for key in streak_keys]
 
 
 async def forgive(pool: asyncpg.Pool, streak_key: bytes, resend_key: bytes) -> None:
@@ -189,10 +192,10 @@ async def forgive(pool: asyncpg.Pool, streak_key: bytes, resend_key: bytes) -> N
     await pool.execute(SQL.forgive, streak_key, resend_key)
 
 
-async def account_by_email(pool: asyncpg.Pool, email: str) -> Account | None:
-    """The account of an address, reserved or registered."""
-    row = await pool.fetchrow(SQL.account_by_email, email)
-    return Account(**row) if row else None
+async def accounts_by_email(pool: asyncpg.Pool, emails: Sequence[str]) -> list[Account | None]:
+    """The account of each address, reserved or registered."""
+    found = {row["email"]: Account(**row) for row in await pool.fetch(SQL.accounts_by_email, emails)}
+    return [found.get(email) for email in emails]
 
 
 async def reserve_account(pool: asyncpg.Pool, account_id: UUID, email: str) -> None:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import asyncpg
-from litestar import get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Struct, UnsetType
@@ -16,6 +15,7 @@ from api.idempotency import intent_of, once, running, settled
 from api.messages import Message
 from api.problems import NOT_FOUND, Problem
 from api.requests import Request, context_of
+from api.routes import get, patch, post
 from events.catalog.patch import said
 from events.catalog.types import TYPES
 from events.clock import Clock

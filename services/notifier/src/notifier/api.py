@@ -7,7 +7,6 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
-from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 from msgspec import Meta, Struct
@@ -19,6 +18,7 @@ from api.pages import Cursor, Limit, from_cursor, to_cursor
 from api.position import wait_for_position
 from api.problems import NOT_FOUND, Problem
 from api.requests import Request
+from api.routes import get, post
 from api.transactions import writing
 from events.catalog.feeds import HEARS
 from events.clock import Clock

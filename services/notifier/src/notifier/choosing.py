@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Annotated, Final, TypeAlias, cast, get_args
 
 import asyncpg
-from litestar import get, patch
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -14,6 +13,7 @@ from api.answers import Answer, Envelope, answer
 from api.guard import signed_in
 from api.messages import Message
 from api.requests import Request
+from api.routes import get, patch
 from api.transactions import writing
 from events.catalog.patch import said
 from events.clock import Clock

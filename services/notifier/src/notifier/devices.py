@@ -7,7 +7,6 @@ from uuid import UUID
 
 import asyncpg
 import httpx
-from litestar import delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct, convert
@@ -17,6 +16,7 @@ from api.guard import signed_in
 from api.messages import Locale, Message, Text
 from api.problems import INVALID, NOT_FOUND, FieldError, Problem
 from api.requests import Request
+from api.routes import delete, get, post
 from api.transactions import writing
 from events.clock import Clock
 from events.ids import uuid7

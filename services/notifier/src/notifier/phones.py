@@ -9,7 +9,6 @@ from uuid import UUID
 
 import asyncpg
 import phonenumbers
-from litestar import delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import Meta, Struct
@@ -20,6 +19,7 @@ from api.guard import signed_in
 from api.messages import Message, Text
 from api.problems import INVALID, NOT_FOUND, TOO_MANY_REQUESTS, FieldError, Kind, Problem
 from api.requests import Request
+from api.routes import delete, get, post
 from api.transactions import writing
 from events.clock import Clock
 from events.ids import uuid7

@@ -4,7 +4,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
-from litestar import delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import Raw
@@ -16,6 +15,7 @@ from api.messages import Message, Text
 from api.pages import Cursor, Limit, from_cursor, to_cursor
 from api.problems import INVALID, MALFORMED, NOT_FOUND, FieldError, Kind, Problem
 from api.requests import Request
+from api.routes import delete, get, patch, post
 from todos.batch import answers, headers_of
 from todos.history import Entry, entry_of, past_of
 from todos.history import at as state_at

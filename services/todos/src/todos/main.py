@@ -15,6 +15,7 @@ from api.guard import Guard
 from api.keys import Jwks
 from api.parked import parked_routes
 from api.server import listen, serve
+from events.batcher import Batcher
 from events.broker import Broker
 from events.catalog.feeds import FEEDS, feeds_of
 from events.catalog.types import TYPES
@@ -36,7 +37,7 @@ from todos.alarms import Alarms
 from todos.api import ROUTES
 from todos.consumers import hears
 from todos.settings import Asked, Settings
-from todos.tables import SQL, erase_todos
+from todos.tables import SQL, erase_todos, get_todos
 from todos.verify import mend, verify
 from todos.writing import Quota, Todos
 
@@ -63,7 +64,7 @@ async def _main(parts: Roles, settings: Settings) -> None:
     health.add(*outlet.checks())
     opened = await open_pool(settings.database_url, application=NAME, replans=True)
     async with opened as pool, Jwks(settings.jwks_url) as keys:
-        tombstones = Tombstones(pool)
+        tombstones, find = Tombstones(pool), Batcher(partial(get_todos, pool))
         eraser = Eraser(pool, broker, feeds_of(NAME), [erase_todos])
         consumer = Consumer(NAME, hears(eraser.wake), dial, broker, Codec(TYPES), clock=clock)
         health.add(*([*consumer.checks(), eraser.check] if parts.worker else []))
@@ -78,7 +79,7 @@ async def _main(parts: Roles, settings: Settings) -> None:
                 clock=clock,
                 refuse=lambda person: person.id in tombstones,
             ),
-            parts={"todos": Todos(outlet.log, pool, clock, Quota(pool, settings.todos_per_person))},
+            parts={"todos": Todos(outlet.log, pool, find, clock, Quota(pool, settings.todos_per_person))},
             cors_origins=[origin for origin in settings.cors_origins.split(",") if origin],
         )
         alarms = Alarms(outlet.log, pool, clock)
@@ -90,7 +91,7 @@ async def _main(parts: Roles, settings: Settings) -> None:
         gc.freeze()  # modules and routes stay: a full collection that walks over them holds every request up for 30 ms
         await run(
             server=partial(serve, app, listen(settings.host, settings.port)),
-            tasks=[tombstones.run, *work, *outlet.tasks()],
+            tasks=[tombstones.run, find.run, *work, *outlet.tasks()],
             health=health,
         )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -18,6 +18,9 @@ SQL = load("todos")
 EVENTS_SQL = load("events")
 FEED: Final = "TODOS"
 PRIORITIES: Final = (1, 2, 3, 4, 5)
+
+Wanted: TypeAlias = tuple[UUID, UUID]
+"""A to-do and whose it must be."""
 
 
 class TodoRow(State, frozen=True, kw_only=True):
@@ -104,9 +107,11 @@ def rows_after(row: TodoRow | None, events: Iterable[Event], time: datetime, use
     return row
 
 
-async def get_todo(pool: asyncpg.Pool, todo_id: UUID, user_id: UUID) -> TodoRow | None:
-    """One to-do of its owner, deleted or not; None for an unknown one and for another's."""
-    return _row(await pool.fetchrow(SQL.get_todo, todo_id, user_id))
+async def get_todos(pool: asyncpg.Pool, wanted: Sequence[Wanted]) -> list[TodoRow | None]:
+    """To-dos of their owners, deleted or not, in that order; None for an unknown one and for another's."""
+    found = {row.id: row for row in _rows(await pool.fetch(SQL.todos_by_id, [todo_id for todo_id, _ in wanted]))}
+    rows = [(found.get(todo_id), user_id) for todo_id, user_id in wanted]
+    return [row if row and row.user_id == user_id else None for row, user_id in rows]
 
 
 async def erase_todos(pool: asyncpg.Pool, user_id: UUID, limit: int) -> int:

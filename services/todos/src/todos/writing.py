@@ -28,7 +28,7 @@ from todos.domain import TODO, Create, Edit, NoSuchTodo, Toggle
 from todos.domain import Command as TodoCommand
 from todos.history import CODEC, compensation, is_untouched, past_of
 from todos.shapes import Todo, TodoChanges, fields_of_edit, shown
-from todos.tables import TodoRow, count_kept, get_todo, rows_after
+from todos.tables import TodoRow, Wanted, count_kept, rows_after
 
 CREATED: Final = Message(key="todo.created", en="Todo created successfully", ko="할 일이 생성되었습니다")
 EDITED: Final = Message(key="todo.updated", en="Todo updated successfully", ko="할 일이 수정되었습니다")
@@ -86,10 +86,11 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class Todos:
-    """What the handlers work with."""
+    """What the handlers work with; `find` gives a to-do of its owner, deleted or not."""
 
     log: Log
     pool: asyncpg.Pool
+    find: Callable[[Wanted], Awaitable[TodoRow | None]]
     now: Clock
     quota: Quota
 
@@ -150,7 +151,7 @@ async def change(write: Write, todo_id: UUID, message: Message, plan: Plan) -> A
 
 async def own(todos: Todos, user_id: UUID, todo_id: UUID) -> TodoRow:
     """A person's to-do, deleted or not; raises `Problem` (404)."""
-    row = await get_todo(todos.pool, todo_id, user_id)
+    row = await todos.find((todo_id, user_id))
     if row is None:
         raise Problem(NOT_FOUND)
     return row
@@ -176,7 +177,7 @@ def edited(changes: TodoChanges) -> Plan:
 
 async def toggled(todos: Todos, row: TodoRow, now: datetime) -> Sequence[Step]:
     """Toggle it. One that recurs goes on as another when it is completed; reopened, it takes that back if untouched."""
-    successor = await get_todo(todos.pool, row.next_id, row.user_id) if row.next_id else None
+    successor = await todos.find((row.next_id, row.user_id)) if row.next_id else None
     if row.completed or row.deleted:
         return [(Toggle(), row), *await _taken_back(todos, successor)]
     following = _following(row, now)

@@ -1,2 +1,2 @@
--- Until when sign-in for an address is locked for unknown devices.
-select locked_until from streak where key = $1 and locked_until > $2
+-- Until when sign-in for addresses is or was locked for unknown devices.
+select key, locked_until from streak where key = any ($1::bytea[])

@@ -75,6 +75,35 @@ begin
 end
 $$;
 
+CREATE FUNCTION public.take_together(p_request integer[], p_keys bytea[], p_steps interval[], p_bursts integer[], p_now timestamp with time zone[]) RETURNS TABLE(request integer, wait interval)
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+begin
+    insert into allowance (key, free_at)
+    select r.key, r.now from unnest(p_keys, p_now) as r (key, now) order by r.key
+    on conflict (key) do nothing;
+
+    -- In the order of keys, so that nobody waits for who waits for them. What follows sees what was committed meanwhile.
+    perform from allowance a where a.key = any (p_keys) order by a.key for update;
+
+    return query
+    with asked as (
+        select r.request, r.key, r.step, r.now, a.free_at, a.free_at - r.step * (r.burst - 1) - r.now as wait
+        from unnest(p_request, p_keys, p_steps, p_bursts, p_now) as r (request, key, step, burst, now)
+        cross join lateral (select a.free_at from allowance a where a.key = r.key limit 1) a
+    ), told as (
+        select asked.request, greatest(max(asked.wait), interval '0') as wait from asked group by asked.request
+    ), taken as (
+        update allowance a set free_at = greatest(asked.free_at, asked.now) + asked.step
+        from asked join told on told.request = asked.request
+        where a.key = asked.key and told.wait = interval '0'
+    )
+    select told.request, told.wait from told order by told.request;
+end
+$$;
+
 CREATE TABLE public.account (
     id uuid NOT NULL,
     version bigint DEFAULT 0 NOT NULL,
@@ -176,6 +205,9 @@ ALTER TABLE ONLY public.session
 
 REVOKE ALL ON FUNCTION public.take(p_keys bytea[], p_steps interval[], p_bursts integer[], p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.take(p_keys bytea[], p_steps interval[], p_bursts integer[], p_now timestamp with time zone) TO auth;
+
+REVOKE ALL ON FUNCTION public.take_together(p_request integer[], p_keys bytea[], p_steps interval[], p_bursts integer[], p_now timestamp with time zone[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.take_together(p_request integer[], p_keys bytea[], p_steps interval[], p_bursts integer[], p_now timestamp with time zone[]) TO auth;
 
 GRANT SELECT ON TABLE public.account TO auth;
 
