@@ -12,7 +12,7 @@ from typing import Any
 import nats as nats_py
 import pytest
 from testcontainers.core.container import DockerContainer
-from testcontainers.core.waiting_utils import wait_for_logs
+from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
 from local.cluster import Cluster
 from local.nats import Nats
@@ -47,8 +47,8 @@ def postgres(backing: str, password_of: Callable[[str], str]) -> Iterator[Cluste
         return
     password = password_of("postgres")
     image = DockerContainer(_POSTGRES_IMAGE).with_env("POSTGRES_PASSWORD", password).with_exposed_ports(5432)
-    with image as container:
-        wait_for_logs(container, r"(?s)ready to accept connections.*ready to accept connections")
+    # Twice: the image starts a server to make the cluster with before the one that stays.
+    with image.waiting_for(LogMessageWaitStrategy("ready to accept connections", times=2)) as container:
         host, port = container.get_container_host_ip(), container.get_exposed_port(5432)
         yield Cluster(f"postgres://postgres:{password}@{host}:{port}/postgres", password_of)
 
@@ -71,8 +71,8 @@ def nats(
         model = Nats(Path(folder), 4222, permissions, password_of)
         (Path(folder) / "nats.conf").write_text(model.contained())
         image = DockerContainer(_NATS_IMAGE).with_volume_mapping(folder, "/etc/todo").with_exposed_ports(4222)
-        with image.with_command("-c /etc/todo/nats.conf") as container:
-            wait_for_logs(container, "Server is ready")
+        image = image.with_command("-c /etc/todo/nats.conf").waiting_for(LogMessageWaitStrategy("Server is ready"))
+        with image as container:
             at = f"{container.get_container_host_ip()}:{container.get_exposed_port(4222)}"
             yield ForeignNats(lambda user: f"nats://{user}:{password_of(user)}@{at}")
 
