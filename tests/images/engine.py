@@ -70,6 +70,8 @@ def started() -> Iterator[dict[str, str]]:
             "DOCKER_HOST": f"unix://{run}/docker.sock",
             "PATH": f"{run}:{os.environ['PATH']}",
             "TESTCONTAINERS_RYUK_DISABLED": "true",
+            # What it publishes is on this machine's loopback, where services may speak without TLS.
+            "TESTCONTAINERS_CONNECTION_MODE": "docker_host",
             "DOCKER_BUILDKIT": "1",
             "BUILD_NETWORK": "host",  # a bridge of this engine leads nowhere: it has no rules that translate addresses
             **({"BUILD_CA": str(CA)} if CA.exists() else {}),

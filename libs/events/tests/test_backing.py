@@ -123,9 +123,9 @@ async def test_a_database_is_asked_over_tls_whose_certificate_is_its_own(databas
 
     def url(port: int, trusted: str) -> str:
         parts = urlsplit(made.url)
-        login = parts.netloc.rpartition(":")[0]
+        login = parts.netloc.rpartition("@")[0]
         query = f"sslmode=verify-full&sslrootcert={tmp_path / trusted}"
-        return parts._replace(netloc=f"{login}:{port}", query=query).geturl()
+        return parts._replace(netloc=f"{login}@127.0.0.1:{port}", query=query).geturl()
 
     async with before(made.url, authority.issue_cert("127.0.0.1")) as port:
         connection = await dialer(url(port, "ours"), application="test")()

@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import nats as nats_py
 import pytest
@@ -20,6 +22,8 @@ from local.nats import Nats
 # As in deploy/compose.yaml.
 _POSTGRES_IMAGE = os.environ.get("POSTGRES_IMAGE", "postgres:18")
 _NATS_IMAGE = os.environ.get("NATS_IMAGE", "nats:2.15-alpine")
+_READY_TO_STAY = re.compile("(?s)listening on IPv4.*ready to accept connections")
+"""The server that the image makes the cluster with, and ends, listens on no address."""
 
 
 class ForeignNats(Nats):
@@ -28,15 +32,22 @@ class ForeignNats(Nats):
     def __init__(self, url_of: Callable[[str], str]) -> None:
         """`url_of` gives the URL for a user."""
         self.url_of = url_of
+        self.port = urlsplit(url_of("admin")).port or 4222
 
     def url(self, user: str = "admin") -> str:
         """The URL of the server for one of its users."""
         return self.url_of(user)
 
     def _refuse(self) -> None:
-        pytest.skip("needs --backing=embedded: it kills or pauses the server")
+        pytest.skip("needs --backing=embedded: it kills or pauses the server, or reads its files")
 
     start = stop = kill = pause = resume = restart = _refuse
+
+    def __getattr__(self, name: str) -> Any:
+        """What only a process on this machine has: its files, its life."""
+        if name in {"child", "store"}:
+            self._refuse()
+        raise AttributeError(name)
 
 
 @contextmanager
@@ -47,8 +58,7 @@ def postgres(backing: str, password_of: Callable[[str], str]) -> Iterator[Cluste
         return
     password = password_of("postgres")
     image = DockerContainer(_POSTGRES_IMAGE).with_env("POSTGRES_PASSWORD", password).with_exposed_ports(5432)
-    # Twice: the image starts a server to make the cluster with before the one that stays.
-    with image.waiting_for(LogMessageWaitStrategy("ready to accept connections", times=2)) as container:
+    with image.waiting_for(LogMessageWaitStrategy(_READY_TO_STAY)) as container:
         host, port = container.get_container_host_ip(), container.get_exposed_port(5432)
         yield Cluster(f"postgres://postgres:{password}@{host}:{port}/postgres", password_of)
 
