@@ -11,6 +11,8 @@ import nkeys
 from msgspec import Struct
 from nats.aio.client import Client
 
+from events.line import Line
+
 
 class Access(Struct, frozen=True):
     """What a connection needs to know.
@@ -44,7 +46,7 @@ class Access(Struct, frozen=True):
         return f"_INBOX_{user}" if user else "_INBOX"
 
 
-class StrictClient(Client):
+class StrictClient(Line):
     """A client that says nothing to a server without TLS where its URL asks for it; nats-py's own goes on in clear."""
 
     @property

@@ -19,6 +19,7 @@ from events.errors import FeedError, HistoryDiffers, LostFence, Undecodable
 from events.hearing import Event, Hears
 from events.parking import BEHIND, FAILED, failure_of, park, parked_keys
 from events.postgres import BROKEN, Connection, is_not_now, transaction
+from events.pull import place_of
 from events.sql import load
 from events.telemetry import HEARD, PARKED
 from events.tracing import about_event, about_message, after, is_recorded, record, trace_id_of
@@ -197,8 +198,8 @@ def event_of(
 
 
 def _sent(feed: str, message: Msg) -> Event:
-    meta = message.metadata
-    event = event_of(feed, meta.sequence.stream, message.headers, message.data, meta.timestamp)
+    seq, published_at = place_of(message)
+    event = event_of(feed, seq, message.headers, message.data, published_at)
     if message.subject != subject_of(event.envelope):  # another feed's event, which somebody had sent here
         raise HistoryDiffers(f"message {event.envelope.seq} of stream {feed} came by {message.subject}: {_STRAY}")
     return event

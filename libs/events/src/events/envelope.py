@@ -7,13 +7,16 @@ its aggregate and version, and where it came from. Source: CloudEvents specifica
 import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Final, cast
 from uuid import UUID
 
 import msgspec
+from asyncpg.pgproto import pgproto
 
 from events.errors import Undecodable
 
 SLOTS = 64
+_uuid: Final = cast("type[UUID]", pgproto.UUID)  # the ids that rows come with too: read in an eighth of the time
 ERASED = "core.Erased.v1"
 """The type of an event whose person was erased: its data is `{}`, the rest of its envelope stays as it was."""
 
@@ -66,14 +69,16 @@ def to_headers(envelope: Envelope) -> dict[str, str]:
         "ce-seq": str(envelope.seq),
         "ce-aggregate": str(envelope.aggregate),
         "ce-version": str(envelope.version),
+        "content-type": "application/json",
+    }
+    optional = {
         "ce-correlationid": envelope.correlation_id,
         "ce-causationid": envelope.causation_id,
         "ce-actor": envelope.actor,
-        "content-type": "application/json",
         "traceparent": envelope.traceparent,
     }
     # An attribute without a value is left out: CloudEvents knows no empty ones.
-    return {name: value for name, value in headers.items() if value}
+    return headers | {name: value for name, value in optional.items() if value}
 
 
 def from_headers(headers: Mapping[str, str] | None) -> Envelope:
@@ -82,13 +87,13 @@ def from_headers(headers: Mapping[str, str] | None) -> Envelope:
         raise Undecodable("a message without headers is no event")
     try:
         return Envelope(
-            id=UUID(headers["ce-id"]),
+            id=_uuid(headers["ce-id"]),
             type=headers["ce-type"],
             source=headers["ce-source"],
-            subject=UUID(headers["ce-subject"]),
+            subject=_uuid(headers["ce-subject"]),
             time=_moment(headers["ce-time"]),
             seq=int(headers["ce-seq"]),
-            aggregate=UUID(headers["ce-aggregate"]),
+            aggregate=_uuid(headers["ce-aggregate"]),
             version=int(headers["ce-version"]),
             correlation_id=headers.get("ce-correlationid", ""),
             causation_id=headers.get("ce-causationid", ""),
@@ -108,4 +113,5 @@ def _moment(text: str) -> datetime:
 
 def format_time(moment: datetime) -> str:
     """RFC 3339 in UTC with microseconds and a Z."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    text = (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).isoformat(timespec="microseconds")
+    return f"{text[:-6]}Z"

@@ -22,7 +22,7 @@ from events.hearing import Hears
 from events.holes import Holes
 from events.lag import Lag
 from events.postgres import BROKEN, Connection, Dial, is_misbuilt
-from events.pull import Pull, PullBroken, StreamBehind, name_of
+from events.pull import Pull, PullBroken, StreamBehind, name_of, number_of
 from events.sql import load
 from events.telemetry import REOPENED, UNVERIFIED
 
@@ -162,9 +162,9 @@ class Listener:
                 expected = await self._pass_deleted_end(connection)
                 if await pull.has_lost(after=self.applier.seq):
                     raise PullBroken("a message was sent and never came")
-            for run in _unbroken([m for m in messages if _number(m) >= expected]):
-                if _number(run[0]) != expected:
-                    await self._examine_gap(expected, _number(run[0]))
+            for first, run in _unbroken(messages, expected):
+                if first != expected:
+                    await self._examine_gap(expected, first)
                 await self.applier.apply(run, connection)
                 expected = self.applier.seq + 1
             self._report("ok", f"at {self.applier.seq}")
@@ -190,18 +190,16 @@ class Listener:
         return self.applier.seq + 1
 
 
-def _number(message: Msg) -> int:
-    """The message's number in its stream, as the server gave it."""
-    number: int = message.metadata.sequence.stream
-    return number
-
-
-def _unbroken(messages: Sequence[Msg]) -> list[list[Msg]]:
-    """The messages in runs without a hole."""
-    runs: list[list[Msg]] = []
+def _unbroken(messages: Sequence[Msg], since: int) -> list[tuple[int, list[Msg]]]:
+    """The messages from a number on in runs without a hole, each with its first number."""
+    runs: list[tuple[int, list[Msg]]] = []
+    following = 0
     for message in messages:
-        if runs and _number(message) == _number(runs[-1][-1]) + 1:
-            runs[-1].append(message)
-        else:
-            runs.append([message])
+        number = number_of(message)
+        if number < since:
+            continue
+        if number != following:
+            runs.append((number, []))
+        runs[-1][1].append(message)
+        following = number + 1
     return runs
