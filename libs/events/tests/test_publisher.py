@@ -6,11 +6,11 @@ A stream that holds its law cannot answer so: here somebody answers in its place
 from datetime import UTC, datetime
 
 import pytest
-from feeding import FEED, PERSON, client
+from feeding import FEED, PERSON, client, last_seq, make_stream
 from nats.aio.msg import Msg
 
 from events.ids import uuid7
-from events.publisher import Publisher, RefusedError
+from events.publisher import WRONG_LAST_SEQUENCE, Publisher, RefusedError
 from local.nats import Nats
 
 
@@ -63,3 +63,51 @@ async def test_a_publish_expects_its_predecessors_number_and_ends_with_its_own(n
         await publisher.open()
         await publisher.publish([a_row(seq) for seq in (7, 8, 9)])
     assert expected == ["6", "7", "8"]
+
+
+async def test_a_batch_expects_the_number_before_it_and_is_answered_once_for_all(nats: Nats) -> None:
+    heard: list[dict[str, str]] = []
+
+    async def reply(message: Msg) -> None:
+        heard.append(message.headers or {})
+        if message.reply:
+            await message.respond(b'{"stream": "TODOS", "seq": %d, "batch": "b", "count": 20}' % (6 + len(heard)))
+
+    async with client(nats) as stream, client(nats, "todos") as nc:
+        await stream.subscribe("ev.todos.>", cb=reply)
+        await stream.flush()
+        publisher = Publisher(nc, FEED)
+        await publisher.open()
+        await publisher.publish([a_row(seq) for seq in range(7, 27)], whole=True)
+        await publisher.publish([a_row(seq) for seq in range(27, 47)], whole=True)
+    assert [each.get("Nats-Expected-Last-Sequence") for each in heard] == ["6", *[None] * 19, "26", *[None] * 19]
+    assert [each["Nats-Batch-Sequence"] for each in heard] == [str(nr) for nr in range(1, 21)] * 2
+    assert [each.get("Nats-Batch-Commit") for each in heard] == [*[None] * 19, "1"] * 2
+    assert (
+        len({each["Nats-Batch-Id"] for each in heard[:20]}) == len({each["Nats-Batch-Id"] for each in heard}) - 1 == 1
+    )
+
+
+async def test_a_batch_is_stored_whole_or_not_at_all(nats: Nats) -> None:
+    await make_stream(nats)
+    async with client(nats) as admin, client(nats, "todos") as nc:
+        await admin.jetstream().publish("ev.todos.0.Stray", b"{}")
+        publisher = Publisher(nc, FEED)
+        await publisher.open()
+        with pytest.raises(RefusedError) as refusal:
+            await publisher.publish([a_row(seq) for seq in range(1, 21)], whole=True)
+        assert refusal.value.code == WRONG_LAST_SEQUENCE
+        assert await last_seq(nats) == 1
+        await publisher.publish([a_row(seq) for seq in range(2, 22)], whole=True)
+        assert await last_seq(nats) == 21
+
+
+async def test_what_is_too_large_for_a_batch_goes_message_by_message(nats: Nats) -> None:
+    await make_stream(nats)
+    async with client(nats, "todos") as nc, client(nats) as admin:
+        publisher = Publisher(nc, FEED)
+        await publisher.open()
+        await publisher.publish([a_row(seq) | {"data": "0" * 250_000} for seq in range(1, 41)], whole=True)
+        assert await last_seq(nats) == 40
+        stored = await admin.jetstream().get_msg("TODOS", 1)
+    assert "Nats-Batch-Id" not in (stored.headers or {})

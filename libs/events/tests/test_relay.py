@@ -70,6 +70,43 @@ async def test_the_stream_equals_the_log(todos: Database, nats: Nats) -> None:
         assert plant.relay.check().state == "ok"
 
 
+async def take_batches(server: Nats, *, does: bool) -> None:
+    async with client(server) as nc:
+        js = nc.jetstream(timeout=5)
+        config = (await js.stream_info("TODOS")).config
+        config.allow_atomic = does
+        await js.update_stream(config)
+
+
+async def batched(server: Nats, first: int, last: int) -> int:
+    """How many of some messages came in batches."""
+    async with client(server) as nc:
+        stored = [await nc.jetstream().get_msg("TODOS", seq) for seq in range(first, last + 1)]
+    return sum("Nats-Batch-Id" in (message.headers or {}) for message in stored)
+
+
+async def test_a_stream_is_filled_whether_it_takes_batches_or_not(todos: Database, nats: Nats) -> None:
+    await make_stream(nats)
+    await take_batches(nats, does=False)  # as an earlier version, or NATS before 2.12, has it
+    plant = Plant(todos, nats)
+    async with running(*plant.tasks):
+        await plant.append(200)
+        await same(todos, nats, 200)
+    assert not await batched(nats, 1, 200)
+    await take_batches(nats, does=True)
+    plant = Plant(todos, nats)
+    async with running(*plant.tasks):
+        await plant.append(1)
+        await same(todos, nats, 201)
+        await plant.append(200)
+        await same(todos, nats, 401)
+        assert await batched(nats, 202, 401)
+        await take_batches(nats, does=False)  # an earlier version's `streams apply`
+        await plant.append(200)
+        await same(todos, nats, 601)
+    assert not await batched(nats, 402, 601)
+
+
 async def test_a_message_carries_the_whole_envelope_and_the_data_as_stored(todos: Database, nats: Nats) -> None:
     await make_stream(nats)
     plant = Plant(todos, nats)

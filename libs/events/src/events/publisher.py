@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import count
+from random import getrandbits
 from typing import Any
 
 import asyncpg
@@ -15,11 +17,15 @@ from events.envelope import Envelope, subject_of, to_headers
 from events.feed import Feed
 
 ACK_TIMEOUT = 3.0
+BATCH_LEAST = 16
+BATCH_BYTES = 8 * 1024 * 1024
+"""How many events are worth a batch that is stored as a whole, and what it may hold: the server keeps it apart."""
 
 log = structlog.get_logger(__name__)
 
 # JetStream's error code for a publish that expected another last number.
 WRONG_LAST_SEQUENCE = 10071
+_EXPECTED = "Nats-Expected-Last-Sequence"
 
 
 class RefusedError(Exception):
@@ -49,6 +55,7 @@ class Publisher:
         self._waiting: set[int] = set()
         self._done: asyncio.Future[None] | None = None
         self._subscription: Any = None
+        self._batches = count(getrandbits(32))  # another relay's batch of the same numbers is not this one
 
     async def open(self) -> None:
         """Listen for acknowledgements."""
@@ -60,22 +67,42 @@ class Publisher:
         with suppress(Exception):
             await self._subscription.unsubscribe()
 
-    async def publish(self, rows: Sequence[asyncpg.Record]) -> None:
-        """Publish rows of the log in order; returns when the stream has them all. Raises `RefusedError`."""
-        self._waiting = {row["seq"] for row in rows}
+    async def publish(self, rows: Sequence[asyncpg.Record], *, whole: bool = False) -> None:
+        """Publish rows of the log in order; returns when the stream has them all. Raises `RefusedError`.
+
+        `whole`: where the stream takes batches, it stores all or nothing and answers once (NATS 2.12, its ADR-50).
+        """
+        whole = whole and len(rows) >= BATCH_LEAST and sum(len(row["data"]) for row in rows) <= BATCH_BYTES
+        self._waiting = {rows[-1]["seq"]} if whole else {row["seq"] for row in rows}
         self._done = asyncio.get_running_loop().create_future()
         async with asyncio.timeout(ACK_TIMEOUT):
-            for row in rows:
-                await self._send(row)
+            if whole:
+                await self._send_batch(rows)
+            else:
+                for row in rows:
+                    await self._send(row)
             await self._done
 
     async def _send(self, row: asyncpg.Record) -> None:
+        await self._send_as(row, {_EXPECTED: str(row["seq"] - 1)}, f"{self._inbox}.{row['seq']}")
+
+    async def _send_batch(self, rows: Sequence[asyncpg.Record]) -> None:
+        """The first expects its predecessor's number, the last is answered for all."""
+        batch = f"{rows[0]['seq']}-{next(self._batches)}"
+        for nr, row in enumerate(rows, start=1):
+            headers = {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(nr)}
+            if nr == 1:
+                headers[_EXPECTED] = str(row["seq"] - 1)
+            reply = ""
+            if nr == len(rows):
+                headers["Nats-Batch-Commit"] = "1"
+                reply = f"{self._inbox}.{row['seq']}"
+            await self._send_as(row, headers, reply)
+
+    async def _send_as(self, row: asyncpg.Record, more: dict[str, str], reply: str) -> None:
         envelope = envelope_of(self._feed, row)
-        headers = to_headers(envelope)
-        headers["Nats-Expected-Last-Sequence"] = str(envelope.seq - 1)
-        await self._client.publish(
-            subject_of(envelope), row["data"].encode(), reply=f"{self._inbox}.{envelope.seq}", headers=headers
-        )
+        headers = to_headers(envelope) | more
+        await self._client.publish(subject_of(envelope), row["data"].encode(), reply=reply, headers=headers)
 
     async def _on_ack(self, message: Msg) -> None:
         seq = int(message.subject.rsplit(".", 1)[1])

@@ -51,6 +51,7 @@ class Relay:
         self._window = window
         self._news = asyncio.Event()
         self._last: int | None = None
+        self._takes_batches = False
         self._state = Check(f"relay {feed.name}", "late", "not connected yet")
         for counter in (RELAYED, RELAY_REFUSALS, RELAY_SKIPPED):
             counter.labels(feed.name)  # a rate needs the zero before the first
@@ -153,6 +154,7 @@ class Relay:
                 )
             await self._compare(connection, found, bounds["oldest"])
             await self._compare_fronts(connection, info.state.first_seq)
+        self._takes_batches = bool(info.config.allow_atomic)
         return await self._skip_trimmed(js, last, bounds["oldest"])
 
     async def _compare(self, connection: Connection, found: Mapping[int, str | None], oldest: int) -> None:
@@ -193,34 +195,56 @@ class Relay:
     async def _publish(self, client: Client, connection: Connection, publisher: Publisher) -> None:
         """Publish what follows the last number, window by window, until the stream is no longer where it was left.
 
-        Raises `RefusedError`.
+        The first window goes message by message, also where the stream takes whole ones: of two relays side by side one
+        would be refused as long as the other one is quicker. Raises `RefusedError`.
         """
+        whole, rows = False, await self._following(connection)
         while client.is_connected:
-            self._news.clear()
-            full = await self._publish_window(connection, publisher)
+            full = len(rows) == self._window
+            rows = await self._publish_window(connection, publisher, rows, whole=whole)
+            whole = self._takes_batches
             self._report("ok", f"at {self._last}")
             if full:
                 await self._measure(connection)
-            elif not await self._hears_news():
+                continue
+            RELAY_BACKLOG.labels(self.feed.name).set(0)
+            if not await self._hears_news():
                 info = await checked(client.jetstream(timeout=1), self.feed)
                 if info.state.last_seq != self._last:
                     return
+                self._takes_batches = bool(info.config.allow_atomic)
+            rows = await self._following(connection)
         raise nats.errors.ConnectionClosedError
 
-    async def _publish_window(self, connection: Connection, publisher: Publisher) -> bool:
-        """Publish the next events; whether there may be more at once."""
+    async def _following(self, connection: Connection) -> Sequence[asyncpg.Record]:
+        """The window that follows the last number, perhaps an empty one."""
+        self._news.clear()
+        return await self._read(connection, self._last or 0)
+
+    async def _read(self, connection: Connection, last: int) -> Sequence[asyncpg.Record]:
         async with asyncio.timeout(READ_TIMEOUT):
-            rows = await connection.fetch(SQL.read_log, self.feed.name, self._last, self._window)
-        if rows:
-            started = time_ns()
-            await publisher.publish(rows)
-            self._tell(rows, started)
-            self._last = rows[-1]["seq"]
-            RELAYED.labels(self.feed.name).inc(len(rows))
-        full = len(rows) == self._window
-        if not full:
-            RELAY_BACKLOG.labels(self.feed.name).set(0)
-        return full
+            rows: Sequence[asyncpg.Record] = await connection.fetch(SQL.read_log, self.feed.name, last, self._window)
+        return rows
+
+    async def _publish_window(
+        self, connection: Connection, publisher: Publisher, rows: Sequence[asyncpg.Record], *, whole: bool
+    ) -> Sequence[asyncpg.Record]:
+        """Publish a window; what follows a full one, read meanwhile."""
+        if not rows:
+            return rows
+        started, last = time_ns(), rows[-1]["seq"]
+        reading = asyncio.create_task(self._read(connection, last)) if len(rows) == self._window else None
+        try:
+            await publisher.publish(rows, whole=whole)
+        except BaseException:
+            if reading is not None:  # the connection does one thing at a time
+                reading.cancel()
+                await asyncio.wait([reading])
+            raise
+        self._tell(rows, started)
+        self._last = last
+        RELAYED.labels(self.feed.name).inc(len(rows))
+        return await reading if reading is not None else ()
 
     def _tell(self, rows: Sequence[asyncpg.Record], started: int) -> None:
         """Each event's publishing is a hop of its own trace, as long as that of its window."""

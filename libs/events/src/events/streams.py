@@ -36,6 +36,7 @@ def declared(feed: Feed, *, replicas: int = 1, first_seq: int = 1) -> StreamConf
         deny_delete=False,
         allow_direct=False,
         num_replicas=replicas,
+        allow_atomic=True,
         first_seq=first_seq if first_seq > 1 else None,
     )
 
