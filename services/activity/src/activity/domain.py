@@ -5,7 +5,8 @@ from typing import Any, Final, Literal, TypeAlias
 from uuid import UUID
 
 import msgspec
-from msgspec.structs import asdict, replace
+from msgspec import UNSET
+from msgspec.structs import asdict
 
 from events.catalog.auth import ProfileChanged, RolesChanged, UserRegistered, UserSignedIn, UserSignedOut
 from events.catalog.mailer import MailFailed, MailSent
@@ -78,15 +79,19 @@ class KnownTodo(msgspec.Struct, frozen=True):
 
 def known_after(known: KnownTodo | None, event: TodoEvent) -> KnownTodo:
     """What is known of a to-do after one more event; most events tell all of it, an edit what changed."""
-    told = {name: getattr(event, name, msgspec.UNSET) for name in ("title", "priority", "completed")}
-    news = {name: value for name, value in told.items() if value is not msgspec.UNSET}
-    return replace(known or KnownTodo(event.todo_id), **news)
+    before = known or KnownTodo(event.todo_id)
+    title, priority = getattr(event, "title", UNSET), getattr(event, "priority", UNSET)
+    return KnownTodo(
+        before.id,
+        before.title if title is UNSET else title,
+        before.priority if priority is UNSET else priority,
+        getattr(event, "completed", before.completed),
+    )
 
 
 def todo_entry(known: KnownTodo, event: TodoEvent) -> tuple[Action, Mapping[str, Any]]:
     """Action and details of an event of a to-do, of which so much is known after it."""
-    fields = asdict(known)
-    details = {"todo_id": fields.pop("id"), **fields}
+    details = {"todo_id": known.id, "title": known.title, "priority": known.priority, "completed": known.completed}
     return TODO_ACTIONS[type(event)], details | _more(event)
 
 
