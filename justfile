@@ -164,6 +164,13 @@ bench-sockets *OPTIONS:
 bench-month *OPTIONS:
     @"{{ python }}" -m bench.rebuilds "$@"
 
+# Measure append core, relay and consumer alone, beside pgbench, the library eventsourcing and JetStream: [--rounds 5] [--only append]
+[positional-arguments]
+bench-stages *OPTIONS:
+    @"{{ just_executable() }}" _tools eventsourcing bench/peers/eventsourcing.requirements.txt \
+        || echo "skipped: eventsourcing cannot be installed here, it was not measured"
+    @"{{ python }}" -m bench.stages "$@"
+
 # Compare POST /todos/ with and without an endpoint for traces, in turn
 [positional-arguments]
 bench-traces *OPTIONS:

@@ -78,14 +78,14 @@ async def measure(url: str, way: str, writers: int) -> Run:
         warm_up = [created(uuid7(), _PERSON)[0] for _ in range(writers * _WARM_UP)]
         async with opened(url, writers) as appends:
             await _write(appends, iter(warm_up))  # plans, caches
-            run = await _timed(appends, commands)
+            run = await timed(appends, commands)
         await reconcile(looker, before, run.answered + writers * _WARM_UP)
     finally:
         await looker.close()
     return run
 
 
-async def _timed(appends: list[Append], commands: list[Command]) -> Run:
+async def timed(appends: list[Append], commands: list[Command]) -> Run:
     gc.collect()
     gc.freeze()  # the commands stay; a collection would go through all of them
     started = perf_counter()
