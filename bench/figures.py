@@ -1,5 +1,6 @@
 """Figures of runs and how they are told: medians over rounds, with their spread."""
 
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -39,10 +40,10 @@ def run_of(latencies: Sequence[float], seconds: float) -> Run:
     return Run(answered=len(latencies), seconds=seconds, p50=percentile(latencies, 50), p99=percentile(latencies, 99))
 
 
-def percentile(latencies: Sequence[float], per_cent: int) -> float:
+def percentile(latencies: Sequence[float], per_cent: float) -> float:
     """A percentile of latencies in seconds, in milliseconds: the smallest that so many do not exceed."""
     ordered = sorted(latencies)
-    return ordered[-(-len(ordered) * per_cent // 100) - 1] * _MS
+    return ordered[math.ceil(len(ordered) * per_cent / 100) - 1] * _MS
 
 
 def ratios(runs: Sequence[Run], peers: Sequence[Run]) -> list[float]:
