@@ -113,8 +113,8 @@ class Stack:
         asyncio.run(migrate_database("todos", self._postgres.url(name, "todos_owner")))
 
     @contextmanager
-    def beside(self, module: str, database: str, place: int) -> Iterator[str]:
-        """`python -m MODULE api` on a database of the to-do service while the body runs, on port base + `place`.
+    def beside(self, module: str, database: str, place: int, *, role: str = "api") -> Iterator[str]:
+        """`python -m MODULE ROLE` on a database of the to-do service while the body runs, on port base + `place`.
 
         Gives its URL.
         """
@@ -122,7 +122,7 @@ class Stack:
         port = layout.port_base + place
         environment = self._environment("todos", database) | {"PORT": str(port)}
         log = layout.logs / f"{module}-{database}.log"
-        program = parts.Program([sys.executable, "-m", module, "api"], log=log, env=environment)
+        program = parts.Program([sys.executable, "-m", module, role], log=log, env=environment)
         program.start()
         try:
             wait_until(lambda: parts.status(port, "/healthz/ready") == 200, within=30, otherwise=lambda: f"no {module}")

@@ -1,0 +1,168 @@
+"""What a stack holds and uses while nobody asks for anything, what a start takes, and what services hold under load."""
+
+import argparse
+import asyncio
+import shutil
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from time import perf_counter
+from typing import Final
+
+import psutil
+
+from bench.counts import Unsound, heard, rows_of
+from bench.figures import at_most, number, spread, table
+from bench.held import Held, held, total, tree
+from bench.posts import post_and_reconcile
+from bench.stack import Stack as BenchStack
+from bench.stack import running
+from local import ports
+from local.child import StartError
+from local.console import say
+from local.layout import layout
+from local.stack import Stack
+
+MEMORY_GOAL: Final = 600.0
+CPU_GOAL: Final = 3.0
+LOAD_GOAL: Final = 1.2
+REPLACED: Final = 79.0
+"""MiB that the application that this one replaced held under the same load, measured once; bench/peers has it anew."""
+_WORKER: Final = 11  # the port after the base, behind the echo's
+_SETTLING: Final = 15.0
+_LOOK: Final = 0.5
+
+Parts = Mapping[str, Held]
+
+
+def main() -> None:
+    """Print tables; whatever the figures are, the exit code is 0."""
+    parser = argparse.ArgumentParser(prog="bench.idle", description="Measure an idle stack, its start, and its memory")
+    parser.add_argument("--rounds", type=int, default=5, help="starts, each followed by a rest (5)")
+    parser.add_argument("--seconds", type=float, default=60, help="how long it rests each time (60)")
+    parser.add_argument("--load", type=float, default=20, help="seconds of POSTs at the end (20; 0: none)")
+    parser.add_argument(
+        "--replaced", type=float, default=REPLACED, help=f"MiB of the replaced application ({REPLACED})"
+    )
+    options = parser.parse_args()
+    try:
+        if options.rounds:
+            _rest(options.rounds, options.seconds)
+        if options.load:
+            with running() as stack:
+                _tell_load(asyncio.run(_load(stack, options.load)), options.replaced)
+    except (StartError, Unsound) as error:
+        sys.exit(f"bench: {error}")
+
+
+def _rest(rounds: int, seconds: float) -> None:
+    starts: list[tuple[float, Parts]] = []
+    rests: list[tuple[Parts, Parts]] = []
+    with _folder() as stack:
+        for nr in range(rounds + 1):  # the first makes databases, tables and keys
+            began = perf_counter()
+            stack.start({}, lambda _: None)
+            starts.append((perf_counter() - began, _parts(stack)))
+            say(f"bench: start {nr + 1}: ready after {starts[-1][0]:.2f} s")
+            if nr:
+                time.sleep(_SETTLING)
+                before = _parts(stack)
+                time.sleep(seconds)
+                rests.append((before, _parts(stack)))
+            stack.stop()
+    _tell_starts(starts)
+    _tell_rests(rests, seconds)
+
+
+@contextmanager
+def _folder() -> Iterator[Stack]:
+    """A stack at free ports that is not started yet; its folder is gone afterwards."""
+    stack = Stack(layout({"PORT_BASE": str(ports.free_port())}))
+    try:
+        yield stack
+    finally:
+        stack.stop()
+        shutil.rmtree((stack.layout.folder / "data").resolve(), ignore_errors=True)
+        shutil.rmtree(stack.layout.folder, ignore_errors=True)
+
+
+def _parts(stack: Stack) -> Parts:
+    """What each part of a stack holds now; the supervisor without its children, which the others are."""
+    pids: Mapping[str, int] = stack.details["pids"]
+    return {
+        name: held([psutil.Process(pid)] if name == "supervisor" else tree(pid)) for name, pid in sorted(pids.items())
+    }
+
+
+def _tell_starts(starts: Sequence[tuple[float, Parts]]) -> None:
+    (first, _), *others = starts
+    print(f"From nothing until ready: {first:.1f} s; later starts: {spread([took for took, _ in others])} s.\n")
+    everything: dict[str, list[Held]] = {name: [parts[name] for _, parts in others] for name in others[0][1]}
+    everything["all"] = [total(parts) for _, parts in others]
+    lines = [
+        (name, spread([each.cpu for each in looks]), spread([each.memory for each in looks]))
+        for name, looks in everything.items()
+    ]
+    print(table(("until ready", "CPU seconds", "MiB"), lines) + "\n")
+
+
+def _tell_rests(rests: Sequence[tuple[Parts, Parts]], seconds: float) -> None:
+    lines = [_line(name, [(before[name], after[name]) for before, after in rests], seconds) for name in rests[0][1]]
+    all_ = [(total(before), total(after)) for before, after in rests]
+    lines.append(_line("all", all_, seconds))
+    print(table((f"idle, {seconds:.0f} s", "processes", "MiB (PSS)", "% of a core"), lines) + "\n")
+    print(f"- {at_most('the idle stack in MiB', [after.memory for _, after in all_], MEMORY_GOAL)}")
+    print(f"- {at_most('the idle stack in % of a core', [_share(*pair, seconds) for pair in all_], CPU_GOAL)}\n")
+
+
+def _line(name: str, pairs: Sequence[tuple[Held, Held]], seconds: float) -> tuple[str, ...]:
+    counts = sorted({after.count for _, after in pairs})
+    memory, shares = [after.memory for _, after in pairs], [_share(*pair, seconds) for pair in pairs]
+    return name, "-".join(map(str, counts)), spread(memory), spread(shares)
+
+
+def _share(before: Held, after: Held, seconds: float) -> float:
+    return (after.cpu - before.cpu) / seconds * 100
+
+
+async def _load(stack: BenchStack, seconds: float) -> dict[str, list[Held]]:
+    """What processes hold while to-dos are made as fast as it goes, `todos` as two processes, one for each role."""
+    stack.api_alone("todos")
+    todos, activity = await stack.connect("todos"), await stack.connect("activity")
+    found: dict[str, list[Held]] = defaultdict(list)
+    with stack.beside("todos", "todos", _WORKER, role="worker"):
+        watching = asyncio.create_task(_watch(found))
+        run = await post_and_reconcile(stack, stack.todos, todos, seconds)
+        await heard(activity, await rows_of(todos))
+        watching.cancel()
+    say(f"bench: {number(run.rate)} POSTs/s while memory was looked at")
+    await todos.close()
+    await activity.close()
+    return found
+
+
+async def _watch(found: dict[str, list[Held]]) -> None:
+    """Look at every service that this process started, until cancelled."""
+    while True:
+        for child in psutil.Process().children():
+            _, module, name = " ".join(child.cmdline()).partition(" -m ")
+            if module and not name.startswith("bench."):
+                found[name].append(held([child]))
+        await asyncio.sleep(_LOOK)
+
+
+def _tell_load(found: Mapping[str, Sequence[Held]], replaced: float) -> None:
+    most = {name: max(each.memory for each in looks) for name, looks in found.items()}
+    lines = [
+        (name, number(most[name]), number(looks[-1].memory), number(looks[-1].cpu - looks[0].cpu))
+        for name, looks in sorted(found.items())
+    ]
+    print(table(("while to-dos are made", "MiB at most (PSS)", "at the end", "CPU seconds"), lines) + "\n")
+    both = (most["todos api"] + most["todos worker"]) / replaced
+    print(f"- {at_most(f'both processes of todos to the {replaced:.0f} MiB of what they replaced', [both], LOAD_GOAL)}")
+
+
+if __name__ == "__main__":
+    main()
