@@ -149,6 +149,21 @@ faults-planted *NAMES:
 bench *OPTIONS:
     @"{{ python }}" -m bench "$@"
 
+# Measure what an idle stack holds and uses, what a start takes, and memory under load
+[positional-arguments]
+bench-idle *OPTIONS:
+    @"{{ python }}" -m bench.idle "$@"
+
+# kill -9 parts of a stack under load; count what is lost and doubled, and the seconds until all is well again
+[positional-arguments]
+bench-kills *OPTIONS:
+    @"{{ python }}" -m bench.kills "$@"
+
+# Measure how far entries and live frames are behind their answers, at shares of the greatest rate
+[positional-arguments]
+bench-lags *OPTIONS:
+    @"{{ python }}" -m bench.lags "$@"
+
 # Measure lists at 10,000 and at 1,000,000 to-dos, in turn
 [positional-arguments]
 bench-lists *OPTIONS:

@@ -60,6 +60,11 @@ class Connection(asyncio.Protocol):
             self._got = bytearray()
             self._answer.set_result((bytes(head), bytes(body)))
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the other side has not left."""
+        return self._transport is not None and not self._transport.is_closing()
+
     def close(self) -> None:
         """Leave."""
         if self._transport is not None:
