@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from time import monotonic
 from uuid import UUID
 
 import asyncpg
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
+from events import work
 from events.ids import uuid7
 from events.work import BACKOFF_FIRST, BACKOFF_MAX, Row, WorkTable, backoff
 from local.fixtures import Database, until
@@ -255,6 +257,42 @@ async def test_a_new_row_is_acted_on_at_once_when_told_of(pool: asyncpg.Pool, le
         [row] = await put(pool)
         letters.wake()
         await until(lambda: ("act", row) in acted, within=0.5)
+
+
+async def test_workers_without_work_look_each_second_together_not_each(
+    letters: WorkTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "POLL", 0.25)
+    looks, claim = list[float](), letters.claim
+
+    async def noted_claim(limit: int, lane: str) -> Sequence[Row]:
+        looks.append(monotonic())
+        return await claim(limit, lane)
+
+    monkeypatch.setattr(letters, "claim", noted_claim)
+    async with running(partial(letters.run, never, judge=never, expire=never, workers=4)):
+        await until(lambda: len(looks) >= 8)
+    assert looks[7] - looks[3] > 3.5 * work.POLL  # all four look as they begin
+
+
+async def test_who_finds_a_row_calls_the_others(
+    pool: asyncpg.Pool, letters: WorkTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "POLL", 60)
+    begun: list[UUID] = []
+    comes_back = asyncio.Event()
+
+    async def act(row: Row) -> None:
+        begun.append(row["id"])
+        await comes_back.wait()
+        assert await settled(pool, letters, row)
+
+    async with running(partial(letters.run, act, judge=never, expire=never, workers=4)):
+        await until(lambda: any(lookout.locked() for lookout in letters._lookouts.values()))
+        ids = await put(pool, 4)
+        letters.wake()
+        await until(lambda: sorted(begun) == sorted(ids))
+        comes_back.set()
 
 
 async def test_what_hangs_in_one_lane_holds_up_no_other(pool: asyncpg.Pool, letters: WorkTable) -> None:

@@ -83,6 +83,7 @@ class WorkTable:
         self._lease = lease
         self._clock = clock
         self._news: dict[str, asyncio.Event] = {}
+        self._lookouts: dict[str, asyncio.Lock] = {}
         self._state = Check(f"work {table}", "ok")
         self._sql = {
             name: filled(getattr(SQL, f"work_{name}"), table=table, turn=turn)
@@ -143,6 +144,7 @@ class WorkTable:
         A row that is in no lane is never acted on.
         """
         self._news = {lane: asyncio.Event() for lane in lanes}
+        self._lookouts = {lane: asyncio.Lock() for lane in lanes}
         async with asyncio.TaskGroup() as group:
             group.create_task(self._sweep(judge, expire))
             for lane in lanes:
@@ -159,10 +161,12 @@ class WorkTable:
             except AWAY as error:
                 self._state = Check(self._state.name, "late", f"the table is out of reach: {type(error).__name__}")
                 rows = []
+            if not rows:
+                await self._rest(lane)
+                continue
+            news.set()  # where one is due there may be more
             for row in rows:
                 await self._attempt(act, row)
-            if not rows:
-                await self._rest(news)
 
     async def _claim_whole(self, lane: str) -> Sequence[Row]:
         """Claim a row; cancelled, give back what was claimed by then: it would else wait for its lease to end."""
@@ -181,16 +185,16 @@ class WorkTable:
                 await self.retry(row, row["reason"], after=0)
 
     async def _sweep(self, judge: Act, expire: Act) -> None:
-        """Each second: give back dead claims, judge doubtful ones, expire overdue ones, measure."""
+        """Each second: measure, and where there are any give back dead claims, judge doubtful, expire overdue ones."""
         while True:
             try:
-                if await self._pool.fetch(self._sql["release"]):
+                found = await self._measure()
+                if found["dead"] and await self._pool.fetch(self._sql["release"]):
                     self.wake()
-                for row in await self.doubtful(100):
+                for row in await self.doubtful(100) if found["doubtful"] else ():
                     await self._attempt(judge, row)
-                for row in await self.overdue(100):
+                for row in await self.overdue(100) if found["overdue"] else ():
                     await self._attempt(expire, row)
-                await self._measure()
             except AWAY as error:
                 log.warning("work table out of reach", table=self.table, error=type(error).__name__)
             await asyncio.sleep(POLL)
@@ -219,18 +223,19 @@ class WorkTable:
         except Exception as error:  # noqa: BLE001 - a bug in one row must not stop the others; its lease gives it back
             log.error("work failed", table=self.table, id=str(row["id"]), error=type(error).__name__)
 
-    async def _measure(self) -> None:
-        [row] = await self._pool.fetch(self._sql["measure"])
+    async def _measure(self) -> Row:
+        [row] = await self._pool.fetch(self._sql["measure"], self._now())
         for state in ("queued", "claimed", "sending"):
             WORK_ROWS.labels(self.table, state).set(row[state])
         WORK_AGE.labels(self.table).set(row["oldest"])
+        return row
 
-    async def _rest(self, news: asyncio.Event) -> None:
-        try:
-            async with asyncio.timeout(POLL):
-                await news.wait()
-        except TimeoutError:
-            return
+    async def _rest(self, lane: str) -> None:
+        """Wait for news. Of a lane's workers that rest, one is on the look-out: the poll is the lane's."""
+        async with self._lookouts[lane]:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(POLL):
+                    await self._news[lane].wait()
 
     def _now(self) -> datetime:
         return self._clock()
