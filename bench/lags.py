@@ -151,7 +151,8 @@ class Bench:
         rows = int(counts["rows"])
         if {counts["last_seq"], counts["highest"], counts["states"] + self._completed} != {rows}:
             raise Unsound(f"counter, rows, highest number and state rows differ: {counts}")
-        await heard(self._activity, rows)
+        if rows:
+            await heard(self._activity, rows)
         return rows
 
     async def _reconcile(self, before: int, done: Done) -> None:
