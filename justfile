@@ -191,6 +191,11 @@ bench-stages *OPTIONS:
 bench-traces *OPTIONS:
     @"{{ python }}" -m bench.traces "$@"
 
+# Compare POST /todos/ and request-otp with what people would use instead (installs that), in turn: [--rounds N] [--seconds S]
+[positional-arguments]
+bench-peers *OPTIONS: (_tools "peers" "bench/peers/requirements.txt")
+    @PEERS="{{ bin }}/../peers" "{{ python }}" -m bench.against "$@"
+
 # Lint and render the Helm chart in every profile, offline, and hold it to its rules (needs Helm's library, which it installs)
 [positional-arguments]
 chart *OPTIONS:
@@ -244,6 +249,7 @@ lock:
         compile --constraint requirements.lock services/$service/pyproject.toml -o deploy/requirements/$service.txt
     done
     compile --constraint requirements.lock deploy/requirements/build.in -o deploy/requirements/build.txt
+    compile bench/peers/requirements.in -o bench/peers/requirements.txt
 
 # Write each schema.sql anew: what all migrations together make
 schema:

@@ -6,6 +6,7 @@ wrk where it is on the PATH, else this module as a process of its own. Either us
 import asyncio
 import shutil
 import sys
+from itertools import count
 from pathlib import Path
 from time import perf_counter
 from typing import Final
@@ -18,18 +19,23 @@ from bench.figures import Run, percentile
 from bench.requests import Connection, post
 
 CONNECTIONS: Final = 32
-_CREATED: Final = b"HTTP/1.1 201"
+NUMBER: Final = "$NUMBER$"
+"""In the place of this in a body, each request of a run has a number of its own, of eight digits."""
 _OVERTIME: Final = 30.0
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """What to send, where, for how long (seconds)."""
+    """What to send, where, for how long (seconds), and what is to be answered.
+
+    wrk itself tells 4xx and 5xx alone from what is to be answered; it would have to show its script every answer.
+    """
 
     url: str
     path: str
     body: str
     token: str
     seconds: float
+    status: int = 201
 
 
 class _Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +57,7 @@ def cut_off() -> int:
 
 
 async def load(target: Target) -> Run:
-    """Put load on a target; raises `Unsound` for any answer but 201."""
+    """Put load on a target; raises `Unsound` for any answer but the one that is to be."""
     command = _wrk(target) if shutil.which("wrk") else [sys.executable, "-m", "bench.load"]
     process = await asyncio.create_subprocess_exec(
         *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
@@ -66,19 +72,21 @@ async def load(target: Target) -> Run:
         raise Unsound(f"the load generator ended with {process.returncode}")
     result = msgspec.json.decode(output.splitlines()[-1], type=_Result)
     if result.failed or not result.answered:
-        raise Unsound(f"{target.path}: {result.failed} of {result.answered} answers were not 201")
+        raise Unsound(f"{target.path}: {result.failed} of {result.answered} answers were not {target.status}")
     return Run(answered=result.answered, seconds=result.seconds, p50=result.p50, p99=result.p99)
 
 
 def _wrk(target: Target) -> list[str]:
     script = str(Path(__file__).with_name("post.lua"))
-    shape = ["--threads=1", f"--connections={CONNECTIONS}", f"--duration={target.seconds:.0f}s", f"--script={script}"]
-    return ["wrk", *shape, target.url + target.path, "--", target.token, target.body]
+    shape = ["--threads=1", f"--connections={CONNECTIONS}", f"--duration={target.seconds:.0f}s", "--timeout=10s"]
+    return ["wrk", *shape, f"--script={script}", target.url + target.path, "--", target.token, target.body]
 
 
 async def _serve(target: Target) -> _Result:
     """What wrk does, in Python; waits for the answers to its last requests."""
     request = post(target.url, target.path, target.body.encode(), target.token)
+    mark, expected = NUMBER.encode(), b"HTTP/1.1 %d" % target.status
+    numbers = count()
     latencies: list[float] = []
     failed = 0
     started = perf_counter()
@@ -87,9 +95,9 @@ async def _serve(target: Target) -> _Result:
         nonlocal failed
         connection = await Connection.open(target.url)
         while (sent := perf_counter()) < started + target.seconds:
-            head, _ = await connection.call(request)
+            head, _ = await connection.call(request.replace(mark, b"%08d" % next(numbers)))
             latencies.append(perf_counter() - sent)
-            failed += not head.startswith(_CREATED)
+            failed += not head.startswith(expected)
         connection.close()
 
     async with asyncio.TaskGroup() as group:

@@ -1,14 +1,20 @@
--- wrk's side of load.py: one prepared POST; the result as one line of JSON.
+-- wrk's side of load.py: one prepared POST, with a number in the place of $NUMBER$; the result as one line of JSON.
 function init(arguments)
    wrk.method = "POST"
    wrk.headers["Authorization"] = "Bearer " .. arguments[1]
    wrk.headers["Content-Type"] = "application/json"
    wrk.body = arguments[2]
    request_bytes = wrk.format()
+   before, after = request_bytes:match("^(.*)%$NUMBER%$(.*)$")
+   number = 0
 end
 
 function request()
-   return request_bytes
+   if not before then
+      return request_bytes
+   end
+   number = number + 1
+   return before .. ("%08d"):format(number) .. after
 end
 
 function done(summary, latency)

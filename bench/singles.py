@@ -115,7 +115,7 @@ def _lines(folder: Path) -> list[bytes]:
 
 async def _written(connection: asyncpg.Connection) -> int:
     """How much is written; raises `Unsound` where events and rows differ."""
-    counts = await connection.fetchrow(SQL.peer_counts)
+    counts = await connection.fetchrow(SQL.peer_appended)
     if counts is None or counts["events"] != counts["rows"]:
         raise Unsound(f"events and rows differ: {counts}")
     return int(counts["rows"])

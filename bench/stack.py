@@ -71,6 +71,11 @@ class Stack:
         return self._supervisor.nats.url()
 
     @property
+    def auth(self) -> str:
+        """Where auth answers."""
+        return self._supervisor.layout.service_url("auth")
+
+    @property
     def notifier(self) -> str:
         """Where the notifier answers."""
         return self._supervisor.layout.service_url("notifier")
@@ -111,6 +116,11 @@ class Stack:
         """A further database of the to-do service, migrated."""
         self._postgres.create_database(name, service="todos")
         asyncio.run(migrate_database("todos", self._postgres.url(name, "todos_owner")))
+
+    def bare_database(self, name: str) -> str:
+        """A further database with nothing in it; gives its URL as the to-do service's runtime role."""
+        self._postgres.create_database(name, service="todos")
+        return self._postgres.url(name, "todos")
 
     @contextmanager
     def beside(self, module: str, database: str, place: int, *, role: str = "api") -> Iterator[str]:

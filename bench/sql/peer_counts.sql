@@ -1,2 +1,5 @@
--- How many events and rows the peers of `append` wrote.
-select (select count(*) from peer.log) as events, (select count(*) from peer.todo) as rows
+-- What a peer has stored, and what it did about it since.
+select
+    (select count(*) from todo) as todos,
+    (select count(*) from activity) as activities,
+    (select count(*) from otp_code) as codes

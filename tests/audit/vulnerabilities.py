@@ -17,6 +17,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 FILES = (
     "requirements.lock",
     "deploy/requirements/build.txt",
+    "bench/peers/requirements.txt",
     "deploy/chart/tests/requirements.txt",
     "deploy/chart/tests/policy/requirements.txt",
     "tests/audit/requirements.txt",
