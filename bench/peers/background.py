@@ -3,63 +3,45 @@
 What blocks, blocks the loop: a mail server that takes 50 ms stops everybody for as long.
 """
 
-import smtplib
+from smtplib import SMTP
 
 from fastapi import BackgroundTasks, FastAPI
 from redis import Redis
 from sqlalchemy import create_engine
 from sqlalchemy.orm import sessionmaker
 
-from bench.peers.product import (
-    CONNECTIONS,
-    DATABASE,
-    MINUTES,
-    REDIS_URL,
-    SMTP_HOST,
-    SMTP_PORT,
-    AskForCode,
-    Code,
-    CodeSent,
-    Envelope,
-    NewTodo,
-    SignedIn,
-    TodoOut,
-    code_for,
-    created,
-    mail_of,
-    sent,
-    todo_of,
-)  # fmt: skip
-from bench.peers.tables import Todo, activity_of
+from bench.peers.product import AskForCode, Code, CodeOnItsWay, NewTodo, SignedIn, Todo, TodoCreated
+from bench.peers.settings import CODE_MINUTES, DATABASE, DATABASE_CONNECTIONS, REDIS, SMTP_HOST, SMTP_PORT
+from bench.peers.tables import activity_row, todo_row
 
 app = FastAPI()
-engine = create_engine(f"postgresql+psycopg://{DATABASE}", pool_size=CONNECTIONS, max_overflow=0)
+engine = create_engine(f"postgresql+psycopg://{DATABASE}", pool_size=DATABASE_CONNECTIONS, max_overflow=0)
 Session = sessionmaker(engine, expire_on_commit=False)
-redis = Redis.from_url(REDIS_URL)
+redis = Redis.from_url(REDIS)
 
 
 @app.post("/todos/", status_code=201)
-async def create_todo(body: NewTodo, person: SignedIn, background: BackgroundTasks) -> Envelope[TodoOut]:
-    todo = todo_of(body, person)
+async def create_todo(body: NewTodo, person: SignedIn, background: BackgroundTasks) -> TodoCreated:
+    todo = body.made_by(person)
     with Session.begin() as session:
-        session.add(Todo(**todo.model_dump()))
+        session.add(todo_row(todo))
     background.add_task(log_activity, todo)
-    return created(todo)
+    return todo.created()
 
 
-async def log_activity(todo: TodoOut) -> None:
+async def log_activity(todo: Todo) -> None:
     with Session.begin() as session:
-        session.add(activity_of(todo))
+        session.add(activity_row(todo))
 
 
 @app.post("/users/request-otp")
-async def request_otp(body: AskForCode, background: BackgroundTasks) -> Envelope[CodeSent]:
-    code = code_for(body)
-    redis.setex(f"otp:{code.email}", MINUTES * 60, code.code)
+async def request_otp(body: AskForCode, background: BackgroundTasks) -> CodeOnItsWay:
+    code = body.code()
+    redis.setex(f"otp:{code.email}", CODE_MINUTES * 60, code.code)
     background.add_task(send_code, code)
-    return sent(code)
+    return code.sent()
 
 
 async def send_code(code: Code) -> None:
-    with smtplib.SMTP(SMTP_HOST, SMTP_PORT) as server:
-        server.send_message(mail_of(code))
+    with SMTP(SMTP_HOST, SMTP_PORT) as server:
+        server.send_message(code.mail())

@@ -13,42 +13,23 @@ from faststream import AckPolicy, FastStream
 from faststream.nats import JStream, NatsBroker, PullSub
 from pydantic_core import to_json
 
-from bench.peers.product import (
-    CONNECTIONS,
-    DATABASE,
-    MAILS_AT_ONCE,
-    NATS_URL,
-    SMTP_HOST,
-    SMTP_PORT,
-    STREAM,
-    AskForCode,
-    Code,
-    CodeSent,
-    Envelope,
-    NewTodo,
-    SignedIn,
-    TodoOut,
-    code_for,
-    created,
-    expiry,
-    mail_of,
-    sent,
-    todo_of,
-)  # fmt: skip
+from bench.peers import settings
+from bench.peers.product import AskForCode, Code, CodeOnItsWay, NewTodo, SignedIn, Todo, TodoCreated
+from bench.peers.settings import DATABASE, DATABASE_CONNECTIONS, STREAM
 
-WRITES_AT_ONCE: Final = 16
-TODO: Final = """
+ACTIVITY, MAIL = f"{STREAM}.activity", f"{STREAM}.mail"
+INSERT_TODO: Final = """
 insert into todo (id, user_id, title, description, priority, completed, created_at) values ($1, $2, $3, $4, $5, $6, $7)
 """
-ACTIVITY: Final = """
+INSERT_ACTIVITY: Final = """
 insert into activity (id, user_id, action, details, at) values (gen_random_uuid(), $1, 'todo_created', $2, $3)
 """
-CODE: Final = """
+KEEP_CODE: Final = """
 insert into otp_code (email, code, expires_at) values ($1, $2, $3)
 on conflict (email) do update set code = excluded.code, expires_at = excluded.expires_at
 """
 
-broker = NatsBroker(NATS_URL, logger=None)
+broker = NatsBroker(settings.NATS, logger=None)
 stream = JStream(STREAM, subjects=[f"{STREAM}.>"])
 pool: asyncpg.Pool
 
@@ -56,7 +37,7 @@ pool: asyncpg.Pool
 @asynccontextmanager
 async def pooled() -> AsyncIterator[None]:
     global pool
-    async with asyncpg.create_pool(f"postgres://{DATABASE}", max_size=CONNECTIONS) as pool:
+    async with asyncpg.create_pool(f"postgres://{DATABASE}", max_size=DATABASE_CONNECTIONS) as pool:
         yield
 
 
@@ -73,37 +54,44 @@ worker = FastStream(broker, lifespan=pooled)
 
 
 @app.post("/todos/", status_code=201)
-async def create_todo(body: NewTodo, person: SignedIn) -> Envelope[TodoOut]:
-    todo = todo_of(body, person)
-    await pool.execute(
-        TODO, todo.id, person, todo.title, todo.description, todo.priority, todo.completed, todo.created_at
-    )
-    await broker.publish(todo, f"{STREAM}.activity", stream=STREAM)
-    return created(todo)
+async def create_todo(body: NewTodo, person: SignedIn) -> TodoCreated:
+    todo = body.made_by(person)
+    row = (todo.id, person, todo.title, todo.description, todo.priority, todo.completed, todo.created_at)
+    await pool.execute(INSERT_TODO, *row)
+    await broker.publish(todo, ACTIVITY, stream=STREAM)
+    return todo.created()
+
+
+@broker.subscriber(
+    ACTIVITY,
+    stream=stream,
+    durable="activity",
+    pull_sub=PullSub(batch_size=100),
+    max_workers=settings.WRITES_AT_ONCE,
+    ack_policy=AckPolicy.NACK_ON_ERROR,
+)
+async def log_activity(todo: Todo) -> None:
+    await pool.execute(INSERT_ACTIVITY, todo.user_id, to_json(todo.details).decode(), todo.created_at)
 
 
 @app.post("/users/request-otp")
-async def request_otp(body: AskForCode) -> Envelope[CodeSent]:
-    code = code_for(body)
-    await pool.execute(CODE, code.email, code.code, expiry())
-    await broker.publish(code, f"{STREAM}.mail", stream=STREAM)
-    return sent(code)
+async def request_otp(body: AskForCode) -> CodeOnItsWay:
+    code = body.code()
+    await pool.execute(KEEP_CODE, code.email, code.code, code.expires_at)
+    await broker.publish(code, MAIL, stream=STREAM)
+    return code.sent()
 
 
 @broker.subscriber(
-    f"{STREAM}.activity", stream=stream, durable="activity", pull_sub=PullSub(batch_size=100),
-    max_workers=WRITES_AT_ONCE, ack_policy=AckPolicy.NACK_ON_ERROR,
-)  # fmt: skip
-async def log_activity(todo: TodoOut) -> None:
-    await pool.execute(ACTIVITY, todo.user_id, to_json(todo.details).decode(), todo.created_at)
-
-
-@broker.subscriber(
-    f"{STREAM}.mail", stream=stream, durable="mail", pull_sub=PullSub(batch_size=100),
-    max_workers=MAILS_AT_ONCE, ack_policy=AckPolicy.NACK_ON_ERROR,
-)  # fmt: skip
+    MAIL,
+    stream=stream,
+    durable="mail",
+    pull_sub=PullSub(batch_size=100),
+    max_workers=settings.SMTP_CONNECTIONS,
+    ack_policy=AckPolicy.NACK_ON_ERROR,
+)
 async def send_code(code: Code) -> None:
-    await aiosmtplib.send(mail_of(code), hostname=SMTP_HOST, port=SMTP_PORT)
+    await aiosmtplib.send(code.mail(), hostname=settings.SMTP_HOST, port=settings.SMTP_PORT)
 
 
 if __name__ == "__main__":

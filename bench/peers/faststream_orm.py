@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
 
 import aiosmtplib
 import uvloop
@@ -12,35 +11,17 @@ from faststream import AckPolicy, FastStream
 from faststream.nats import JStream, NatsBroker, PullSub
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
-from bench.peers.product import (
-    CONNECTIONS,
-    DATABASE,
-    MAILS_AT_ONCE,
-    NATS_URL,
-    SMTP_HOST,
-    SMTP_PORT,
-    STREAM,
-    AskForCode,
-    Code,
-    CodeSent,
-    Envelope,
-    NewTodo,
-    SignedIn,
-    TodoOut,
-    code_for,
-    created,
-    mail_of,
-    sent,
-    todo_of,
-)  # fmt: skip
-from bench.peers.tables import Todo, activity_of, keep
+from bench.peers import settings
+from bench.peers.product import AskForCode, Code, CodeOnItsWay, NewTodo, SignedIn, Todo, TodoCreated
+from bench.peers.settings import DATABASE, DATABASE_CONNECTIONS, STREAM
+from bench.peers.tables import activity_row, keep, todo_row
 
-WRITES_AT_ONCE: Final = 16
+ACTIVITY, MAIL = f"{STREAM}.activity", f"{STREAM}.mail"
 
-broker = NatsBroker(NATS_URL, logger=None)
-stream = JStream(STREAM, subjects=[f"{STREAM}.>"])
+broker = NatsBroker(settings.NATS, logger=None)
 worker = FastStream(broker)
-engine = create_async_engine(f"postgresql+asyncpg://{DATABASE}", pool_size=CONNECTIONS, max_overflow=0)
+stream = JStream(STREAM, subjects=[f"{STREAM}.>"])
+engine = create_async_engine(f"postgresql+asyncpg://{DATABASE}", pool_size=DATABASE_CONNECTIONS, max_overflow=0)
 Session = async_sessionmaker(engine, expire_on_commit=False)
 
 
@@ -55,38 +36,46 @@ app = FastAPI(lifespan=lifespan)
 
 
 @app.post("/todos/", status_code=201)
-async def create_todo(body: NewTodo, person: SignedIn) -> Envelope[TodoOut]:
-    todo = todo_of(body, person)
+async def create_todo(body: NewTodo, person: SignedIn) -> TodoCreated:
+    todo = body.made_by(person)
     async with Session.begin() as session:
-        session.add(Todo(**todo.model_dump()))
-    await broker.publish(todo, f"{STREAM}.activity", stream=STREAM)
-    return created(todo)
+        session.add(todo_row(todo))
+    await broker.publish(todo, ACTIVITY, stream=STREAM)
+    return todo.created()
+
+
+@broker.subscriber(
+    ACTIVITY,
+    stream=stream,
+    durable="activity",
+    pull_sub=PullSub(batch_size=100),
+    max_workers=settings.WRITES_AT_ONCE,
+    ack_policy=AckPolicy.NACK_ON_ERROR,
+)
+async def log_activity(todo: Todo) -> None:
+    async with Session.begin() as session:
+        session.add(activity_row(todo))
 
 
 @app.post("/users/request-otp")
-async def request_otp(body: AskForCode) -> Envelope[CodeSent]:
-    code = code_for(body)
+async def request_otp(body: AskForCode) -> CodeOnItsWay:
+    code = body.code()
     async with Session.begin() as session:
         await session.execute(keep(code))
-    await broker.publish(code, f"{STREAM}.mail", stream=STREAM)
-    return sent(code)
+    await broker.publish(code, MAIL, stream=STREAM)
+    return code.sent()
 
 
 @broker.subscriber(
-    f"{STREAM}.activity", stream=stream, durable="activity", pull_sub=PullSub(batch_size=100),
-    max_workers=WRITES_AT_ONCE, ack_policy=AckPolicy.NACK_ON_ERROR,
-)  # fmt: skip
-async def log_activity(todo: TodoOut) -> None:
-    async with Session.begin() as session:
-        session.add(activity_of(todo))
-
-
-@broker.subscriber(
-    f"{STREAM}.mail", stream=stream, durable="mail", pull_sub=PullSub(batch_size=100),
-    max_workers=MAILS_AT_ONCE, ack_policy=AckPolicy.NACK_ON_ERROR,
-)  # fmt: skip
+    MAIL,
+    stream=stream,
+    durable="mail",
+    pull_sub=PullSub(batch_size=100),
+    max_workers=settings.SMTP_CONNECTIONS,
+    ack_policy=AckPolicy.NACK_ON_ERROR,
+)
 async def send_code(code: Code) -> None:
-    await aiosmtplib.send(mail_of(code), hostname=SMTP_HOST, port=SMTP_PORT)
+    await aiosmtplib.send(code.mail(), hostname=settings.SMTP_HOST, port=settings.SMTP_PORT)
 
 
 if __name__ == "__main__":

@@ -8,14 +8,18 @@ from sqlalchemy import DateTime, Text
 from sqlalchemy.dialects.postgresql import JSONB, Insert, insert
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from bench.peers.product import Code, TodoOut, expiry
+from bench.peers.product import Code, Todo
 
 
 class Base(DeclarativeBase):
+    """What all tables share: the types of columns."""
+
     type_annotation_map = {datetime: DateTime(timezone=True), dict[str, Any]: JSONB, str: Text}  # noqa: RUF012
 
 
-class Todo(Base):
+class TodoRow(Base):
+    """A to-do."""
+
     __tablename__ = "todo"
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
@@ -27,7 +31,9 @@ class Todo(Base):
     created_at: Mapped[datetime]
 
 
-class Activity(Base):
+class ActivityRow(Base):
+    """What somebody did."""
+
     __tablename__ = "activity"
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
@@ -37,7 +43,9 @@ class Activity(Base):
     at: Mapped[datetime]
 
 
-class OtpCode(Base):
+class CodeRow(Base):
+    """The code that an address has."""
+
     __tablename__ = "otp_code"
 
     email: Mapped[str] = mapped_column(primary_key=True)
@@ -45,11 +53,15 @@ class OtpCode(Base):
     expires_at: Mapped[datetime]
 
 
-def activity_of(todo: TodoOut) -> Activity:
-    return Activity(user_id=todo.user_id, action="todo_created", details=todo.details, at=todo.created_at)
+def todo_row(todo: Todo) -> TodoRow:
+    return TodoRow(**todo.model_dump())
+
+
+def activity_row(todo: Todo) -> ActivityRow:
+    return ActivityRow(user_id=todo.user_id, action="todo_created", details=todo.details, at=todo.created_at)
 
 
 def keep(code: Code) -> Insert:
     """The statement that stores a code in place of an earlier one."""
-    new = {"code": code.code, "expires_at": expiry()}
-    return insert(OtpCode).values(email=code.email, **new).on_conflict_do_update(index_elements=["email"], set_=new)
+    new = {"code": code.code, "expires_at": code.expires_at}
+    return insert(CodeRow).values(email=code.email, **new).on_conflict_do_update(index_elements=["email"], set_=new)

@@ -8,32 +8,15 @@ from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from taskiq_nats import PullBasedJetStreamBroker
 
-from bench.peers.product import (
-    CONNECTIONS,
-    DATABASE,
-    NATS_URL,
-    SMTP_HOST,
-    SMTP_PORT,
-    STREAM,
-    AskForCode,
-    Code,
-    CodeSent,
-    Envelope,
-    NewTodo,
-    SignedIn,
-    TodoOut,
-    code_for,
-    created,
-    mail_of,
-    sent,
-    todo_of,
-)  # fmt: skip
-from bench.peers.tables import Todo, activity_of, keep
+from bench.peers import settings
+from bench.peers.product import AskForCode, Code, CodeOnItsWay, NewTodo, SignedIn, Todo, TodoCreated
+from bench.peers.settings import DATABASE, DATABASE_CONNECTIONS, STREAM
+from bench.peers.tables import activity_row, keep, todo_row
 
 broker = PullBasedJetStreamBroker(
-    NATS_URL, stream_name=STREAM, subject=f"{STREAM}.tasks", durable="tasks", pull_consume_batch=100
+    settings.NATS, stream_name=STREAM, subject=f"{STREAM}.tasks", durable="tasks", pull_consume_batch=100
 )
-engine = create_async_engine(f"postgresql+asyncpg://{DATABASE}", pool_size=CONNECTIONS, max_overflow=0)
+engine = create_async_engine(f"postgresql+asyncpg://{DATABASE}", pool_size=DATABASE_CONNECTIONS, max_overflow=0)
 Session = async_sessionmaker(engine, expire_on_commit=False)
 
 
@@ -48,29 +31,29 @@ app = FastAPI(lifespan=lifespan)
 
 
 @broker.task
-async def log_activity(todo: TodoOut) -> None:
+async def log_activity(todo: Todo) -> None:
     async with Session.begin() as session:
-        session.add(activity_of(todo))
+        session.add(activity_row(todo))
 
 
 @broker.task
 async def send_code(code: Code) -> None:
-    await aiosmtplib.send(mail_of(code), hostname=SMTP_HOST, port=SMTP_PORT)
+    await aiosmtplib.send(code.mail(), hostname=settings.SMTP_HOST, port=settings.SMTP_PORT)
 
 
 @app.post("/todos/", status_code=201)
-async def create_todo(body: NewTodo, person: SignedIn) -> Envelope[TodoOut]:
-    todo = todo_of(body, person)
+async def create_todo(body: NewTodo, person: SignedIn) -> TodoCreated:
+    todo = body.made_by(person)
     async with Session.begin() as session:
-        session.add(Todo(**todo.model_dump()))
+        session.add(todo_row(todo))
     await log_activity.kiq(todo)
-    return created(todo)
+    return todo.created()
 
 
 @app.post("/users/request-otp")
-async def request_otp(body: AskForCode) -> Envelope[CodeSent]:
-    code = code_for(body)
+async def request_otp(body: AskForCode) -> CodeOnItsWay:
+    code = body.code()
     async with Session.begin() as session:
         await session.execute(keep(code))
     await send_code.kiq(code)
-    return sent(code)
+    return code.sent()
