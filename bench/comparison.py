@@ -1,12 +1,12 @@
 """What `just bench-peers` tells: tables of ours and the peers, with ratios taken within a round."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import Final
 
 from msgspec import Struct
 
-from bench.figures import Run, ratios, row, spread, table
+from bench.figures import Goal, Run, at_least, at_most, ratios, row, spread, table
 from bench.load import CONNECTIONS, generator
 
 ALONE: Final = "ours, API role alone"
@@ -22,7 +22,11 @@ figure is the median over the rounds, in brackets the least and the greatest; ti
 it: bench/README.md.
 
 {machine}
-{tables}"""
+{tables}
+## Goals
+
+{goals}
+"""
 
 
 class Mails(Struct, frozen=True, kw_only=True):
@@ -59,6 +63,7 @@ def page(machine: Sequence[tuple[str, str]], rounds: int, posted: Measures, aske
         generator=generator(),
         machine=table(("machine", ""), machine),
         tables="".join(parts),
+        goals="\n".join(f"- {goal}" for goal in (*_post_goals(posted), *_code_goals(asked))),
     )
 
 
@@ -98,3 +103,35 @@ def _posted(side: list[Measured]) -> tuple[str, str, str]:
 
 def _runs(side: list[Measured]) -> list[Run]:
     return [each.run for each in side]
+
+
+def _post_goals(measures: Measures) -> Iterator[Goal]:
+    for ours in (ALONE, PIPELINE):
+        for peer, least in (("background", 10), ("faststream_asyncpg", 4)):
+            if peer in measures:
+                compared = ratios(_runs(measures[ours]), _runs(measures[peer]))
+                yield at_least(f"POST /todos/, {ours}, to {peer}", compared, least)
+
+
+def _code_goals(asked: dict[int, Measures]) -> Iterator[Goal]:
+    for delay, least in ((0, 8), (50, 250)):
+        measures = asked[delay]
+        if "background" in measures:
+            compared = ratios(_runs(measures[CODES]), _runs(measures["background"]))
+            yield at_least(f"request-otp to background, mail in {delay} ms,", compared, least)
+    quick, slow = asked[0].get(CODES), asked[50].get(CODES)
+    if quick and slow:
+        moved = [after.run.p99 / before.run.p99 for before, after in zip(quick, slow, strict=True)]
+        yield at_most("request-otp's p99, mail in 50 ms to 0 ms,", moved, 1.2)
+    for delay, measures in asked.items():
+        if len(measures) > 1:
+            yield at_least(
+                f"mails per connection-second to the best peer's, mail in {delay} ms,", _posting(measures), 1.5
+            )
+
+
+def _posting(measures: Measures) -> list[float]:
+    """In each round, ours to the best peer's."""
+    posting = {name: [each.mails.per_connection for each in side] for name, side in measures.items()}
+    best = map(max, zip(*(side for name, side in posting.items() if name != CODES), strict=True))
+    return [ours / peer for ours, peer in zip(posting[CODES], best, strict=True)]
