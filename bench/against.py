@@ -97,7 +97,7 @@ class _Bench:
                     posted[name].append(await self._posts(name, side))
             for delay in DELAYS if only != "posts" else ():
                 for name, side in self._code_sides(names).items():
-                    asked[delay][name].append(await self._codes(f"{name}, mail in {delay} ms", side, delay))
+                    asked[delay][name].append(await self._codes(name, side, delay))
         print(comparison.page(machine, rounds, posted, asked))
 
     def _post_sides(self, names: Sequence[str]) -> dict[str, Side]:
@@ -145,7 +145,7 @@ class _Bench:
 
 async def _settled(up: Running, stored: int, done: int) -> int:
     """Wait until all that was stored is done and nothing more comes; how much that is. Raises `Unsound`."""
-    grown = worked = last = -1
+    grown, worked, last = -1, -1, -2
     deadline = perf_counter() + _QUIET_WITHIN
     while not grown == worked == last:
         if perf_counter() > deadline:
