@@ -66,7 +66,7 @@ async def create_todo(body: NewTodo, person: SignedIn) -> TodoCreated:
     ACTIVITY,
     stream=stream,
     durable="activity",
-    pull_sub=PullSub(batch_size=100),
+    pull_sub=PullSub(settings.FETCHED_AT_ONCE, settings.FETCHED_WITHIN),
     max_workers=settings.WRITES_AT_ONCE,
     ack_policy=AckPolicy.NACK_ON_ERROR,
 )
@@ -86,7 +86,7 @@ async def request_otp(body: AskForCode) -> CodeOnItsWay:
     MAIL,
     stream=stream,
     durable="mail",
-    pull_sub=PullSub(batch_size=100),
+    pull_sub=PullSub(settings.FETCHED_AT_ONCE, settings.FETCHED_WITHIN),
     max_workers=settings.SMTP_CONNECTIONS,
     ack_policy=AckPolicy.NACK_ON_ERROR,
 )

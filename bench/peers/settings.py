@@ -7,7 +7,10 @@ DATABASE: Final = os.environ.get("DATABASE_URL", "").removeprefix("postgres://")
 """Without its scheme: each driver has another."""
 DATABASE_CONNECTIONS: Final = 32
 WRITES_AT_ONCE: Final = 16
-"""Activity rows that a worker writes at the same time: more and fewer were slower."""
+"""Activity rows that a worker writes at the same time."""
+FETCHED_AT_ONCE: Final = 100
+FETCHED_WITHIN: Final = 0.1
+"""Seconds. nats-py hands over what it has when there is as much, or after these: by default 5, or never."""
 NATS: Final = os.environ.get("NATS_URL", "")
 STREAM: Final = os.environ.get("STREAM", "")
 """The peer's own; its subjects begin so, too."""

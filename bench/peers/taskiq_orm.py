@@ -14,7 +14,12 @@ from bench.peers.settings import DATABASE, DATABASE_CONNECTIONS, STREAM
 from bench.peers.tables import activity_row, keep, todo_row
 
 broker = PullBasedJetStreamBroker(
-    settings.NATS, stream_name=STREAM, subject=f"{STREAM}.tasks", durable="tasks", pull_consume_batch=100
+    settings.NATS,
+    stream_name=STREAM,
+    subject=f"{STREAM}.tasks",
+    durable="tasks",
+    pull_consume_batch=settings.FETCHED_AT_ONCE,
+    pull_consume_timeout=settings.FETCHED_WITHIN,
 )
 engine = create_async_engine(f"postgresql+asyncpg://{DATABASE}", pool_size=DATABASE_CONNECTIONS, max_overflow=0)
 Session = async_sessionmaker(engine, expire_on_commit=False)
