@@ -14,10 +14,10 @@ from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate, event
 
 
-class Todo(Aggregate):  # type: ignore[misc]
+class Todo(Aggregate):
     """A to-do with what ours says when it is made."""
 
-    @event("Created")  # type: ignore[untyped-decorator]
+    @event("Created")
     def __init__(self, person: str, title: str, description: str | None, priority: int) -> None:
         self.person = person
         self.title = title
@@ -26,7 +26,7 @@ class Todo(Aggregate):  # type: ignore[misc]
         self.completed = False
 
 
-class Todos(Application[Any]):  # type: ignore[misc]
+class Todos(Application[Any]):
     """Saves to-dos."""
 
     def create(self) -> None:

@@ -18,6 +18,7 @@ FILES = (
     "requirements.lock",
     "deploy/requirements/build.txt",
     "bench/peers/requirements.txt",
+    "bench/peers/eventsourcing.requirements.txt",
     "deploy/chart/tests/requirements.txt",
     "deploy/chart/tests/policy/requirements.txt",
     "tests/audit/requirements.txt",
