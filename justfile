@@ -250,6 +250,7 @@ lock:
     done
     compile --constraint requirements.lock deploy/requirements/build.in -o deploy/requirements/build.txt
     compile bench/peers/requirements.in -o bench/peers/requirements.txt
+    compile bench/peers/eventsourcing.in -o bench/peers/eventsourcing.requirements.txt
 
 # Write each schema.sql anew: what all migrations together make
 schema:
