@@ -228,7 +228,7 @@ class Script:
             "release": (),
             "doubtful": (100, lease),
             "overdue": (100, lease, NOW),
-            "measure": (),
+            "measure": (NOW,),
         }
         name = self._chance.choice(list(asked))
         return name, work_query(name), asked[name]

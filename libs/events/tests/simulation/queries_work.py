@@ -128,9 +128,12 @@ def retry(tx: Transaction, id_: UUID, token: UUID, seconds: float, reason: str |
 
 
 @query(work_query("measure"))
-def measure(tx: Transaction) -> list[Row]:
-    states = [row["state"] for row in tx.rows(TABLE).values()]
-    return [{state: states.count(state) for state in ("queued", "claimed", "sending")} | {"oldest": 0.0}]
+def measure(tx: Transaction, now: datetime) -> list[Row]:
+    rows = list(tx.rows(TABLE).values())
+    counts: Row = {state: sum(row["state"] == state for row in rows) for state in ("queued", "claimed", "sending")}
+    over = {row["state"] for row in rows if row["lease_until"] is not None and row["lease_until"] < tx.now()}
+    overdue = any(row["state"] == "queued" and not _lives(row, now) for row in rows)
+    return [counts | {"dead": "claimed" in over, "doubtful": "sending" in over, "overdue": overdue, "oldest": 0.0}]
 
 
 @query(EFFECT)
