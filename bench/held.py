@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 
 import psutil
 from msgspec import Struct
 
-_MIB = 1 << 10
+_MIB = 1 << 20
 
 
 class Held(Struct, frozen=True):
@@ -22,20 +21,12 @@ def held(processes: Iterable[psutil.Process]) -> Held:
     """What these hold together; what ended children of the first used counts with it."""
     count, memory, cpu = 0, 0.0, 0.0
     for nr, process in enumerate(processes):
-        with suppress(psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
-            memory += proportional(process.pid)
+        with suppress(psutil.NoSuchProcess):
+            memory += process.memory_full_info().pss / _MIB
             times = process.cpu_times()
             cpu += times.user + times.system + (0.0 if nr else times.children_user + times.children_system)
             count += 1
     return Held(count, memory, cpu)
-
-
-def proportional(pid: int) -> float:
-    """MiB that a process holds: what it alone has, and its share of what several have."""
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) / _MIB
-    return 0.0
 
 
 def tree(pid: int) -> Sequence[psutil.Process]:

@@ -158,20 +158,29 @@ async def _keyring(url: str, wrapping: Keys) -> Keyring:
 
 
 @contextmanager
+def own_folder() -> Iterator[Path]:
+    """A folder for a stack's files, removed with its data after the body."""
+    (REPOSITORY / "var").mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="bench-", dir=REPOSITORY / "var"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree((folder / "data").resolve(), ignore_errors=True)
+        shutil.rmtree(folder)
+
+
+@contextmanager
 def running() -> Iterator[Stack]:
     """Start a stack; stop it and remove its data. Raises `StartError`."""
     os.environ.setdefault("LOG_LEVEL", "WARNING")
     os.environ.setdefault("TODOS_PER_PERSON", "100000000")
-    (REPOSITORY / "var").mkdir(exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="bench-", dir=REPOSITORY / "var"))
-    supervisor = Supervisor(Layout(ports.free_port(), folder))
-    try:
-        supervisor.start()
-        stack = Stack(supervisor)
-        stack.add_database(_ALONE)
-        with stack.beside("bench.echo", _ALONE, _ECHO) as stack.echo:
-            yield stack
-    finally:
-        supervisor.stop()
-        shutil.rmtree((folder / "data").resolve(), ignore_errors=True)
-        shutil.rmtree(folder)
+    with own_folder() as folder:
+        supervisor = Supervisor(Layout(ports.free_port(), folder))
+        try:
+            supervisor.start()
+            stack = Stack(supervisor)
+            stack.add_database(_ALONE)
+            with stack.beside("bench.echo", _ALONE, _ECHO) as stack.echo:
+                yield stack
+        finally:
+            supervisor.stop()

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 import psutil
 
+from bench.held import tree
+
 
 def started_as(*modules: str) -> list[psutil.Process]:
     """The processes that this one started as `python -m MODULE`."""
@@ -26,4 +28,4 @@ def seconds(processes: Iterable[psutil.Process]) -> float:
 
 
 def _families(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
-    return [each for process in processes for each in (process, *process.children(recursive=True))]
+    return [each for process in processes for each in tree(process.pid)]

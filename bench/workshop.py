@@ -2,9 +2,7 @@
 
 import asyncio
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,10 +10,11 @@ from pathlib import Path
 import asyncpg
 import psutil
 
+from bench.stack import own_folder
 from local import parts, ports
 from local.environment import service_environment
 from local.folders import data_folder
-from local.layout import REPOSITORY, SERVICES, Layout
+from local.layout import SERVICES, Layout
 from local.nats import Nats
 from local.postgres import Postgres
 from local.prepare import migrate_database, prepare
@@ -84,13 +83,10 @@ class Workshop:
 def opened() -> Iterator[Workshop]:
     """A workshop on free ports in a folder of its own, gone afterwards. Raises `StartError`."""
     os.environ.setdefault("LOG_LEVEL", "WARNING")
-    (REPOSITORY / "var").mkdir(exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="bench-", dir=REPOSITORY / "var"))
-    workshop = Workshop(folder)
-    try:
-        workshop.start()
-        yield workshop
-    finally:
-        workshop.stop()
-        shutil.rmtree((folder / "data").resolve(), ignore_errors=True)
-        shutil.rmtree(folder)
+    with own_folder() as folder:
+        workshop = Workshop(folder)
+        try:
+            workshop.start()
+            yield workshop
+        finally:
+            workshop.stop()

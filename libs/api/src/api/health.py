@@ -2,10 +2,11 @@
 
 import msgspec
 import prometheus_client
-from litestar import Router, get
+from litestar import Router
 
 from api.answers import Answer
 from api.requests import Request
+from api.routes import get
 from events.health import Check, Health
 
 

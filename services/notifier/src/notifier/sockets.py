@@ -7,7 +7,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
-from litestar import WebSocket, get, websocket
+from litestar import WebSocket, websocket
 from litestar.di import NamedDependency
 from litestar.exceptions import WebSocketException
 from litestar.types import Receive, Scope, Send
@@ -19,6 +19,7 @@ from api.messages import Locale, Text, locale_of, preferred
 from api.problems import MALFORMED as MALFORMED_REQUEST
 from api.problems import UNAUTHENTICATED, Problem
 from api.requests import Person, Request
+from api.routes import get
 from events.postgres import AWAY
 from notifier.live import (
     GONE,

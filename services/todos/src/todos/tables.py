@@ -109,7 +109,7 @@ def rows_after(row: TodoRow | None, events: Iterable[Event], time: datetime, use
 
 async def get_todos(pool: asyncpg.Pool, wanted: Sequence[Wanted]) -> list[TodoRow | None]:
     """To-dos of their owners, deleted or not, in that order; None for an unknown one and for another's."""
-    found = {row.id: row for row in _rows(await pool.fetch(SQL.todos_by_id, [todo_id for todo_id, _ in wanted]))}
+    found = await todos_by_id(pool, [todo_id for todo_id, _ in wanted])
     rows = [(found.get(todo_id), user_id) for todo_id, user_id in wanted]
     return [row if row and row.user_id == user_id else None for row, user_id in rows]
 
@@ -178,7 +178,7 @@ async def long_deleted(pool: asyncpg.Pool, before: datetime, limit: int) -> list
     return _rows(await pool.fetch(SQL.long_deleted, before, limit))
 
 
-async def todos_by_id(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, TodoRow]:
+async def todos_by_id(connection: Connection | asyncpg.Pool, ids: Sequence[UUID]) -> dict[UUID, TodoRow]:
     """To-dos by their ids, whosever they are."""
     return {row.id: row for row in _rows(await connection.fetch(SQL.todos_by_id, ids))}
 
