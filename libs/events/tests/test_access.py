@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import socket
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -126,8 +128,38 @@ async def refused(broker: Broker, words: str) -> None:
             await until(lambda: words in broker.trouble.lower())
             assert not broker.is_connected
     told = [line for line in lines if line["event"].startswith("nats is out of reach")]
+    told = [line for line in told if line["error"] != "ConnectionResetError"]  # its answer lost: see the next test
     assert len(told) == 1
     assert words in told[0]["detail"].lower()
+
+
+async def test_a_refusal_whose_answer_is_lost_now_and_then_is_said_once_and_stays_trouble() -> None:
+    """A server that refuses a login closes at once: a client that is still writing may meet a reset in its place."""
+    tries, troubles = 0, []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal tries
+        tries += 1
+        troubles.append(broker.trouble)
+        info = {"server_id": "x", "version": "2.15.1", "headers": True, "max_payload": 1024, "auth_required": True}
+        writer.write(b"INFO " + json.dumps(info).encode() + b"\r\n")
+        await reader.readline()
+        if tries % 2:
+            writer.write(b"-ERR 'Authorization Violation'\r\n")
+            writer.close()
+        else:
+            linger = struct.pack("ii", 1, 0)  # closed with a reset
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            writer.transport.abort()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    broker = Broker(f"nats://todos:x@127.0.0.1:{server.sockets[0].getsockname()[1]}", name="todos")
+    with capture_logs() as lines:
+        async with server, running(broker.run):
+            await until(lambda: tries >= 6)
+    told = [line["error"] for line in lines if line["event"].startswith("nats is out of reach")]
+    assert sorted(told) == ["ConnectionResetError", "Error"]
+    assert troubles == ["", *["nats is out of reach: nats: 'Authorization Violation'"] * (len(troubles) - 1)]
 
 
 async def test_a_relay_proves_itself_by_its_nkey_over_tls(

@@ -41,7 +41,7 @@ class Broker:
         self._client: StrictClient | None = None
         self._arrived = asyncio.Event()
         self._lost = asyncio.Event()
-        self._away = ""
+        self._said: set[str] = set()
         self.trouble = ""
 
     @property
@@ -97,16 +97,21 @@ class Broker:
                 client.abort()  # nats-py leaves the socket of a failed try open
 
     def _tell(self, error: Exception) -> None:
-        """Say once why there is no connection. What will not mend itself is trouble: no TLS, a certificate, a login."""
+        """Say each reason once. What will not mend itself is trouble: no TLS, a certificate, a login.
+
+        A reset says nothing new: a server that refuses a login may close before the client's next word, and its
+        answer is lost to that try.
+        """
         name = type(error).__name__
-        if name != self._away:
+        if name not in self._said:
             detail = {"detail": str(error)} if _is_refusal(error) else {}
             log.warning("nats is out of reach; trying again and again", error=name, **detail)
-        self._away = name
-        self.trouble = f"nats is out of reach: {error}" if _is_refusal(error) else ""
+        self._said.add(name)
+        if not isinstance(error, ConnectionResetError):
+            self.trouble = f"nats is out of reach: {error}" if _is_refusal(error) else ""
 
     def _use(self, client: StrictClient) -> None:
-        self._away = ""
+        self._said.clear()
         self._client = client
         _bound_unsent_bytes(client)
         self.trouble = ""
