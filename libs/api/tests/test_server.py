@@ -9,8 +9,48 @@ from litestar import get
 
 from api.answers import Answer
 from api.app import create_app
-from api.server import KEEP_ALIVE, AddressTaken, listen, serve
+from api.server import KEEP_ALIVE, AddressTaken, _Joined, listen, serve
 from events.health import Health
+
+
+class Sent(asyncio.Transport):
+    """Notes what is sent, until it is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.packets: list[bytes] = []
+        self.closed = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        assert not self.closed
+        self.packets.append(bytes(data))
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+
+async def test_a_head_and_its_body_are_one_packet_and_the_next_answer_another() -> None:
+    sent = Sent()
+    joined = _Joined(sent)
+    for turn in (1, 2):
+        joined.write(b"head %d\r\n" % turn)
+        joined.write(b"body %d" % turn)
+        await asyncio.sleep(0)
+    assert sent.packets == [b"head 1\r\nbody 1", b"head 2\r\nbody 2"]
+
+
+async def test_what_is_written_before_a_close_is_sent_and_nothing_after_it() -> None:
+    sent = Sent()
+    joined = _Joined(sent)
+    joined.write(b"last words")
+    joined.close()
+    joined.write(b"too late")
+    await asyncio.sleep(0)
+    assert sent.packets == [b"last words"]
+    assert sent.closed
 
 
 class Gate:

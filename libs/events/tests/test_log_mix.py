@@ -7,7 +7,7 @@ no hole; and the same command again gets the same answer.
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from uuid import UUID
 
@@ -65,8 +65,8 @@ def a_command(chance: random.Random, versions: dict[UUID, int], shared: list[UUI
     return new_command(CODEC, context(), change)
 
 
-async def write(log: Log, chance: random.Random, story: Story, goal: int) -> None:
-    while story.counts["events"] < goal:
+async def write(log: Log, chance: random.Random, story: Story, enough: Callable[[], bool]) -> None:
+    while not enough():
         versions = story.versions
         command = a_command(chance, versions, story.shared)
         attempt = asyncio.create_task(log.append(command))
@@ -150,6 +150,8 @@ KINDS = {
     Trouble.outlast_the_deadline_before_the_counter: 1,
     Trouble.outlast_the_deadline_in_the_commit: 1,
 }
+WANTED = ("CancelledError", "OutcomeUnknown", "VersionConflict", "BadCommand", *(kind.__name__ for kind in KINDS))
+"""What must have happened at least once."""
 
 
 async def disturb(postgres: Postgres, chance: random.Random, story: Story, stop: asyncio.Event) -> None:
@@ -176,6 +178,11 @@ def stored() -> float:
 async def test_everything_at_once(own_postgres: Postgres, full: bool) -> None:
     goal = 100_000 if full else 4_000
     chance, story, stop, before = random.Random(4), Story(), asyncio.Event(), stored()
+
+    def enough() -> bool:
+        """So many events, and everything that can happen has: on a slow machine some of it comes late."""
+        return story.counts["events"] >= goal and stored() > before and min(story.counts[each] for each in WANTED) > 0
+
     own_postgres.create_database("events", service="events")
     async with connection(own_postgres.url("events", "events_owner")) as owner:
         await migrate(owner, "events", role="events", feeds=[FEED])
@@ -183,7 +190,7 @@ async def test_everything_at_once(own_postgres: Postgres, full: bool) -> None:
     async with running(log.run):
         trouble = asyncio.create_task(disturb(own_postgres, chance, story, stop))
         writers = [random.Random(nr) for nr in range(WRITERS)]
-        await asyncio.gather(*(write(log, w, story, goal) for w in writers))
+        await asyncio.gather(*(write(log, w, story, enough) for w in writers))
         stop.set()
         await trouble
         found = stored() - before
@@ -192,8 +199,6 @@ async def test_everything_at_once(own_postgres: Postgres, full: bool) -> None:
         for command, position in sample:
             assert await repeat(log, command) == position
     print(dict(story.counts), "found stored:", found, "settled later:", len(repeated))
-    wanted = ("CancelledError", "OutcomeUnknown", "VersionConflict", "BadCommand", *(kind.__name__ for kind in KINDS))
-    assert min(story.counts[kind] for kind in wanted) > 0
     assert found > 0
     assert {position is None for _, position in repeated} == {True, False} or not full
     await verify(own_postgres, story, repeated)

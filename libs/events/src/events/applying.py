@@ -73,9 +73,7 @@ class Applier:
 
     async def pass_to(self, seq: int, connection: Connection) -> None:
         """Move over deleted messages. Nothing is known of the id of such a one: then there is none to compare."""
-        async with asyncio.timeout(APPLY_TIMEOUT), transaction(connection):
-            await self._move(connection, seq, None)
-        self.seq = seq
+        await self._pass(connection, seq, None)
 
     async def handle(self, events: Sequence[Event], connection: Connection) -> Sequence[Event]:
         """Decode, and let the handler apply inside the caller's transaction; those that it wants."""
@@ -124,8 +122,12 @@ class Applier:
             await self._apply(events[middle:], connection)
 
     async def _commit(self, events: Sequence[Event], connection: Connection) -> None:
-        """Fence, effects, commit."""
+        """Fence, effects, commit; where none of it is for the handler, the fence alone."""
         last, started = events[-1].envelope, time_ns()
+        if not any(self._wants(event) for event in events):
+            await self._pass(connection, last.seq, last.id, events)
+            HEARD.labels(self.consumer, self.feed).inc(len(events))
+            return
         async with asyncio.timeout(APPLY_TIMEOUT), transaction(connection):
             may_wait = await self._move(connection, last.seq, last.id, events)
             behind = await self._park_behind(connection, events) if may_wait else frozenset()
@@ -133,6 +135,14 @@ class Applier:
         self.seq = last.seq
         HEARD.labels(self.consumer, self.feed).inc(len(events) - len(behind))
         self.told(handled, started)
+
+    async def _pass(
+        self, connection: Connection, seq: int, event_id: UUID | None, events: Sequence[Event] = ()
+    ) -> None:
+        """Move on by one statement, which is a transaction of its own."""
+        async with asyncio.timeout(APPLY_TIMEOUT):
+            await self._move(connection, seq, event_id, events)
+        self.seq = seq
 
     async def _park_behind(self, connection: Connection, events: Sequence[Event]) -> frozenset[int]:
         """Park those whose keys have something parked, behind it; their numbers."""
@@ -143,10 +153,12 @@ class Applier:
             await park(connection, self.consumer, behind, BEHIND)
         return frozenset(event.envelope.seq for event in behind)
 
+    def _wants(self, event: Event) -> bool:
+        return event.envelope.type in self._names or not self._names
+
     def _may_wait(self, event: Event) -> bool:
         """Whether the handler wants it at all, and not at once."""
-        kind = event.envelope.type
-        return (kind in self._names or not self._names) and kind not in self._never_held
+        return self._wants(event) and event.envelope.type not in self._never_held
 
     async def _park(self, event: Event, error: Exception, connection: Connection) -> None:
         envelope, failure, started = event.envelope, failure_of(error), time_ns()

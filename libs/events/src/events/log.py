@@ -56,6 +56,16 @@ class _Entry:
         self.answer: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
         self.sent = False
 
+    def give_up(self) -> None:
+        """Its time is over: nobody waits for it any more."""
+        if self.answer.done():
+            return
+        if self.sent:
+            self.answer.set_exception(OutcomeUnknown("the outcome is unknown; retry with the same Idempotency-Key"))
+        else:
+            late = "the database does not answer; retry in a few seconds"
+            self.answer.set_exception(Unavailable(late, retry_after=2))
+
 
 class Log:
     """The writing end of one feed: one lane, at most one group on its way, `waiting_max` commands in front of it.
@@ -97,14 +107,7 @@ class Log:
         outcome open and harms nobody else.
         """
         with appending(self.feed, command):
-            entry = self._enter(command)
-            try:
-                async with asyncio.timeout(self._deadline):
-                    return await entry.answer
-            except TimeoutError:
-                if entry.sent:
-                    raise OutcomeUnknown("the outcome is unknown; retry with the same Idempotency-Key") from None
-                raise Unavailable("the database does not answer; retry in a few seconds", retry_after=2) from None
+            return await self._enter(command).answer
 
     def _enter(self, command: Command) -> _Entry:
         """Let a command wait for the lane; raises `Overloaded`."""
@@ -113,11 +116,13 @@ class Log:
             raise Overloaded("too many writes are waiting; retry in a second")
         self._waiting.append(entry)
         self._bytes += entry.size
-        entry.answer.add_done_callback(lambda _: self._leave(entry))
+        late = asyncio.get_running_loop().call_later(self._deadline, entry.give_up)
+        entry.answer.add_done_callback(lambda _: self._leave(entry, late))
         self._wake.set()
         return entry
 
-    def _leave(self, entry: _Entry) -> None:
+    def _leave(self, entry: _Entry, late: asyncio.TimerHandle) -> None:
+        late.cancel()
         self._bytes -= entry.size
 
     async def run(self) -> None:

@@ -12,7 +12,9 @@ declare
     v_outcome text[];
     v_position bigint[];
     v_answer bytea[];
-    v_count bigint;
+    v_next bigint;
+    v_given bigint := 0;
+    v_shift bigint[];
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         raise exception 'append needs READ COMMITTED' using errcode = 'object_not_in_prerequisite_state';
@@ -27,76 +29,94 @@ begin
         raise exception 'feed % does not exist', p_feed using errcode = 'undefined_object';
     end if;
 
-    with command as (
-        select * from unnest(c_id, c_user, c_route, c_key, c_hash) with ordinality as c (id, user_id, route, key, hash, nr)
-    ), head as (
-        select command, aggregate, min(version) - 1 as expected
-        from unnest(e_command, e_aggregate, e_version) as e (command, aggregate, version)
-        group by command, aggregate
-    ), stale as (
-        select distinct h.command from head h
-        where h.expected <> coalesce((
-            select l.version from events.log l
-            where l.feed = p_feed and l.aggregate = h.aggregate order by l.version desc limit 1
-        ), 0)
-    ), verdict as (
-        select
-            c.nr,
-            case
-                when l.seq is not null then 'stored'
-                when i.key is not null and i.body_hash <> c.hash then 'key_reused'
-                when i.key is not null then 'replayed'
-                when exists (select from stale s where s.command = c.nr) then 'stale'
-                else 'appended'
-            end as outcome,
-            coalesce(l.seq + c_size[c.nr] - 1, i.position) as position,
-            i.answer
-        from command c
-        left join lateral (
-            select l.seq from events.log l where l.id = c.id and l.command_id = c.id limit 1
-        ) l on true
-        left join lateral (
-            select i.key, i.body_hash, i.answer, i.position from events.idempotency i
-            where i.user_id = c.user_id and i.route = c.route and i.key = c.key and i.expires_at > clock_timestamp() limit 1
-        ) i on true
-    )
-    select
-        array_agg(v.outcome order by v.nr),
-        array_agg(
-            case when v.outcome = 'appended' then v.before else v.position end order by v.nr
-        ),
-        array_agg(v.answer order by v.nr)
-    into v_outcome, v_position, v_answer
-    from (
-        select
-            verdict.*,
-            v_last + sum(case when verdict.outcome = 'appended' then c_size[verdict.nr] else 0 end)
-                over (order by verdict.nr) as before
-        from verdict
-    ) v;
+    -- Most groups hold nothing that is there already: then two looks at the log tell all.
+    if array_remove(c_key, null) = '{}' and not exists (
+            select from unnest(c_id) as c (id) where (select true from events.log l where l.id = c.id limit 1)
+        )
+        and not exists (
+            select from unnest(e_aggregate, e_version) as e (aggregate, version)
+            where e.version <> 1 + coalesce((
+                select l.version from events.log l
+                where l.feed = p_feed and l.aggregate = e.aggregate order by l.version desc limit 1
+            ), 0)
+        )
+    then
+        v_outcome := array_fill('appended'::text, array[cardinality(c_id)]);
+        v_position := array_fill(null::bigint, array[cardinality(c_id)]);
+        v_answer := array_fill(null::bytea, array[cardinality(c_id)]);
+    else
+        with command as (
+            select * from unnest(c_id, c_user, c_route, c_key, c_hash) with ordinality as c (id, user_id, route, key, hash, nr)
+        ), head as (
+            select command, aggregate, min(version) - 1 as expected
+            from unnest(e_command, e_aggregate, e_version) as e (command, aggregate, version)
+            group by command, aggregate
+        ), stale as (
+            select distinct h.command from head h
+            where h.expected <> coalesce((
+                select l.version from events.log l
+                where l.feed = p_feed and l.aggregate = h.aggregate order by l.version desc limit 1
+            ), 0)
+        ), verdict as (
+            select
+                c.nr,
+                case
+                    when l.seq is not null then 'stored'
+                    when i.key is not null and i.body_hash <> c.hash then 'key_reused'
+                    when i.key is not null then 'replayed'
+                    when exists (select from stale s where s.command = c.nr) then 'stale'
+                    else 'appended'
+                end as outcome,
+                coalesce(l.seq + c_size[c.nr] - 1, i.position) as position,
+                i.answer
+            from command c
+            left join lateral (
+                select l.seq from events.log l where l.id = c.id and l.command_id = c.id limit 1
+            ) l on true
+            left join lateral (
+                select i.key, i.body_hash, i.answer, i.position from events.idempotency i
+                where i.user_id = c.user_id and i.route = c.route and i.key = c.key and i.expires_at > clock_timestamp() limit 1
+            ) i on true
+        )
+        select array_agg(outcome order by nr), array_agg(position order by nr), array_agg(answer order by nr)
+        into v_outcome, v_position, v_answer
+        from verdict;
+    end if;
+
+    -- Numbers without a hole: an event's is its place in the group, less those that are not appended before it.
+    v_next := v_last;
+    v_shift := array_fill(null::bigint, array[cardinality(c_id)]);
+    for v_nr in 1 .. cardinality(c_id) loop
+        v_shift[v_nr] := v_next - v_given;
+        v_given := v_given + c_size[v_nr];
+        if v_outcome[v_nr] = 'appended' then
+            v_next := v_next + c_size[v_nr];
+            v_position[v_nr] := v_next;
+        end if;
+    end loop;
 
     insert into events.log (
         feed, seq, id, command_id, aggregate, version, type, subject, time,
         correlation_id, causation_id, actor, traceparent, data
     )
     select
-        p_feed, v_last + row_number() over (order by e.nr), e.id, c_id[e.command], e.aggregate, e.version, e.type, e.subject,
+        p_feed, v_shift[e.command] + e.nr, e.id, c_id[e.command], e.aggregate, e.version, e.type, e.subject,
         c_time[e.command], c_correlation[e.command], c_causation[e.command], c_actor[e.command], c_traceparent[e.command],
         e.data
     from unnest(e_command, e_id, e_aggregate, e_version, e_type, e_subject, e_data) with ordinality
         as e (command, id, aggregate, version, type, subject, data, nr)
-    where v_outcome[e.command] = 'appended'
-    order by e.nr;
-    get diagnostics v_count = row_count;
+    where v_outcome[e.command] = 'appended';
 
-    insert into events.idempotency as known (user_id, route, key, body_hash, answer, position, expires_at)
-    select c.user_id, c.route, c.key, c.hash, c.answer, v_position[c.nr], c.expires
-    from unnest(c_user, c_route, c_key, c_hash, c_answer, c_expires) with ordinality
-        as c (user_id, route, key, hash, answer, expires, nr)
-    where c.user_id is not null and v_outcome[c.nr] = 'appended'
-    on conflict (user_id, route, key) do update
-    set body_hash = excluded.body_hash, answer = excluded.answer,
-        position = excluded.position, expires_at = excluded.expires_at;
+    if array_remove(c_key, null) <> '{}' then
+        insert into events.idempotency as known (user_id, route, key, body_hash, answer, position, expires_at)
+        select c.user_id, c.route, c.key, c.hash, c.answer, v_position[c.nr], c.expires
+        from unnest(c_user, c_route, c_key, c_hash, c_answer, c_expires) with ordinality
+            as c (user_id, route, key, hash, answer, expires, nr)
+        where c.user_id is not null and v_outcome[c.nr] = 'appended'
+        on conflict (user_id, route, key) do update
+        set body_hash = excluded.body_hash, answer = excluded.answer,
+            position = excluded.position, expires_at = excluded.expires_at;
+    end if;
 
     perform events.write_states(s.kinds, s.ids, s.versions, s.states)
     from (
@@ -106,8 +126,8 @@ begin
     ) s
     where s.ids is not null;
 
-    if v_count > 0 then
-        update events.feed set last_seq = v_last + v_count where name = p_feed;
+    if v_next > v_last then
+        update events.feed set last_seq = v_next where name = p_feed;
     end if;
 
     return query
@@ -454,9 +474,6 @@ ALTER TABLE ONLY events.deletion
 
 ALTER TABLE ONLY events.discarded
     ADD CONSTRAINT discarded_act_fkey FOREIGN KEY (act) REFERENCES events.act(id);
-
-ALTER TABLE ONLY events.log
-    ADD CONSTRAINT log_feed_fkey FOREIGN KEY (feed) REFERENCES events.feed(name);
 
 ALTER TABLE ONLY events.parked
     ADD CONSTRAINT parked_act_fkey FOREIGN KEY (act) REFERENCES events.act(id);
