@@ -13,8 +13,8 @@ R = TypeVar("R")
 MOST: Final = 128
 _LEAVING: Final = "the process is leaving; try again"
 
-Ask: TypeAlias = Callable[[Sequence[T]], Awaitable[Sequence[R]]]
-"""Asks several questions at once; gives one answer each, in their order."""
+Ask: TypeAlias = Callable[[Sequence[T]], Awaitable[Sequence[R | Exception]]]
+"""Asks several questions at once; gives one answer each, in their order: perhaps an exception, for that one alone."""
 
 
 def _nothing(_: object) -> Iterable[Hashable]:
@@ -34,7 +34,7 @@ class Batcher(Generic[T, R]):
         self._wake = asyncio.Event()
 
     async def __call__(self, question: T) -> R:
-        """The answer; raises what asking raises, as do all that were asked together, and `Unavailable`."""
+        """The answer; raises one that is an exception, what asking raises (all asked together do), `Unavailable`."""
         answer: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((question, answer))
         self._wake.set()
@@ -74,7 +74,11 @@ class Batcher(Generic[T, R]):
             _fail(asked, error)
             return
         for (_, answer), found in zip(asked, answers, strict=True):
-            if not answer.done():
+            if answer.done():
+                continue
+            if isinstance(found, Exception):
+                answer.set_exception(found)
+            else:
                 answer.set_result(found)
 
 

@@ -8,12 +8,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from random import uniform
 from typing import TypeAlias, TypeVar
 
 import asyncpg
 import structlog
 
+from events.batcher import Batcher
 from events.clock import Clock, system_clock
 from events.health import Check
 from events.postgres import AWAY, Connection, is_rejection
@@ -84,6 +86,8 @@ class WorkTable:
         self._clock = clock
         self._news: dict[str, asyncio.Event] = {}
         self._lookouts: dict[str, asyncio.Lock] = {}
+        self._claims: dict[str, Batcher[None, Sequence[Row]]] = {}
+        self._marks: Batcher[Row, bool] = Batcher(self._mark)
         self._state = Check(f"work {table}", "ok")
         self._sql = {
             name: filled(getattr(SQL, f"work_{name}"), table=table, turn=turn)
@@ -112,8 +116,17 @@ class WorkTable:
         return await self._pool.fetch(self._sql["overdue"], limit, self._lease, self._now())
 
     async def sending(self, row: Row) -> bool:
-        """Commit the mark before the point of no return; False when the claim is lost: then do nothing."""
-        return await self._pool.fetchval(self._sql["sending"], row["id"], row["token"], self._lease) is not None
+        """Commit the mark before the point of no return; False when the claim is lost: then do nothing.
+
+        While `run` runs, marks that come together are one commit.
+        """
+        return await self._marks(row) if self._claims else (await self._mark([row]))[0]
+
+    async def _mark(self, rows: Sequence[Row]) -> Sequence[bool]:
+        ids, tokens = [row["id"] for row in rows], [row["token"] for row in rows]
+        found = await self._pool.fetch(self._sql["sending"], ids, tokens, self._lease)
+        marked = {row["id"] for row in found}
+        return [id_ in marked for id_ in ids]
 
     async def retry(self, row: Row, reason: str | None, *, after: float | None = None) -> bool:
         """Queue again after `after` seconds (default: by back-off); False when the claim is lost."""
@@ -128,9 +141,13 @@ class WorkTable:
         """Write the outcome inside the caller's transaction; False when the claim is lost: then write nothing else."""
         settled = await connection.fetchval(self._sql["settle"], row["id"], row["token"], state, reason)
         if settled is not None:
-            WORK_DONE.labels(self.table, state).inc()
-            note("todo.work.outcome", state, error=state if state in _WRONG else "")
+            self.tell(state)
         return settled is not None
+
+    def tell(self, state: str) -> None:
+        """Count a row's outcome that its service wrote by an SQL of its own, in the trace of the row's act."""
+        WORK_DONE.labels(self.table, state).inc()
+        note("todo.work.outcome", state, error=state if state in _WRONG else "")
 
     async def run(
         self, act: Act, *, judge: Act, expire: Act, workers: int = 4, lanes: Sequence[str] = (EVERY_ROW,)
@@ -145,11 +162,15 @@ class WorkTable:
         """
         self._news = {lane: asyncio.Event() for lane in lanes}
         self._lookouts = {lane: asyncio.Lock() for lane in lanes}
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._sweep(judge, expire))
-            for lane in lanes:
-                for _ in range(workers):
-                    group.create_task(self._work(act, lane))
+        self._claims = {lane: Batcher(partial(self._claim_each, lane)) for lane in lanes}
+        async with asyncio.TaskGroup() as asking:  # asks until the last act has ended
+            for ask in (self._marks.run, *(claims.run for claims in self._claims.values())):
+                asking.create_task(ask())
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._sweep(judge, expire))
+                for lane in lanes:
+                    for _ in range(workers):
+                        group.create_task(self._work(act, lane))
 
     async def _work(self, act: Act, lane: str) -> None:
         news = self._news[lane]  # each lane's own: another would take the word for a row that it does not claim
@@ -170,7 +191,7 @@ class WorkTable:
 
     async def _claim_whole(self, lane: str) -> Sequence[Row]:
         """Claim a row; cancelled, give back what was claimed by then: it would else wait for its lease to end."""
-        claiming = asyncio.create_task(self.claim(1, lane))
+        claiming = asyncio.create_task(self._claims[lane](None))
         try:
             return await asyncio.shield(claiming)
         except asyncio.CancelledError:
@@ -178,6 +199,11 @@ class WorkTable:
             await asyncio.wait([giving], timeout=DRAIN)
             giving.cancel()
             raise
+
+    async def _claim_each(self, lane: str, askers: Sequence[None]) -> Sequence[Sequence[Row]]:
+        """A row for each worker that asks, as far as they go."""
+        rows = await self.claim(len(askers), lane)
+        return [rows[nr : nr + 1] for nr in range(len(askers))]
 
     async def _give_back(self, claiming: Awaitable[Sequence[Row]]) -> None:
         with suppress(*AWAY):

@@ -206,7 +206,7 @@ async def mark_missing(self: WorkTable, row: Row) -> bool:
 
 @bug("a mark that the database refused is not heeded", WorkTable, "sending")
 async def mark_unheeded(self: WorkTable, row: Row) -> bool:
-    await self._pool.fetchval(self._sql["sending"], row["id"], row["token"], self._lease)
+    await self._pool.fetchval(self._sql["sending"], [row["id"]], [row["token"]], self._lease)
     return True
 
 

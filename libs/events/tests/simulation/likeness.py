@@ -222,7 +222,7 @@ class Script:
         id_, token = self._chance.choice(self._claims[-4:])
         asked: dict[str, tuple[Any, ...]] = {
             "claim": (limit, lease, NOW),
-            "sending": (id_, token, lease),
+            "sending": ([id_], [token], lease),
             "settle": (id_, token, self._chance.choice(["sent", "failed"]), None),
             "retry": (id_, token, self._chance.choice([-9000.0, 9000.0]), "again"),
             "release": (),

@@ -107,9 +107,10 @@ def _change(
 
 
 @query(work_query("sending"))
-def sending(tx: Transaction, id_: UUID, token: UUID, lease: float) -> list[Row]:
+def sending(tx: Transaction, ids: Sequence[UUID], tokens: Sequence[UUID], lease: float) -> list[Row]:
     new = {"state": "sending", "lease_until": tx.now() + lease}
-    return _change(tx, id_, token, ["claimed"], new, alive=True)
+    marked = zip(ids, tokens, strict=True)
+    return [row for id_, token in marked for row in _change(tx, id_, token, ["claimed"], new, alive=True)]
 
 
 SETTLE = work_query("settle")

@@ -124,6 +124,7 @@ class Delivery:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._holding.run())
+                group.create_task(self._outcomes.run())
                 await self._table.run(self._post, judge=self._judge, expire=self._expire, workers=self._workers)
         finally:
             self._transport.close()

@@ -1,29 +1,43 @@
-"""What became of letters: each outcome is written and told in one transaction, however long the database takes."""
+"""What became of letters: each outcome is written and told in one transaction, however long the database takes.
 
-from collections.abc import Callable
+Codes come by the hundred: their outcomes that come together are one transaction (docs/adr/0029).
+"""
+
+from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
 import asyncpg
+from msgspec import Struct
 
+from events.batcher import Batcher
 from events.catalog.mailer import MailFailed, MailSent, MailSuppressed
 from events.clock import Clock
 from events.codec import Codec
-from events.command import Change, Context, new_command
+from events.command import Change, Command, Context, new_command
 from events.erasure import hold_off
-from events.log import append_last
-from events.postgres import Connection
+from events.log import append_all_last, append_last
+from events.postgres import Connection, is_rejection
 from events.tracing import here
 from events.work import Row, WorkTable, lasting
 from mailer.domain import Settled, address_id
-from mailer.tables import accepted, clear_content, refused, settle_parts
+from mailer.tables import accepted, clear_content, refused, settle_codes, settle_parts
 
 FEED: Final = "MAILER"
 Outcome: TypeAlias = MailSent | MailFailed | None
 """What is told of a letter's end; a skipped one ends in silence."""
 
 
+class _End(Struct, frozen=True):
+    """How a code's letter ends, and what is told of it."""
+
+    row: Row
+    state: Settled
+    reason: str | None
+    told: Command | None
+
+
 class Outcomes:
-    """Settles letters of a work table; `on_settled` is told after each."""
+    """Settles letters of a work table while `run` runs; `on_settled` is told after each."""
 
     def __init__(
         self, pool: asyncpg.Pool, table: WorkTable, codec: Codec, clock: Clock, on_settled: Callable[[], None]
@@ -33,26 +47,60 @@ class Outcomes:
         self._codec = codec
         self._clock = clock
         self._on_settled = on_settled
+        self._ends: Batcher[_End, bool] = Batcher(self._end_together)
+
+    async def run(self) -> None:
+        """Write the outcomes of codes until cancelled."""
+        await self._ends.run()
 
     async def settle(
         self, row: Row, state: Settled, event: Outcome, reason: str | None = None, *, is_bounce: bool = False
     ) -> None:
         """Write the outcome and tell it, both or neither; `is_bounce`: the address was refused, not the letter."""
-        await lasting(row, lambda: self._settle_once(row, state, event, reason, is_bounce=is_bounce))
+        if row["kind"] == "code":
+            changes = [_told(row, event)] if event else []
+            told = new_command(self._codec, self._context(row), *changes) if changes else None
+            if await lasting(row, lambda: self._ends(_End(row, state, reason, told))):
+                self._table.tell(state)
+        else:
+            await lasting(row, lambda: self._settle_once(row, state, event, reason, is_bounce=is_bounce))
         self._on_settled()
+
+    async def _end_together(self, ends: Sequence[_End]) -> Sequence[bool | Exception]:
+        """Whether each was written, which it is not twice; where the database rejects one, each by itself."""
+        try:
+            return await self._end(ends)
+        except asyncpg.PostgresError as error:
+            if not is_rejection(error) or len(ends) == 1:
+                raise
+        return [await self._end_alone(end) for end in ends]
+
+    async def _end_alone(self, end: _End) -> bool | Exception:
+        try:
+            [written] = await self._end([end])
+        except asyncpg.PostgresError as error:
+            return error
+        return written
+
+    async def _end(self, ends: Sequence[_End]) -> Sequence[bool]:
+        async with self._pool.acquire() as connection, connection.transaction():
+            claims = [(end.row["id"], end.row["token"], end.state, end.reason) for end in ends]
+            written = await settle_codes(connection, claims)
+            told = [end.told for end in ends if end.told and end.row["id"] in written]
+            await append_all_last(connection, FEED, told)
+        return [end.row["id"] in written for end in ends]
 
     async def _settle_once(
         self, row: Row, state: Settled, event: Outcome, reason: str | None, *, is_bounce: bool
     ) -> None:
         async with self._pool.acquire() as connection, connection.transaction():
-            if row["kind"] != "code":  # it holds a contact's row, and then appends
-                await hold_off(connection)
+            await hold_off(connection)  # it holds a contact's row, and then appends
             await clear_content(connection, row)
             if not await self._table.settle(connection, row, state, reason):
                 return  # also where an earlier try was committed, and its answer lost
             await settle_parts(connection, row, state)
             if event:
-                changes = [Change(aggregate=row["id"], expected=0, subject=row["subject"], events=[event])]
+                changes = [_told(row, event)]
                 changes += await self._judge_address(connection, row, event, is_bounce=is_bounce)
                 await append_last(connection, FEED, new_command(self._codec, self._context(row), *changes))
 
@@ -61,8 +109,6 @@ class Outcomes:
     ) -> list[Change]:
         """Learn from a notice whether its address works; what is to be told where it gets no more of them."""
         person = row["subject"]
-        if event.kind == "code":
-            return []
         if isinstance(event, MailSent):
             await accepted(connection, person)
             return []
@@ -82,3 +128,7 @@ class Outcomes:
             actor="system",
             traceparent=here() or row["traceparent"],
         )
+
+
+def _told(row: Row, event: MailSent | MailFailed) -> Change:
+    return Change(aggregate=row["id"], expected=0, subject=row["subject"], events=[event])

@@ -1,6 +1,6 @@
 """The mailer's tables: letters to send (a work table) and how to reach people."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -175,6 +175,17 @@ async def change_contacts(connection: Connection, changes: Sequence[ProfileChang
 async def clear_content(connection: Connection, row: Row) -> None:
     """Forget what a claimed letter says; comes before its outcome, in the same transaction."""
     await connection.execute(SQL.clear_content, row["id"], row["token"])
+
+
+async def settle_codes(
+    connection: Connection, claims: Sequence[tuple[UUID, UUID, str, str | None]]
+) -> Collection[UUID]:
+    """Write the outcomes of claimed letters that bring codes, and forget what they say; whose claim still held.
+
+    Each is a letter's id, its claim's token, how it ends and why.
+    """
+    rows = await connection.fetch(SQL.settle_codes, *map(list, zip(*claims, strict=True)))
+    return {row["id"] for row in rows}
 
 
 async def settle_parts(connection: Connection, row: Row, state: str) -> None:

@@ -1,4 +1,5 @@
--- The point of no return is next: from here on an ended lease means unknown. No row: the claim is no longer ours.
-update {table} set state = 'sending', lease_until = clock_timestamp() + make_interval(secs => $3)
-where id = $1 and token = $2 and state = 'claimed' and lease_until > clock_timestamp()
-returning id
+-- The point of no return is next: from here on an ended lease means unknown. One not told: the claim is no longer ours.
+update {table} as w set state = 'sending', lease_until = clock_timestamp() + make_interval(secs => $3)
+from unnest($1::uuid[], $2::uuid[]) as marked (id, token)
+where w.id = marked.id and w.token = marked.token and w.state = 'claimed' and w.lease_until > clock_timestamp()
+returning w.id
