@@ -146,6 +146,16 @@ def test_a_name_that_no_header_can_hold_unharmed_is_left_to_the_letter():
     assert person.name in mail.text
 
 
+def test_a_name_with_line_ends_adds_no_header():
+    person = Person(recipient="person@example.com", name="Eve\r\nBcc: eve@example.com", locale="en", zone=UTC)
+    notice = letter(kind="welcome", expires_at=None, sealed=None)
+    letters = Letters("Todo API", SENDER, lambda user_id, kind: LINK)
+    mail = letters.write_notice(notice, person, facts("welcome"), datetime.now(UTC))
+    message = message_from_bytes(mail.content, policy=default)
+    assert message["Bcc"] is None
+    assert [address.addr_spec for address in message["To"].addresses] == ["person@example.com"]
+
+
 def test_a_title_is_one_line_in_a_subject_and_no_longer_than_fits():
     assert shortened("우유\r\nBcc: eve@example.com\u2028사기") == "우유 Bcc: eve@example.com 사기"
     assert len(shortened("할" * 200)) == 60

@@ -6,10 +6,10 @@ One template a kind and language, with the blocks `subject`, `text` and `html`; 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from email.header import Header
-from email.headerregistry import Address, HeaderRegistry
-from email.message import EmailMessage
-from email.policy import EmailPolicy
-from functools import cache
+from email.mime.multipart import MIMEMultipart
+from email.mime.text import MIMEText
+from email.policy import compat32
+from email.utils import format_datetime, formataddr
 from typing import Any, Final
 from uuid import UUID
 
@@ -21,41 +21,16 @@ from events.catalog.mailer import NoticeKind
 from mailer.domain import DEFAULT_LOCALE, Letter
 from mailer.people import Person
 from mailer.seals import Code
-from mailer.words import shortened, words_of
+from mailer.words import one_line, shortened, words_of
 
-# One encoded word (RFC 2047): of several, Python's folding adds spaces to the name.
+# One encoded word (RFC 2047): `formataddr` makes no second one.
 _NAME_BYTES: Final = 45
-_LINK: Final = "List-Unsubscribe"
 _MINUTE: Final = timedelta(minutes=1)
 
 
-class _Headers(HeaderRegistry):
-    """The usual one makes a class for every header that it meets: a tenth of a letter's time."""
-
-    @cache  # noqa: B019 - there is one, for a handful of names
-    def __getitem__(self, name: str) -> Any:
-        return super().__getitem__(name)
-
-
-class _Policy(EmailPolicy):
-    """Folds what the usual one harms.
-
-    A long link would become an encoded word, which no mail program follows (RFC 2369); a long subject in several of
-    those would lose spaces between them.
-    """
-
-    def fold_binary(self, name: str, value: Any) -> bytes:
-        """The bytes of a header."""
-        if name == _LINK:
-            return f"{name}:\r\n {value}\r\n".encode("ascii")
-        if name == "Subject" and not value.isascii():
-            words = Header(str(value), "utf-8", header_name=name).encode(linesep="\r\n")
-            return f"{name}: {words}\r\n".encode("ascii")
-        return super().fold_binary(name, value)
-
-
-# Pure ASCII on the wire: no server needs to know 8BITMIME or SMTPUTF8.
-_POLICY: Final = _Policy(linesep="\r\n", cte_type="7bit", header_factory=_Headers())
+# Not `EmailMessage`: it parses each header that it is given and folds it by its grammar, most of a letter's time
+# (docs/adr/0029), and makes an encoded word of a long link, which no mail program follows (RFC 2369).
+_POLICY: Final = compat32.clone(linesep="\r\n")
 
 
 class Mail(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,7 +73,7 @@ class Letters:
         minutes = max(1, round((code.expires_at - now) / _MINUTE))
         message = self._message(letter, letter.happened_at, code.recipient)
         locale = letter.locale or DEFAULT_LOCALE
-        return self._write(letter, locale, message, {"code": code.code, "minutes": minutes})
+        return self._write(letter, locale, message, code.recipient, {"code": code.code, "minutes": minutes})
 
     def write_notice(self, letter: Letter, person: Person, facts: Sequence[str], now: datetime) -> Mail:
         """A letter that tells a person of events; `facts` are their data as JSON, oldest first.
@@ -109,20 +84,22 @@ class Letters:
         link = self._unsubscribe(letter.subject, letter.kind)
         message = self._message(letter, now, person.recipient, person.name)
         # One click and no page: RFC 8058.
-        message[_LINK] = f"<{link}>"
+        message["List-Unsubscribe"] = f"<{link}>"
         message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         words = words_of(letter.kind, facts, person.locale, person.zone)
-        return self._write(letter, person.locale, message, {"name": person.name, "unsubscribe": link, **words})
+        about = {"name": person.name, "unsubscribe": link, **words}
+        return self._write(letter, person.locale, message, person.recipient, about)
 
-    def _write(self, letter: Letter, locale: Locale, message: EmailMessage, words: dict[str, Any]) -> Mail:
+    def _write(
+        self, letter: Letter, locale: Locale, message: MIMEMultipart, recipient: str, words: dict[str, Any]
+    ) -> Mail:
         template = self._templates.get_template(f"{letter.kind}.{locale}.jinja")
         context = template.new_context({"product": self._product, "locale": locale, **words})
         subject, text, html = ("".join(template.blocks[name](context)).strip() for name in ("subject", "text", "html"))
-        message["Subject"] = subject
-        message.set_content(text + "\n")
-        message.add_alternative(html + "\n", subtype="html")
-        message.set_boundary(letter.id.hex)
-        recipient: str = message["To"].addresses[0].addr_spec
+        message["Subject"] = _subject(subject)
+        for said, subtype in ((text, "plain"), (html, "html")):
+            lines = f"{said}\n".replace("\n", "\r\n")  # what is encoded is canonical: RFC 2046, section 4.1.1
+            message.attach(MIMEText(lines, subtype, "utf-8", policy=_POLICY))
         return Mail(
             id=str(letter.id),
             sender=self._sender,
@@ -132,12 +109,17 @@ class Letters:
             content=self._sign(message.as_bytes()),
         )
 
-    def _message(self, letter: Letter, date: datetime, recipient: str, name: str | None = None) -> EmailMessage:
-        message = EmailMessage(_POLICY)
-        message["From"] = Address(self._product, addr_spec=self._sender)
-        fits = name is not None and len(name.encode()) <= _NAME_BYTES
-        message["To"] = Address(name if name and fits else "", addr_spec=recipient)
-        message["Date"] = date
+    def _message(self, letter: Letter, date: datetime, recipient: str, name: str | None = None) -> MIMEMultipart:
+        message = MIMEMultipart("alternative", boundary=letter.id.hex, policy=_POLICY)
+        message["From"] = formataddr((self._product, self._sender))
+        shown = one_line(name or "")
+        message["To"] = formataddr((shown if len(shown.encode()) <= _NAME_BYTES else "", recipient))
+        message["Date"] = format_datetime(date)
         message["Message-ID"] = letter.message_id
         message["Auto-Submitted"] = "auto-generated"
         return message
+
+
+def _subject(text: str) -> str:
+    """As a header has it, folded where it is long: RFC 2047."""
+    return Header(text, "us-ascii" if text.isascii() else "utf-8", header_name="Subject").encode(linesep="\r\n")
