@@ -49,6 +49,7 @@ def service_environment(
     defaults = {
         "APP_ENV": "development",
         "MAIL_TRANSPORT": "smtp" if caller.get("SMTP_SERVER") else "console",
+        "MAIL_DIR": str(layout.mails),
         **{name: secrets.keys[name] for name in own if name in secrets.keys},
     }
     decided = {
@@ -57,7 +58,6 @@ def service_environment(
         "ISSUER": layout.gateway,
         "JWKS_URL": f"{layout.service_url('auth')}/.well-known/jwks.json",
         "EXPORT_URLS": ",".join(f"{name}={layout.service_url(name)}{path}" for name, path in _EXPORTS.items()),
-        "MAIL_DIR": str(layout.mails),
         "SEAL_DIR": str(layout.seals),
         "PYTHONUNBUFFERED": "1",
         _OWN_KEY: secrets.nkeys[service],
