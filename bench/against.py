@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def _post_to(postbox: Postbox) -> None:
-    """Settings of our mailer: plain SMTP on the loopback interface, and no copies of mails in files, as for the peers."""
+    """Settings of our mailer: plain SMTP on the loopback interface, and no copies in files, as for the peers."""
     os.environ |= {
         "SMTP_SERVER": HOST,
         "SMTP_PORT": str(postbox.port),
