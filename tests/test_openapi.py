@@ -18,7 +18,7 @@ from local.reference import FILE
 from system import System
 
 HERE = Path(__file__).resolve().parent
-BOUNDED, FULL = 12, 400
+BOUNDED, FULL = 6, 400
 SUCCEED = 0.6
 # Nothing is parked, so there is none to show; this stack sends no SMS: a phone is answered 409, or 404 without one.
 NOT_OFFERED = {
