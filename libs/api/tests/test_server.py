@@ -2,6 +2,7 @@
 
 import asyncio
 from time import monotonic
+from typing import Any
 
 import httpx
 import pytest
@@ -51,6 +52,59 @@ async def test_what_is_written_before_a_close_is_sent_and_nothing_after_it() -> 
     await asyncio.sleep(0)
     assert sent.packets == [b"last words"]
     assert sent.closed
+
+
+async def test_what_is_long_is_sent_at_once_so_that_a_slow_client_is_noticed() -> None:
+    """Who sends a download piece by piece never lets the loop turn: all of it would be held."""
+    sent = Sent()
+    joined = _Joined(sent)
+    for _ in range(100):
+        joined.write(b"x" * 64 * 1024)
+    assert len(sent.packets) == 100
+
+
+async def test_a_download_waits_for_a_client_that_does_not_read() -> None:
+    pieces = 0
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal pieces
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(400):
+            await send({"type": "http.response.body", "body": b"x" * 64 * 1024, "more_body": True})
+            pieces += 1
+
+    listener = listen("127.0.0.1", 0)
+    server = asyncio.create_task(serve(app, listener, drain=1))
+    reader, writer = await asyncio.open_connection(*listener.getsockname())
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    async with asyncio.timeout(10):
+        await reader.readexactly(1)
+        before = -1
+        while before != pieces:  # until nothing moves any more
+            before = pieces
+            await asyncio.sleep(0.2)
+    assert 0 < pieces < 400
+    writer.transport.abort()
+    server.cancel()
+    await asyncio.wait([server])
+
+
+async def test_who_says_that_nothing_more_comes_still_gets_the_answer() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    listener = listen("127.0.0.1", 0)
+    server = asyncio.create_task(serve(app, listener, drain=1))
+    async with asyncio.timeout(10):
+        for _ in range(20):
+            reader, writer = await asyncio.open_connection(*listener.getsockname())
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            writer.write_eof()
+            assert (await reader.read()).endswith(b"ok")
+            writer.close()
+    server.cancel()
+    await asyncio.wait([server])
 
 
 class Gate:

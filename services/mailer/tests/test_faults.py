@@ -191,12 +191,13 @@ async def test_however_its_second_copy_ends_a_letter_of_unknown_outcome_stays_un
         seal({"recipient": "a@b.example"}),
         seal({"recipient": "a@b.example\r\nBcc: c@d.example", "code": "1", "expires_at": "2030-01-01T00:00:00Z"}),
         seal({"recipient": "a@b.example, c@d.example", "code": "1", "expires_at": "2030-01-01T00:00:00Z"}),
+        seal({"recipient": "a@bücher.example", "code": "1", "expires_at": "2030-01-01T00:00:00Z"}),
         seal({"recipient": "", "code": "1", "expires_at": "2030-01-01T00:00:00Z"}),
         "k1.",
         "k1.%%%",
         "",
     ],
-    ids=["stranger", "fields", "injection", "two addresses", "no address", "empty", "no base64", "nothing"],
+    ids=["stranger", "fields", "injection", "two addresses", "no ASCII", "no address", "empty", "no base64", "nothing"],
 )
 async def test_a_seal_that_does_not_open_fails_its_own_letter_alone(
     post: Post, server: MailServer, by_smtp: dict[str, Any], sealed: str

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
+from email.header import decode_header, make_header
 from email.policy import default
 from typing import Any
 from uuid import UUID
@@ -154,6 +155,14 @@ def test_a_name_with_line_ends_adds_no_header():
     message = message_from_bytes(mail.content, policy=default)
     assert message["Bcc"] is None
     assert [address.addr_spec for address in message["To"].addresses] == ["person@example.com"]
+
+
+def test_a_long_name_of_the_product_stands_whole_in_words_that_no_reader_refuses():
+    product = "아주 긴 제품 이름 " * 10 + "끝"
+    raw = message_from_bytes(write(letter(), product=product).content)["From"]  # Python's newer parser parts the words
+    assert str(make_header(decode_header(raw))) == f"{product} <{SENDER}>"
+    lines = write(letter(), product=product).content.split(b"\r\n\r\n")[0].split(b"\r\n")
+    assert all(len(line) <= 78 for line in lines)
 
 
 def test_a_title_is_one_line_in_a_subject_and_no_longer_than_fits():

@@ -10,7 +10,10 @@ from mailing import CODEC, Post, running
 
 from events.catalog.mailer import MailSent
 from events.clock import system_clock
+from events.command import Change, Context, new_command
+from events.errors import VersionConflict
 from events.ids import uuid7
+from events.log import append_last
 from events.postgres import open_pool
 from events.work import Row, WorkTable
 from mailer.domain import sent
@@ -62,6 +65,29 @@ async def test_a_code_that_the_database_rejects_harms_none_that_came_with_it(pos
     states = dict(await post.owner.fetch("select id, state from letter"))
     assert states == {row["id"]: "claimed" if row["id"] == rejected else "sent" for row in rows}
     assert {event.letter_id for event in await post.said()} == states.keys() - {rejected}
+
+
+async def test_a_code_whose_end_the_log_knows_already_harms_none_that_came_with_it(post: Post):
+    """After a restore that lost the table's tail and kept the log's."""
+    async with claimed(post, 3) as (rows, _, outcomes):
+        known = new_command(
+            CODEC,
+            Context(time=system_clock(), correlation_id="", actor="system"),
+            Change(
+                aggregate=rows[0]["id"],
+                expected=0,
+                subject=rows[0]["subject"],
+                events=[sent(letter_of(rows[0]), system_clock(), [])],
+            ),
+        )
+        async with post.owner.transaction():
+            await append_last(post.owner, "MAILER", known)
+        tasks = settled(outcomes, rows)
+        async with running(outcomes.run):
+            errors = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(error) for error in errors] == [VersionConflict, type(None), type(None)]
+    states = dict(await post.owner.fetch("select id, state from letter"))
+    assert states == {row["id"]: "claimed" if row is rows[0] else "sent" for row in rows}
 
 
 async def test_who_lost_the_claim_meanwhile_writes_and_tells_nothing(post: Post):

@@ -32,6 +32,7 @@ def test_production_posts_by_smtp_and_development_on_the_console():
         ({"FROM_EMAIL": "nobody"}, "must make a sender"),
         ({"FROM_EMAIL": "noreply@한.example"}, "must make a sender"),
         ({"PRODUCT_NAME": "two\nlines"}, "must make a sender"),
+        ({"PRODUCT_NAME": "two\x0blines"}, "must make a sender"),
         ({"SMTP_SERVER": ""}, "SMTP_SERVER is required"),
         ({"MAILER_PRIVATE_KEYS": "k1:c2hvcnQ"}, "MAILER_PRIVATE_KEYS must hold keys of 32 bytes"),
         ({"UNSUBSCRIBE_KEYS": "u1:c2hvcnQ"}, "UNSUBSCRIBE_KEYS must hold keys of 32 bytes"),

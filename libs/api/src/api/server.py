@@ -11,6 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MESSAGE_LIMIT = 16 * 1024
 """The longest message of a WebSocket's client, in bytes; a longer one closes it (1009)."""
+_LONG = 32 * 1024
 KEEP_ALIVE = 75
 """For how many seconds an idle connection is kept: longer than by a gateway, which closes it itself, so that no request
 meets a closed one. Most keep one for a minute; others must be told (deploy/chart/README.md)."""
@@ -30,11 +31,15 @@ class _Server(uvicorn.Server):
 
 
 class _Joined:
-    """A transport that sends together what is written in one turn of the loop: a head and its body are one packet."""
+    """A transport that sends together what is written in one turn of the loop: a head and its body are one packet.
+
+    What is long goes at once: the transport must be able to say that its client does not keep up.
+    """
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self.transport = transport
         self._held: list[bytes] = []
+        self._size = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.transport, name)
@@ -43,10 +48,13 @@ class _Joined:
         if not self._held:
             asyncio.get_running_loop().call_soon(self.flush)
         self._held.append(data)
+        self._size += len(data)
+        if self._size >= _LONG:
+            self.flush()
 
     def flush(self) -> None:
         """Send what is held."""
-        held, self._held = self._held, []
+        held, self._held, self._size = self._held, [], 0
         if held and not self.transport.is_closing():
             self.transport.write(b"".join(held))
 
@@ -59,11 +67,18 @@ class _Protocol(HttpToolsProtocol):
     """uvicorn's, which writes an answer's head and body apart: a tenth of a POST's time (docs/adr/0029)."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(cast("asyncio.Transport", _Joined(transport)))
+        self._joined = _Joined(transport)
+        super().connection_made(cast("asyncio.Transport", self._joined))
+
+    def eof_received(self) -> None:
+        """A client that says nothing more may still listen: the transport closes next."""
+        self._joined.flush()
+        super().eof_received()
 
     def handle_websocket_upgrade(self) -> None:
         """A live connection's frames go straight to the transport."""
-        self.transport = cast("_Joined", self.transport).transport
+        self._joined.flush()
+        self.transport = self._joined.transport
         super().handle_websocket_upgrade()
 
 

@@ -96,7 +96,7 @@ class Letters:
         template = self._templates.get_template(f"{letter.kind}.{locale}.jinja")
         context = template.new_context({"product": self._product, "locale": locale, **words})
         subject, text, html = ("".join(template.blocks[name](context)).strip() for name in ("subject", "text", "html"))
-        message["Subject"] = _subject(subject)
+        message["Subject"] = _folded("Subject", subject)
         for said, subtype in ((text, "plain"), (html, "html")):
             lines = f"{said}\n".replace("\n", "\r\n")  # what is encoded is canonical: RFC 2046, section 4.1.1
             message.attach(MIMEText(lines, subtype, "utf-8", policy=_POLICY))
@@ -111,7 +111,7 @@ class Letters:
 
     def _message(self, letter: Letter, date: datetime, recipient: str, name: str | None = None) -> MIMEMultipart:
         message = MIMEMultipart("alternative", boundary=letter.id.hex, policy=_POLICY)
-        message["From"] = formataddr((self._product, self._sender))
+        message["From"] = _from(self._product, self._sender)
         shown = one_line(name or "")
         message["To"] = formataddr((shown if len(shown.encode()) <= _NAME_BYTES else "", recipient))
         message["Date"] = format_datetime(date)
@@ -120,6 +120,12 @@ class Letters:
         return message
 
 
-def _subject(text: str) -> str:
-    """As a header has it, folded where it is long: RFC 2047."""
-    return Header(text, "us-ascii" if text.isascii() else "utf-8", header_name="Subject").encode(linesep="\r\n")
+def _from(product: str, sender: str) -> str:
+    if product.isascii() or len(product.encode()) <= _NAME_BYTES:
+        return formataddr((product, sender))
+    return f"{_folded('From', product)}\r\n <{sender}>"
+
+
+def _folded(name: str, text: str) -> str:
+    """As a header has it, in several encoded words where it is long: RFC 2047."""
+    return Header(text, "us-ascii" if text.isascii() else "utf-8", header_name=name).encode(linesep="\r\n")

@@ -15,6 +15,7 @@ from events.clock import Clock
 from events.codec import Codec
 from events.command import Change, Command, Context, new_command
 from events.erasure import hold_off
+from events.errors import VersionConflict
 from events.log import append_all_last, append_last
 from events.postgres import Connection, is_rejection
 from events.tracing import here
@@ -70,15 +71,17 @@ class Outcomes:
         """Whether each was written, which it is not twice; where the database rejects one, each by itself."""
         try:
             return await self._end(ends)
-        except asyncpg.PostgresError as error:
-            if not is_rejection(error) or len(ends) == 1:
+        except (asyncpg.PostgresError, VersionConflict) as error:
+            if not _is_of_one(error) or len(ends) == 1:
                 raise
         return [await self._end_alone(end) for end in ends]
 
     async def _end_alone(self, end: _End) -> bool | Exception:
         try:
             [written] = await self._end([end])
-        except asyncpg.PostgresError as error:
+        except (asyncpg.PostgresError, VersionConflict) as error:
+            if not _is_of_one(error):
+                raise
             return error
         return written
 
@@ -87,7 +90,8 @@ class Outcomes:
             claims = [(end.row["id"], end.row["token"], end.state, end.reason) for end in ends]
             written = await settle_codes(connection, claims)
             told = [end.told for end in ends if end.told and end.row["id"] in written]
-            await append_all_last(connection, FEED, told)
+            if not all(await append_all_last(connection, FEED, told)):
+                raise VersionConflict("the log knows more of a letter than its row does")
         return [end.row["id"] in written for end in ends]
 
     async def _settle_once(
@@ -128,6 +132,10 @@ class Outcomes:
             actor="system",
             traceparent=here() or row["traceparent"],
         )
+
+
+def _is_of_one(error: Exception) -> bool:
+    return isinstance(error, VersionConflict) or is_rejection(error)
 
 
 def _told(row: Row, event: MailSent | MailFailed) -> Change:

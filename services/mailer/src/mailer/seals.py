@@ -60,10 +60,11 @@ class Seals:
     def _open(self, sealed: str, kind: type[T]) -> T:
         try:
             content = msgspec.json.decode(self._content(sealed), type=kind)
-            Address(addr_spec=content.recipient)
+            recipient = Address(addr_spec=content.recipient).addr_spec
+            recipient.encode("ascii")  # auth takes no other address, and no header here could hold one
         except (ValueError, HeaderParseError, IndexError, msgspec.DecodeError) as error:
             raise Unreadable(f"the seal does not open: {type(error).__name__}") from None
-        return content
+        return msgspec.structs.replace(content, recipient=recipient)
 
     def _content(self, sealed: str) -> bytes:
         kid, _, text = sealed.partition(".")

@@ -112,7 +112,10 @@ class Settings(UsesServers, frozen=True, kw_only=True):
         try:
             Address(self.product_name, addr_spec=self.sender)
             self.sender.encode("ascii")
+            makes_a_sender = self.product_name.isprintable()
         except (ValueError, HeaderParseError, IndexError):
+            makes_a_sender = False
+        if not makes_a_sender:
             yield "FROM_EMAIL and PRODUCT_NAME must make a sender, an address in ASCII and one line"
         if self.transport == "console" and not self.is_development:
             yield "MAIL_TRANSPORT: console prints codes and is for development alone; use smtp"

@@ -2,6 +2,8 @@
 -- glance, numbers are counted instead of sorted. The signature is the first one's, so that an older program appends too.
 
 -- Every append holds the feed's row: a check of it for each event found nothing that the lock has not found.
+-- In the order of an append, which could else hold what this waits for, and wait for what this holds.
+lock table events.feed, events.log in access exclusive mode;
 alter table events.log drop constraint log_feed_fkey;
 
 -- Appends a group of commands to one feed: each wholly or not at all, in order, with gapless numbers.
