@@ -30,6 +30,8 @@ DEADLINE = 5.0
 CALL_TIMEOUT = 15.0
 PROBE_EVERY = 2.0
 PROBE_TIMEOUT = 2.0
+_UNKNOWN = "the outcome is unknown; retry with the same Idempotency-Key"
+_SILENT = "the database does not answer; retry in a few seconds"
 
 log = structlog.get_logger(__name__)
 
@@ -58,13 +60,9 @@ class _Entry:
 
     def give_up(self) -> None:
         """Its time is over: nobody waits for it any more."""
-        if self.answer.done():
-            return
-        if self.sent:
-            self.answer.set_exception(OutcomeUnknown("the outcome is unknown; retry with the same Idempotency-Key"))
-        else:
-            late = "the database does not answer; retry in a few seconds"
-            self.answer.set_exception(Unavailable(late, retry_after=2))
+        if not self.answer.done():
+            late = OutcomeUnknown(_UNKNOWN) if self.sent else Unavailable(_SILENT, retry_after=2)
+            self.answer.set_exception(late)
 
 
 class Log:
@@ -230,15 +228,12 @@ class Log:
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
-        self._forget_the_late()
+        self._waiting = deque(entry for entry in self._waiting if not entry.answer.done())
         await asyncio.sleep(0.1)
 
     def _answers(self) -> None:
         # Not at a new connection alone: a database that accepts those may still refuse every append.
         self._state = Check(self._state.name, "ok")
-
-    def _forget_the_late(self) -> None:
-        self._waiting = deque(entry for entry in self._waiting if not entry.answer.done())
 
 
 def _deliver(entry: _Entry, feed: str, row: asyncpg.Record) -> None:
