@@ -302,10 +302,14 @@ async def test_what_is_never_held_passes_by_what_is_parked(plant: Plant) -> None
 async def test_types_that_the_handler_did_not_ask_for_wait_behind_nothing(plant: Plant) -> None:
     line = Hears(FEED, Poison(1), (TodoCreated,))
     consumer = Consumer("activity", [line], plant.dial, plant.ear, CODEC)
-    async with running(*plant.tasks, consumer.run):
+    async with running(*plant.tasks):
+        async with running(consumer.run):
+            await plant.log.append(create(events=3))
+            await at(plant, 3)
         await plant.log.append(create(events=3))
-        await at(plant, 3)
-    assert await rows(plant) == [(1, "undecodable")]
+        async with running(consumer.run):  # now one that is asked for comes with those that are not
+            await at(plant, 6)
+    assert await rows(plant) == [(1, "undecodable"), (4, "behind")]
 
 
 async def test_a_key_is_not_emptied_while_something_is_queued_up_behind_it(plant: Plant) -> None:
