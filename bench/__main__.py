@@ -54,7 +54,7 @@ async def _measure(stack: Stack, rounds: int, seconds: float) -> None:
                 posted[name].append(run)
                 _tell(name, run)
             arrived.append(await arrivals.measure(stack, todos, activity, seconds))
-    text = page(machine, appended, posted, arrived)
+    text = page(list(machine.items()), appended, posted, arrived)
     (REPOSITORY / "docs" / "benchmarks.md").write_text(text)
     print(text)
 

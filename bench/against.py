@@ -3,8 +3,6 @@
 import argparse
 import asyncio
 import os
-import signal
-import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
@@ -14,19 +12,19 @@ from time import perf_counter
 from typing import Final
 from uuid import uuid4
 
+import uvloop
 from msgspec.structs import replace
 
-from bench import comparison, smtp, usage
+from bench import comparison, findings, smtp, usage
 from bench.comparison import Mails, Measured, Measures
 from bench.counts import Unsound, assert_durable
+from bench.findings import Findings
 from bench.load import NUMBER, Target, cut_off, load
 from bench.machine import facts
 from bench.posts import BODY
 from bench.sides import ECHO, MAILS_AT_ONCE, PEERS, Ours, Peers, Running, Side, redis_server
 from bench.smtp import HOST, Counts, Postbox
 from bench.stack import Stack, running
-from events.process import start
-from local.child import StartError
 from local.console import say
 
 DELAYS: Final = (0, 50)
@@ -39,28 +37,26 @@ _LEAST: Final = 0.5
 
 
 def main() -> None:
-    """Print the tables; exit with 1 where figures would mean nothing."""
+    """Tell tables and goals."""
     parser = argparse.ArgumentParser(
         prog="bench.against", description="Compare ours with what people would use instead"
     )
-    parser.add_argument("--rounds", type=int, default=5, help="how often everything is measured (5)")
     parser.add_argument("--seconds", type=float, default=6, help="how long each run takes (6)")
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS), help="only these")
     parser.add_argument("--only", choices=("posts", "codes"), help="only to-dos, or only sign-in codes")
-    options = parser.parse_args()
+    findings.run(parser, _found, seconds=1)
+
+
+def _found(options: argparse.Namespace) -> Findings:
     names = [name for name in options.peers if redis_server() or not PEERS[name].has_redis]
     skipped = sorted(set(options.peers) - set(names))
     if skipped:
         say(f"bench: skipped: {', '.join(skipped)}: neither redis-server nor valkey-server is on the PATH")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        with smtp.serving() as postbox, tempfile.TemporaryDirectory(prefix="bench-peers-") as logs:
-            _post_to(postbox)
-            with running() as stack:
-                bench = _Bench(stack, postbox, Path(logs), options.seconds)
-                start(bench.measure(names, options.rounds, options.only))
-    except (StartError, Unsound) as error:
-        sys.exit(f"bench: {error}")
+    with smtp.serving() as postbox, tempfile.TemporaryDirectory(prefix="bench-peers-") as logs:
+        _post_to(postbox)
+        with running() as stack:
+            bench = _Bench(stack, postbox, Path(logs), options.seconds)
+            return uvloop.run(bench.measure(names, options.rounds, options.only))
 
 
 def _post_to(postbox: Postbox) -> None:
@@ -82,7 +78,7 @@ class _Bench:
         self._ours = Ours(stack, postbox)
         self._peers = Peers(stack, postbox, logs)
 
-    async def measure(self, names: Sequence[str], rounds: int, only: str | None) -> None:
+    async def measure(self, names: Sequence[str], rounds: int, only: str | None) -> Findings:
         todos = await self._stack.connect("todos")
         await assert_durable(todos)
         machine = await facts(todos, self._stack.data)
@@ -99,7 +95,7 @@ class _Bench:
             for delay in DELAYS if only != "posts" else ():
                 for name, side in self._code_sides(names).items():
                     asked[delay][name].append(await self._codes(name, side, delay))
-        print(comparison.page(machine, rounds, posted, asked))
+        return comparison.findings(machine, posted, asked)
 
     def _post_sides(self, names: Sequence[str]) -> dict[str, Side]:
         peers = {name: partial(self._peers.peer, name, mails=False) for name in names}

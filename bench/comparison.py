@@ -1,12 +1,13 @@
-"""What `just bench-peers` tells: tables of ours and the peers, with ratios taken within a round."""
+"""What `just bench-peers` finds: tables of ours and the peers, with ratios taken within a round."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from statistics import median
 from typing import Final
 
 from msgspec import Struct
 
 from bench.figures import Goal, Run, at_least, at_most, ratios, row, spread, table
+from bench.findings import Findings
 from bench.load import CONNECTIONS, generator
 
 ALONE: Final = "ours, API role alone"
@@ -14,19 +15,10 @@ PIPELINE: Final = "ours, everything behind it running too"
 CODES: Final = "ours, everything behind it running too"
 _MB: Final = 2**20
 
-_PAGE: Final = """\
-# Beside what people would use instead
+_HEAD: Final = """\
+## Beside what people would use instead
 
-Rounds: {rounds}, everything in turn within each; {connections} connections, closed loop, load by {generator}. A
-figure is the median over the rounds, in brackets the least and the greatest; times are in milliseconds. How to read
-it: bench/README.md.
-
-{machine}
-{tables}
-## Goals
-
-{goals}
-"""
+{connections} connections, closed loop, load by {generator}; everything in turn within each round."""
 
 
 class Mails(Struct, frozen=True, kw_only=True):
@@ -49,21 +41,17 @@ class Measured(Struct, frozen=True, kw_only=True):
 Measures = dict[str, list[Measured]]
 
 
-def page(machine: Sequence[tuple[str, str]], rounds: int, posted: Measures, asked: dict[int, Measures]) -> str:
-    """The page, in Markdown."""
-    parts = [f"\n## POST /todos/\n\n{_posts(posted)}\n"] if posted else []
-    parts += [
-        f"\n## POST /users/request-otp, a mail is taken in {delay} ms\n\n{_codes(measures)}\n"
+def findings(machine: dict[str, str], posted: Measures, asked: dict[int, Measures]) -> Findings:
+    """Tables and goals of what was measured."""
+    head = _HEAD.format(connections=CONNECTIONS, generator=generator())
+    tables = [f"### POST /todos/\n\n{_posts(posted)}"] if posted else []
+    tables += [
+        f"### POST /users/request-otp, a mail is taken in {delay} ms\n\n{_codes(measures)}"
         for delay, measures in asked.items()
         if measures
     ]
-    return _PAGE.format(
-        rounds=rounds,
-        connections=CONNECTIONS,
-        generator=generator(),
-        machine=table(("machine", ""), machine),
-        tables="".join(parts),
-        goals="\n".join(f"- {goal}" for goal in (*_post_goals(posted), *_code_goals(asked))),
+    return Findings(
+        text="\n\n".join([head, *tables]), goals=[*_post_goals(posted), *_code_goals(asked)], machine=machine
     )
 
 
@@ -118,15 +106,15 @@ def _code_goals(asked: dict[int, Measures]) -> Iterator[Goal]:
         measures = asked[delay]
         if "background" in measures:
             compared = ratios(_runs(measures[CODES]), _runs(measures["background"]))
-            yield at_least(f"request-otp to background, mail in {delay} ms,", compared, least)
+            yield at_least(f"request-otp to background, mail in {delay} ms", compared, least)
     quick, slow = asked[0].get(CODES), asked[50].get(CODES)
     if quick and slow:
         moved = [after.run.p99 / before.run.p99 for before, after in zip(quick, slow, strict=True)]
-        yield at_most("request-otp's p99, mail in 50 ms to 0 ms,", moved, 1.2)
+        yield at_most("request-otp's p99, mail in 50 ms to 0 ms", moved, 1.2)
     for delay, measures in asked.items():
         if len(measures) > 1:
             yield at_least(
-                f"mails per connection-second to the best peer's, mail in {delay} ms,", _posting(measures), 1.5
+                f"mails per connection-second to the best peer's, mail in {delay} ms", _posting(measures), 1.5
             )
 
 

@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -24,15 +24,27 @@ class Run(Struct, frozen=True, kw_only=True):
         return self.answered / self.seconds
 
 
-class Goal(Struct, frozen=True):
-    """What was expected of a figure; a missed one is told and fails nothing: machines differ."""
+class Goal(Struct, frozen=True, kw_only=True):
+    """What the median of values, one a round, is to be; a missed one is told and fails nothing: machines differ."""
 
     text: str
-    value: float
-    met: bool
+    values: list[float]
+    kind: Literal["at least", "at most"]
+    bound: float
+
+    @property
+    def median(self) -> float:
+        """The figure that the bound is for."""
+        return statistics.median(self.values)
+
+    @property
+    def verdict(self) -> str:
+        """Whether it is met."""
+        is_met = self.median >= self.bound if self.kind == "at least" else self.median <= self.bound
+        return "met" if is_met else "missed"
 
     def __str__(self) -> str:
-        return f"{'met' if self.met else 'missed'}: {self.text} (median {number(self.value)})"
+        return f"{self.verdict}: {self.text}, {self.kind} {self.bound:g}: {spread(self.values)}"
 
 
 def run_of(latencies: Sequence[float], seconds: float) -> Run:
@@ -52,7 +64,9 @@ def ratios(runs: Sequence[Run], peers: Sequence[Run]) -> list[float]:
 
 
 def spread(values: Sequence[float]) -> str:
-    """Median, and in brackets the least and the greatest."""
+    """Median, and in brackets the least and the greatest; of a single value that alone."""
+    if len(values) == 1:
+        return number(values[0])
     low, middle, high = (number(value) for value in (min(values), statistics.median(values), max(values)))
     return f"{middle} ({low}-{high})"
 
@@ -72,14 +86,12 @@ def number(value: float) -> str:
 
 def at_least(text: str, values: Sequence[float], least: float) -> Goal:
     """A goal for the median of values."""
-    value = statistics.median(values)
-    return Goal(f"{text} >= {least:g}", value, value >= least)
+    return Goal(text=text, values=list(values), kind="at least", bound=least)
 
 
 def at_most(text: str, values: Sequence[float], most: float) -> Goal:
     """A goal for the median of values."""
-    value = statistics.median(values)
-    return Goal(f"{text} <= {most:g}", value, value <= most)
+    return Goal(text=text, values=list(values), kind="at most", bound=most)
 
 
 def row(name: str, runs: Sequence[Run], *more: str) -> tuple[str, ...]:

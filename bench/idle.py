@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import shutil
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,14 +12,15 @@ from typing import Final
 
 import psutil
 
-from bench.counts import Unsound, heard, rows_of
-from bench.figures import at_most, number, spread, table
+from bench import findings
+from bench.counts import heard, rows_of
+from bench.figures import Goal, at_most, number, spread, table
+from bench.findings import Findings
 from bench.held import Held, held, total, tree
 from bench.posts import post_and_reconcile
 from bench.stack import Stack as BenchStack
 from bench.stack import running
 from local import ports
-from local.child import StartError
 from local.console import say
 from local.layout import layout
 from local.stack import Stack
@@ -35,31 +35,39 @@ _SETTLING: Final = 15.0
 _LOOK: Final = 0.5
 
 Parts = Mapping[str, Held]
+Starts = list[tuple[float, Parts]]
+Rests = list[tuple[Parts, Parts]]
+Looks = Mapping[str, Sequence[Held]]
 
 
 def main() -> None:
-    """Print tables; whatever the figures are, the exit code is 0."""
+    """Tell tables and goals."""
     parser = argparse.ArgumentParser(prog="bench.idle", description="Measure an idle stack, its start, and its memory")
-    parser.add_argument("--rounds", type=int, default=5, help="starts, each followed by a rest (5)")
-    parser.add_argument("--seconds", type=float, default=60, help="how long it rests each time (60)")
+    parser.add_argument("--seconds", type=float, default=60, help="how long it rests after each start (60)")
     parser.add_argument("--load", type=float, default=20, help="seconds of POSTs at the end (20; 0: none)")
     parser.add_argument(
         "--replaced", type=float, default=REPLACED, help=f"MiB of the replaced application ({REPLACED})"
     )
-    options = parser.parse_args()
-    try:
-        if options.rounds:
-            _rest(options.rounds, options.seconds)
-        if options.load:
-            with running() as stack:
-                _tell_load(asyncio.run(_load(stack, options.load)), options.replaced)
-    except (StartError, Unsound) as error:
-        sys.exit(f"bench: {error}")
+    findings.run(parser, _found, seconds=1, load=2)
 
 
-def _rest(rounds: int, seconds: float) -> None:
-    starts: list[tuple[float, Parts]] = []
-    rests: list[tuple[Parts, Parts]] = []
+def _found(options: argparse.Namespace) -> Findings:
+    tables, goals = [], []
+    if options.rounds:
+        starts, rests = _rest(options.rounds, options.seconds)
+        tables += [_starts(starts), _rests(rests, options.seconds)]
+        goals += _rest_goals(rests, options.seconds)
+    if options.load:
+        with running() as stack:
+            looks = asyncio.run(_load(stack, options.load))
+        tables.append(_loaded(looks))
+        goals.append(_load_goal(looks, options.replaced))
+    return Findings(text="\n\n".join(["## At rest", *tables]), goals=goals)
+
+
+def _rest(rounds: int, seconds: float) -> tuple[Starts, Rests]:
+    starts: Starts = []
+    rests: Rests = []
     with _folder() as stack:
         for nr in range(rounds + 1):  # the first makes databases, tables and keys
             began = perf_counter()
@@ -72,8 +80,7 @@ def _rest(rounds: int, seconds: float) -> None:
                 time.sleep(seconds)
                 rests.append((before, _parts(stack)))
             stack.stop()
-    _tell_starts(starts)
-    _tell_rests(rests, seconds)
+    return starts, rests
 
 
 @contextmanager
@@ -96,25 +103,34 @@ def _parts(stack: Stack) -> Parts:
     }
 
 
-def _tell_starts(starts: Sequence[tuple[float, Parts]]) -> None:
+def _starts(starts: Starts) -> str:
     (first, _), *others = starts
-    print(f"From nothing until ready: {first:.1f} s; later starts: {spread([took for took, _ in others])} s.\n")
     everything: dict[str, list[Held]] = {name: [parts[name] for _, parts in others] for name in others[0][1]}
     everything["all"] = [total(parts) for _, parts in others]
     lines = [
         (name, spread([each.cpu for each in looks]), spread([each.memory for each in looks]))
         for name, looks in everything.items()
     ]
-    print(table(("until ready", "CPU seconds", "MiB"), lines) + "\n")
+    told = f"From nothing until ready: {first:.1f} s; later starts: {spread([took for took, _ in others])} s."
+    return f"{told}\n\n{table(('until ready', 'CPU seconds', 'MiB'), lines)}"
 
 
-def _tell_rests(rests: Sequence[tuple[Parts, Parts]], seconds: float) -> None:
+def _rests(rests: Rests, seconds: float) -> str:
     lines = [_line(name, [(before[name], after[name]) for before, after in rests], seconds) for name in rests[0][1]]
-    all_ = [(total(before), total(after)) for before, after in rests]
-    lines.append(_line("all", all_, seconds))
-    print(table((f"idle, {seconds:.0f} s", "processes", "MiB (PSS)", "% of a core"), lines) + "\n")
-    print(f"- {at_most('the idle stack in MiB', [after.memory for _, after in all_], MEMORY_GOAL)}")
-    print(f"- {at_most('the idle stack in % of a core', [_share(*pair, seconds) for pair in all_], CPU_GOAL)}\n")
+    lines.append(_line("all", _whole(rests), seconds))
+    return table((f"idle, {seconds:.0f} s", "processes", "MiB (PSS)", "% of a core"), lines)
+
+
+def _rest_goals(rests: Rests, seconds: float) -> list[Goal]:
+    whole = _whole(rests)
+    return [
+        at_most("the idle stack in MiB", [after.memory for _, after in whole], MEMORY_GOAL),
+        at_most("the idle stack in % of a core", [_share(*pair, seconds) for pair in whole], CPU_GOAL),
+    ]
+
+
+def _whole(rests: Rests) -> list[tuple[Held, Held]]:
+    return [(total(before), total(after)) for before, after in rests]
 
 
 def _line(name: str, pairs: Sequence[tuple[Held, Held]], seconds: float) -> tuple[str, ...]:
@@ -153,15 +169,21 @@ async def _watch(found: dict[str, list[Held]]) -> None:
         await asyncio.sleep(_LOOK)
 
 
-def _tell_load(found: Mapping[str, Sequence[Held]], replaced: float) -> None:
-    most = {name: max(each.memory for each in looks) for name, looks in found.items()}
+def _loaded(looks: Looks) -> str:
     lines = [
-        (name, number(most[name]), number(looks[-1].memory), number(looks[-1].cpu - looks[0].cpu))
-        for name, looks in sorted(found.items())
+        (name, number(_most(each)), number(each[-1].memory), number(each[-1].cpu - each[0].cpu))
+        for name, each in sorted(looks.items())
     ]
-    print(table(("while to-dos are made", "MiB at most (PSS)", "at the end", "CPU seconds"), lines) + "\n")
-    both = (most["todos api"] + most["todos worker"]) / replaced
-    print(f"- {at_most(f'both processes of todos to the {replaced:.0f} MiB of what they replaced', [both], LOAD_GOAL)}")
+    return table(("while to-dos are made", "MiB at most (PSS)", "at the end", "CPU seconds"), lines)
+
+
+def _load_goal(looks: Looks, replaced: float) -> Goal:
+    both = (_most(looks["todos api"]) + _most(looks["todos worker"])) / replaced
+    return at_most(f"both processes of todos to the {replaced:.0f} MiB of what they replaced", [both], LOAD_GOAL)
+
+
+def _most(looks: Sequence[Held]) -> float:
+    return max(each.memory for each in looks)
 
 
 if __name__ == "__main__":

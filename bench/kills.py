@@ -5,7 +5,6 @@ Requests leave when they are due, each once: nobody repeats what was not answere
 
 import argparse
 import asyncio
-import sys
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
@@ -16,8 +15,10 @@ from typing import Final, TypeAlias
 import asyncpg
 import msgspec
 
+from bench import findings
 from bench.counts import Unsound
-from bench.figures import spread, table
+from bench.figures import at_most, spread, table
+from bench.findings import Findings
 from bench.letterbox import Letterbox
 from bench.posts import BODY
 from bench.requests import Answer, Connection, post
@@ -25,7 +26,6 @@ from bench.subjects import Ours, Subject
 from events.ids import uuid7
 from events.process import start
 from local import ports
-from local.child import StartError
 from local.console import say
 
 LATE: Final = 1.0
@@ -196,31 +196,27 @@ def _well_after(killed: float, spans: Sequence[tuple[float, float]]) -> float:
     return max((end - killed for begin, end in spans if end - begin > LATE and end > killed), default=0.0)
 
 
-async def _measure(subject: Subject, parts: Sequence[str], rounds: int, rates: Sequence[float]) -> None:
-    found: dict[str, list[Kill]] = {part: [] for part in parts}
+async def _measure(subject: Subject, rounds: int, rates: Sequence[float], found: dict[str, list[Kill]]) -> None:
     port = ports.free_port()
     async with (box := Letterbox(SMTP_TAKES)).serving(port):
         await subject.start(port)
         try:
             for nr in range(1, rounds + 1):
-                for part in parts:
+                for part, kills in found.items():
                     one = await kill(subject, part, box, rates)
                     say(f"bench: round {nr} of {rounds}, {part}: {one}")
-                    found[part].append(one)
+                    kills.append(one)
         finally:
             await subject.stop()
-    _tell(subject.name, found)
 
 
-def _tell(name: str, found: dict[str, list[Kill]]) -> None:
+def _told(name: str, found: dict[str, list[Kill]]) -> str:
     head = (
         "killed", "accepted to-dos, codes", "not accepted", "without row", "without mail", "rows doubled",
         "mails doubled", "answers well after s", "rows", "mails", "mails over 5 s late",
     )  # fmt: skip
-    print(table(head, [(f"{name}: {part}", *_columns(runs)) for part, runs in found.items()]))
-    lost = sum(run.lost_rows + run.lost_mails for runs in found.values() for run in runs)
-    doubled = sum(run.double_rows for runs in found.values() for run in runs)
-    print(f"\n- {'met' if not lost + doubled else 'missed'}: no accepted request without its effect, no row doubled")
+    lines = [(f"{name}: {part}", *_columns(runs)) for part, runs in found.items()]
+    return f"## kill -9 under load\n\n{table(head, lines)}"
 
 
 def _columns(runs: Sequence[Kill]) -> tuple[str, ...]:
@@ -237,17 +233,21 @@ def _columns(runs: Sequence[Kill]) -> tuple[str, ...]:
 
 
 def main() -> None:
-    """Exit with 0 whatever the figures are, with 1 where they would mean nothing."""
+    """Tell a table and a goal."""
     parser = argparse.ArgumentParser(prog="bench.kills", description="kill -9 parts under load, and count what is lost")
-    parser.add_argument("--rounds", type=int, default=5, help="how often each is killed (5)")
     parser.add_argument("--part", action="append", choices=Ours.parts, help="this one alone; may be given again")
     parser.add_argument("--todos", type=float, default=300, help="to-dos a second (300)")
     parser.add_argument("--codes", type=float, default=20, help="codes asked for a second (20)")
-    options = parser.parse_args()
-    try:
-        start(_measure(Ours(), options.part or Ours.parts, options.rounds, (options.todos, options.codes)))
-    except (StartError, Unsound) as error:
-        sys.exit(f"bench: {error}")
+    findings.run(parser, _measured, part=["todos"])
+
+
+def _measured(options: argparse.Namespace) -> Findings:
+    subject = Ours()
+    found: dict[str, list[Kill]] = {part: [] for part in options.part or subject.parts}
+    start(_measure(subject, options.rounds, (options.todos, options.codes), found))
+    wrong = sum(run.lost_rows + run.lost_mails + run.double_rows for runs in found.values() for run in runs)
+    goal = at_most("accepted requests without their effect, and rows doubled, in all kills", [wrong], 0)
+    return Findings(text=_told(subject.name, found), goals=[goal])
 
 
 if __name__ == "__main__":

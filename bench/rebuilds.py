@@ -212,7 +212,7 @@ def _tell_rebuilds(built: dict[str, Built], singly: dict[str, float]) -> None:
     ]
     print(f"\n{table(head, rows)}\n")
     print(f"- {at_least('events/s of a simple projection', [rates['sign_ins']], 100_000)}")
-    print(f"- {at_least('times one transaction each, the least of them,', [min(ratios.values())], 25)}")
+    print(f"- {at_least('times one transaction each, the least of them', [min(ratios.values())], 25)}")
     print(f"- {at_most('seconds for all', [sum(each.whole for each in built.values())], 90)}")
     print(f"- {at_most('differences', [sum(len(each.wrong) for each in built.values())], 0)}")
 

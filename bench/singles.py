@@ -29,7 +29,8 @@ from local.cluster import connection_environment
 from todos.tables import TodoRow
 
 STATEMENT: Final = "asyncpg, one statement each"
-PGBENCH: Final = {"pgbench, a plain transaction": "peer_transaction", "pgbench, one statement": "peer_statement"}
+PLAIN: Final = "pgbench, a plain transaction"
+PGBENCH: Final = {PLAIN: "peer_transaction", "pgbench, one statement": "peer_statement"}
 _TODOS: Final = 6_000
 _ALONE: Final = 1_500
 _WARM_UP: Final = 10

@@ -96,7 +96,7 @@ def _tell(runs: dict[str, list[Run]], received: int) -> None:
     compared = ratios(runs[ON], runs[OFF])
     lines = [row(OFF, runs[OFF], "1"), row(ON, runs[ON], spread(compared))]
     print(table(("POST /todos/, everything behind it", "requests/s", "p50", "p99", "ratio"), lines))
-    print(f"\n{received:,} bytes of spans\n{at_least('rate with traces to without,', compared, GOAL)}")
+    print(f"\n{received:,} bytes of spans\n{at_least('rate with traces to without', compared, GOAL)}")
 
 
 if __name__ == "__main__":

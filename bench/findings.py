@@ -1,0 +1,46 @@
+"""What a part of the benchmarks found, and how its program ends: told on stdout, kept in a file where one is named."""
+
+import signal
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from bench.counts import Unsound
+from bench.figures import Goal, table
+from local.child import StartError
+
+
+class Findings(msgspec.Struct, frozen=True, kw_only=True):
+    """Markdown below a heading of its own, goals, and the machine where the part has asked for it."""
+
+    text: str
+    goals: list[Goal]
+    machine: dict[str, str] = {}
+
+    def __str__(self) -> str:
+        machine = [table(("machine", ""), list(self.machine.items()))] if self.machine else []
+        return "\n\n".join([self.text, *machine, "\n".join(f"- {goal}" for goal in self.goals)])
+
+
+def run(parser: ArgumentParser, measure: Callable[[Namespace], Findings], **quick: object) -> None:
+    """Measure as the command line says; `quick`: what its options are with `--quick`, which is one round.
+
+    Exits with 0 whatever the figures are, with 1 where they would mean nothing.
+    """
+    parser.add_argument("--rounds", type=int, default=5, help="how often everything is measured (5)")
+    parser.add_argument("--quick", action="store_true", help="one round, and as short as can be")
+    parser.add_argument("--into", type=Path, metavar="FILE", help="keep what was found as JSON, too")
+    if parser.parse_args().quick:
+        parser.set_defaults(rounds=1, **quick)
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        found = measure(options)
+    except (StartError, Unsound) as error:
+        sys.exit(f"bench: {error}")
+    print(found)
+    if options.into:
+        options.into.write_bytes(msgspec.json.encode(found))
