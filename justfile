@@ -144,10 +144,15 @@ rollout *OPTIONS:
 faults-planted *NAMES:
     @PYTHONPATH=tests "{{ python }}" -m faults.plants "$@"
 
-# Measure ratios side by side and write docs/benchmarks.md
+# Measure everything side by side and write docs/benchmarks.md (an hour or two); a look goes to var/bench: [--quick] [--only PART ...]
 [positional-arguments]
-bench *OPTIONS:
-    @"{{ python }}" -m bench "$@"
+bench *OPTIONS: _eventsourcing (_tools "peers" "bench/peers/requirements.txt")
+    @PEERS="{{ bin }}/../peers" "{{ python }}" -m bench "$@"
+
+# Compare POST /todos/ with an echo route of the same app and with pgbench, in turn
+[positional-arguments]
+bench-posts *OPTIONS:
+    @"{{ python }}" -m bench.posts "$@"
 
 # Measure what an idle stack holds and uses, what a start takes, and memory under load
 [positional-arguments]
@@ -181,10 +186,12 @@ bench-month *OPTIONS:
 
 # Measure append core, relay and consumer alone, beside pgbench, the library eventsourcing and JetStream: [--rounds 5] [--only append]
 [positional-arguments]
-bench-stages *OPTIONS:
-    @"{{ just_executable() }}" _tools eventsourcing bench/peers/eventsourcing.requirements.txt \
-        || echo "skipped: eventsourcing cannot be installed here, it was not measured"
+bench-stages *OPTIONS: _eventsourcing
     @"{{ python }}" -m bench.stages "$@"
+
+_eventsourcing:
+    @"{{ just_executable() }}" _tools eventsourcing bench/peers/eventsourcing.requirements.txt \
+        || echo "skipped: eventsourcing cannot be installed here, it is not measured"
 
 # Compare POST /todos/ with and without an endpoint for traces, in turn
 [positional-arguments]

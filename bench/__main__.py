@@ -1,66 +1,76 @@
-"""`just bench`: measure, print the page, and keep it as docs/benchmarks.md."""
+"""`just bench`: run all parts one after another, print the page, and keep it as docs/benchmarks.md."""
 
 import argparse
 import signal
 import sys
-from collections import defaultdict
-from contextlib import AsyncExitStack
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
 
-from bench import appends, arrivals, posts
-from bench.counts import Unsound, assert_durable
-from bench.figures import Run
-from bench.machine import facts
+import msgspec
+
+from bench.findings import Findings
 from bench.report import page
-from bench.stack import Stack, running
-from events.process import start
-from local.child import StartError
+from local.child import Child
 from local.console import say
 from local.layout import REPOSITORY
 
+PARTS: Final = {
+    "stages": "bench.stages",
+    "posts": "bench.posts",
+    "peers": "bench.against",
+    "lags": "bench.lags",
+    "kills": "bench.kills",
+    "idle": "bench.idle",
+}
+_STOPS_WITHIN: Final = 60.0
+
 
 def main() -> None:
-    """Exit with 0 whatever the figures are, with 1 where they would mean nothing."""
+    """Exit with 0 whatever the figures are, with 1 where those of a part would mean nothing."""
     parser = argparse.ArgumentParser(prog="bench", description="Measure this code on this machine")
-    parser.add_argument("--rounds", type=int, default=3, help="how often everything is measured (3)")
-    parser.add_argument("--seconds", type=float, default=8, help="how long each run over HTTP takes (8)")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--rounds", type=int, default=5, help="how often everything is measured (5)")
+    parser.add_argument("--quick", action="store_true", help="one round, and as short as can be")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        with running() as stack:
-            start(_measure(stack, options.rounds, options.seconds))
-    except (StartError, Unsound) as error:
-        sys.exit(f"bench: {error}")
+    day, rounds = date.today(), 1 if options.quick else options.rounds  # noqa: DTZ011 - the reader's calendar
+    found = _measured(options.only, ["--quick"] if options.quick else ["--rounds", str(rounds)])
+    if found:
+        is_whole = len(found) == len(PARTS) and not options.quick
+        _keep(page(found, rounds, day), REPOSITORY / ("docs" if is_whole else "var/bench"))
+    if failed := set(options.only) - set(found):
+        sys.exit(f"bench: nothing is known of {', '.join(sorted(failed))}: see above")
 
 
-async def _measure(stack: Stack, rounds: int, seconds: float) -> None:
-    async with AsyncExitStack() as leaving:
-        todos, activity = await stack.connect("todos"), await stack.connect("activity")
-        alone = await stack.connect_alone()
-        for connection in (todos, activity, alone):
-            leaving.push_async_callback(connection.close)
-        await assert_durable(todos)
-        machine = await facts(todos, stack.data)
-        appended, posted = defaultdict(list), defaultdict(list)
-        arrived = []
-        await posts.measure(stack, todos, activity, alone, 2)  # what a process does once
-        for nr in range(1, rounds + 1):
-            say(f"bench: round {nr} of {rounds}")
-            for writers in appends.WRITERS:
-                for way in appends.WAYS:
-                    run = await appends.measure(stack.appends_url, way, writers)
-                    appended[way, writers].append(run)
-                    _tell(f"{writers} writers, {way}", run)
-            for name, run in (await posts.measure(stack, todos, activity, alone, seconds)).items():
-                posted[name].append(run)
-                _tell(name, run)
-            arrived.append(await arrivals.measure(stack, todos, activity, seconds))
-    text = page(list(machine.items()), appended, posted, arrived)
-    (REPOSITORY / "docs" / "benchmarks.md").write_text(text)
+def _measured(names: Sequence[str], arguments: Sequence[str]) -> dict[str, Findings]:
+    """What each part found, in the order of `PARTS`, without those that failed; one that did has said why."""
+    found = {}
+    with TemporaryDirectory(prefix="bench-") as folder:
+        for name in sorted(names, key=list(PARTS).index):
+            say(f"bench: {name}")
+            into = Path(folder) / name
+            if _run([sys.executable, "-m", PARTS[name], *arguments, "--into", str(into)]) == 0:
+                found[name] = msgspec.json.decode(into.read_bytes(), type=Findings)
+    return found
+
+
+def _keep(text: str, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "benchmarks.md").write_text(text)
     print(text)
+    say(f"bench: kept in {folder.relative_to(REPOSITORY)}")
 
 
-def _tell(name: str, run: Run) -> None:
-    say(f"bench: {name}: {run.rate:,.0f}/s, p50 {run.p50:.1f} ms, p99 {run.p99:.1f} ms")
+def _run(command: Sequence[str]) -> int:
+    """A part's program, its output on our stderr; when this one ends it removes its stack."""
+    child = Child(command, output=sys.stderr.fileno(), death=signal.SIGTERM)
+    try:
+        return child.process.wait()
+    finally:
+        child.stop(within=_STOPS_WITHIN)
 
 
 if __name__ == "__main__":

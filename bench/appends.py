@@ -19,7 +19,6 @@ from events.log import Appended, Log, append_last
 from events.postgres import dialer
 
 FEED: Final = "TODOS"
-WRITERS: Final = (1, 32, 128)
 _WARM_UP: Final = 10
 _PATIENT: Final = {"statement_timeout": "0", "lock_timeout": "0", "transaction_timeout": "0"}
 _PERSON: Final = UUID(int=1)

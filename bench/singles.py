@@ -31,6 +31,8 @@ from todos.tables import TodoRow
 STATEMENT: Final = "asyncpg, one statement each"
 PLAIN: Final = "pgbench, a plain transaction"
 PGBENCH: Final = {PLAIN: "peer_transaction", "pgbench, one statement": "peer_statement"}
+SHORTEST: Final = 3.0
+"""Seconds that pgbench needs to have something to tell: opening connections is among them."""
 _TODOS: Final = 6_000
 _ALONE: Final = 1_500
 _WARM_UP: Final = 10

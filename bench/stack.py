@@ -41,7 +41,7 @@ class Stack:
         self.todos = layout.service_url("todos")
         self.echo = ""
         self.data = self._postgres.data
-        self.appends_url = self._postgres.url(_ALONE, "todos")
+        self.alone_url = self._postgres.url(_ALONE, "todos_owner")
         wrapping = read_keys(supervisor.secrets.keys["KEY_WRAPPING_KEYS"], size=32)
         keyring = asyncio.run(_keyring(self._postgres.url("auth", "auth"), wrapping))
         self._tokens = AccessTokens(keyring, issuer=layout.gateway, audience="todo")
@@ -145,7 +145,7 @@ class Stack:
         return await asyncpg.connect(self._postgres.url(service, f"{service}_owner"))
 
     async def connect_alone(self, database: str = _ALONE) -> asyncpg.Connection:
-        """A connection to the database of `appends_url`, or to a further one, as its owner."""
+        """A connection to the database of `alone_url`, or to a further one, as its owner."""
         return await asyncpg.connect(self._postgres.url(database, "todos_owner"))
 
 

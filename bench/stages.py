@@ -10,6 +10,7 @@ from bench.cores import Bench
 from bench.findings import Findings
 from bench.machine import facts
 from bench.pipes import Pipes
+from bench.singles import SHORTEST
 from bench.workshop import Workshop, opened
 from local.console import say
 
@@ -28,7 +29,7 @@ def main() -> None:
     parser.add_argument(
         "--only", nargs="+", choices=STAGES, default=STAGES, help="stages; the consumer needs the relay"
     )
-    findings.run(parser, _found, seconds=1, events=20_000)
+    findings.run(parser, _found, seconds=SHORTEST, events=20_000)
 
 
 def _found(options: argparse.Namespace) -> Findings:

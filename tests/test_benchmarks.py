@@ -1,14 +1,17 @@
 """What benchmarks tell: goals, and what a part of them leaves for the page."""
 
 from argparse import ArgumentParser
+from datetime import date
 from pathlib import Path
 
 import msgspec
 import pytest
-from bench import findings
+from bench import findings, posts
 from bench.counts import Unsound
-from bench.figures import at_least, at_most
+from bench.figures import Run, at_least, at_most
 from bench.findings import Findings
+from bench.report import page
+from bench.singles import PLAIN
 
 
 @pytest.mark.parametrize(
@@ -71,3 +74,44 @@ def test_a_quick_look_is_one_round_of_a_second_where_nothing_else_is_said(run, a
         return Findings(text="", goals=[])
 
     run(measure, *arguments)
+
+
+def test_the_page_tells_all_goals_first_and_the_machine_as_the_first_part_met_it():
+    stages = Findings(text="## Stages", goals=[at_least("ours to theirs", [3, 4, 9], 4)], machine={"load": "0.1"})
+    kills = Findings(text="## Kills", goals=[at_most("lost", [2], 0)])
+    lags = Findings(text="## Lags", goals=[], machine={"load": "1.9"})
+
+    text = page({"kills": kills, "stages": stages, "lags": lags}, rounds=3, day=date(2026, 1, 2))
+
+    assert "on 2026-01-02, rounds: 3," in text
+    assert "0.1" in text
+    assert "1.9" not in text
+    goals, *parts = text.partition("## Goals")[2].split("## ")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in goals.strip().splitlines()[2:]]
+    assert rows == [
+        ["kills", "lost", "at most 0", "2.00", "missed"],
+        ["stages", "ours to theirs", "at least 4", "4.00 (3.00-9.00)", "met"],
+    ]
+    assert [part.strip() for part in parts] == ["Kills", "Stages", "Lags"]
+
+
+def _run(rate: float, p99: float) -> Run:
+    return Run(answered=int(rate), seconds=1, p50=1, p99=p99)
+
+
+def test_posts_are_held_to_the_echo_and_to_pgbench_where_there_is_one():
+    runs = {
+        posts.PIPELINE: [_run(900, 9)],
+        posts.POST: [_run(1_500, 6)],
+        posts.ECHO: [_run(2_000, 2)],
+        PLAIN: [_run(1_000, 4)],
+    }
+
+    assert [str(goal) for goal in posts.goals(runs)] == [
+        "met: POST /todos/, API role alone, to POST /echo, at least 0.75: 0.750",
+        "met: p99 of POST /todos/, API role alone, to that of POST /echo, at most 3: 3.00",
+        "met: POST /todos/, everything behind it running too, to pgbench, a plain transaction, at least 0.9: 0.900",
+        "met: POST /todos/, API role alone, to pgbench, a plain transaction, at least 1.2: 1.50",
+    ]
+    del runs[PLAIN]
+    assert len(posts.goals(runs)) == 2
