@@ -3,7 +3,7 @@
 import argparse
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,8 +11,9 @@ from typing import Final
 
 import msgspec
 
+from bench.chart import drawn
 from bench.findings import Findings
-from bench.report import page
+from bench.report import bars, page
 from local.child import Child
 from local.console import say
 from local.layout import REPOSITORY
@@ -40,7 +41,7 @@ def main() -> None:
     found = _measured(options.only, ["--quick"] if options.quick else ["--rounds", str(rounds)])
     if found:
         is_whole = len(found) == len(PARTS) and not options.quick
-        _keep(page(found, rounds, day), REPOSITORY / ("docs" if is_whole else "var/bench"))
+        _keep(found, page(found, rounds, day), REPOSITORY / ("docs" if is_whole else "var/bench"))
     if failed := set(options.only) - set(found):
         sys.exit(f"bench: nothing is known of {', '.join(sorted(failed))}: see above")
 
@@ -57,9 +58,11 @@ def _measured(names: Sequence[str], arguments: Sequence[str]) -> dict[str, Findi
     return found
 
 
-def _keep(text: str, folder: Path) -> None:
+def _keep(found: Mapping[str, Findings], text: str, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "benchmarks.md").write_text(text)
+    if drawable := bars(found):
+        (folder / "benchmarks.svg").write_text(drawn(drawable))
     print(text)
     say(f"bench: kept in {folder.relative_to(REPOSITORY)}")
 

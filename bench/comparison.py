@@ -1,14 +1,15 @@
 """What `just bench-peers` finds: tables of ours and the peers, with ratios taken within a round."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from statistics import median
 from typing import Final
 
 from msgspec import Struct
 
 from bench.figures import Goal, Run, at_least, at_most, ratios, row, spread, table
-from bench.findings import Findings
+from bench.findings import Bar, Findings
 from bench.load import CONNECTIONS, generator
+from bench.sides import PEERS
 
 ALONE: Final = "ours, API role alone"
 PIPELINE: Final = "ours, everything behind it running too"
@@ -50,9 +51,10 @@ def findings(machine: dict[str, str], posted: Measures, asked: dict[int, Measure
         for delay, measures in asked.items()
         if measures
     ]
-    return Findings(
-        text="\n\n".join([head, *tables]), goals=[*_post_goals(posted), *_code_goals(asked)], machine=machine
-    )
+    bars = list(_bars(posted, asked))
+    compared = [at_least(f"{bar.panel}, to {bar.peer}", bar.values, bar.goal) for bar in bars if bar.goal]
+    goals = [*compared, *_mail_goals(asked)]
+    return Findings(text="\n\n".join([head, *tables]), goals=goals, machine=machine, bars=bars)
 
 
 def _posts(measures: Measures) -> str:
@@ -93,29 +95,28 @@ def _runs(side: list[Measured]) -> list[Run]:
     return [each.run for each in side]
 
 
-def _post_goals(measures: Measures) -> Iterator[Goal]:
+def _bars(posted: Measures, asked: dict[int, Measures]) -> Iterator[Bar]:
     for ours in (ALONE, PIPELINE):
-        for peer, least in (("background", 10), ("faststream_asyncpg", 4)):
-            if peer in measures:
-                compared = ratios(_runs(measures[ours]), _runs(measures[peer]))
-                yield at_least(f"POST /todos/, {ours}, to {peer}", compared, least)
-
-
-def _code_goals(asked: dict[int, Measures]) -> Iterator[Goal]:
+        yield from _compared(f"POST /todos/, {ours}", posted, ours, {"background": 10, "faststream_asyncpg": 4})
     for delay, least in ((0, 8), (50, 250)):
-        measures = asked[delay]
-        if "background" in measures:
-            compared = ratios(_runs(measures[CODES]), _runs(measures["background"]))
-            yield at_least(f"request-otp to background, mail in {delay} ms", compared, least)
+        yield from _compared(f"request-otp, mail in {delay} ms", asked[delay], CODES, {"background": least})
+
+
+def _compared(panel: str, measures: Measures, ours: str, least: Mapping[str, float]) -> Iterator[Bar]:
+    for peer in PEERS:
+        if peer in measures:
+            values = ratios(_runs(measures[ours]), _runs(measures[peer]))
+            yield Bar(panel=panel, peer=peer, values=values, goal=least.get(peer))
+
+
+def _mail_goals(asked: dict[int, Measures]) -> Iterator[Goal]:
     quick, slow = asked[0].get(CODES), asked[50].get(CODES)
     if quick and slow:
         moved = [after.run.p99 / before.run.p99 for before, after in zip(quick, slow, strict=True)]
         yield at_most("request-otp's p99, mail in 50 ms to 0 ms", moved, 1.2)
     for delay, measures in asked.items():
         if len(measures) > 1:
-            yield at_least(
-                f"mails per connection-second to the best peer's, mail in {delay} ms", _posting(measures), 1.5
-            )
+            yield at_least(f"mails a connection-second to the best peer's, mail in {delay} ms", _posting(measures), 1.5)
 
 
 def _posting(measures: Measures) -> list[float]:

@@ -13,12 +13,22 @@ from bench.figures import Goal, table
 from local.child import StartError
 
 
+class Bar(msgspec.Struct, frozen=True, kw_only=True):
+    """Ours to a peer, a ratio a round, as it is drawn below the heading `panel`."""
+
+    panel: str
+    peer: str
+    values: list[float]
+    goal: float | None
+
+
 class Findings(msgspec.Struct, frozen=True, kw_only=True):
-    """Markdown below a heading of its own, goals, and the machine where the part has asked for it."""
+    """Markdown below a heading of its own, goals, the machine where the part has asked for it, what to draw."""
 
     text: str
     goals: list[Goal]
     machine: dict[str, str] = {}
+    bars: list[Bar] = []
 
     def __str__(self) -> str:
         machine = [table(("machine", ""), list(self.machine.items()))] if self.machine else []

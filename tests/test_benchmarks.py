@@ -3,14 +3,18 @@
 from argparse import ArgumentParser
 from datetime import date
 from pathlib import Path
+from xml.etree import ElementTree
 
 import msgspec
 import pytest
-from bench import findings, posts
+from bench import comparison, findings, posts
+from bench.chart import drawn
+from bench.comparison import Mails, Measured
 from bench.counts import Unsound
 from bench.figures import Run, at_least, at_most
-from bench.findings import Findings
+from bench.findings import Bar, Findings
 from bench.report import page
+from bench.sides import ECHO
 from bench.singles import PLAIN
 
 
@@ -115,3 +119,40 @@ def test_posts_are_held_to_the_echo_and_to_pgbench_where_there_is_one():
     ]
     del runs[PLAIN]
     assert len(posts.goals(runs)) == 2
+
+
+def _measured(rate: float) -> Measured:
+    return Measured(run=_run(rate, 5), memory=1, cpu=1, mails=Mails(under_load=1, per_connection=rate, afterwards=0))
+
+
+def test_each_peer_is_drawn_and_has_a_goal_where_one_is_set():
+    rates = {comparison.ALONE: 4_000, comparison.PIPELINE: 2_000, "background": 200, "threaded": 250, ECHO: 9_000}
+    posted = {name: [_measured(rate)] for name, rate in rates.items()}
+
+    found = comparison.findings({}, posted, {0: {}, 50: {}})
+
+    assert [(bar.panel, bar.peer, bar.values, bar.goal) for bar in found.bars] == [
+        ("POST /todos/, ours, API role alone", "background", [20], 10),
+        ("POST /todos/, ours, API role alone", "threaded", [16], None),
+        ("POST /todos/, ours, everything behind it running too", "background", [10], 10),
+        ("POST /todos/, ours, everything behind it running too", "threaded", [8], None),
+    ]
+    assert [str(goal) for goal in found.goals] == [
+        "met: POST /todos/, ours, API role alone, to background, at least 10: 20.0",
+        "met: POST /todos/, ours, everything behind it running too, to background, at least 10: 10.0",
+    ]
+
+
+def test_the_chart_has_a_bar_for_each_peer_and_a_mark_for_each_goal():
+    bars = [
+        Bar(panel="POST", peer="background", values=[9, 11, 12], goal=10),
+        Bar(panel="POST", peer="threaded", values=[0.5], goal=None),
+        Bar(panel="codes", peer="background", values=[250], goal=250),
+    ]
+
+    svg = ElementTree.fromstring(drawn(bars))
+
+    words = [text.text for text in svg.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"POST", "codes", "background", "threaded", "11.0", "0.500", "250"} <= set(words)
+    fills = [path.get("fill") for path in svg.iter("{http://www.w3.org/2000/svg}path")]
+    assert (fills.count("#3f83c4"), fills.count("#d9822b")) == (3, 2)
