@@ -144,7 +144,7 @@ rollout *OPTIONS:
 faults-planted *NAMES:
     @PYTHONPATH=tests "{{ python }}" -m faults.plants "$@"
 
-# Measure everything side by side and write docs/benchmarks.md (an hour or two); a look goes to var/bench: [--quick] [--only PART ...]
+# Measure everything side by side and write docs/benchmarks.md (an hour or two): [--quick] [--only PART ...] [--check] [--release]
 [positional-arguments]
 bench *OPTIONS: _eventsourcing (_tools "peers" "bench/peers/requirements.txt")
     @PEERS="{{ bin }}/../peers" "{{ python }}" -m bench "$@"

@@ -1,18 +1,21 @@
 """What benchmarks tell: goals, and what a part of them leaves for the page."""
 
 from argparse import ArgumentParser
+from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
 from xml.etree import ElementTree
 
 import msgspec
 import pytest
-from bench import comparison, findings, posts
+from bench import __main__ as whole
+from bench import comparison, findings, posts, releases
 from bench.chart import drawn
 from bench.comparison import Mails, Measured
 from bench.counts import Unsound
-from bench.figures import Run, at_least, at_most
+from bench.figures import Run, at_least, at_most, spread
 from bench.findings import Bar, Findings
+from bench.releases import Figure, Release, compared, release_of
 from bench.report import page
 from bench.sides import ECHO
 from bench.singles import PLAIN
@@ -156,3 +159,121 @@ def test_the_chart_has_a_bar_for_each_peer_and_a_mark_for_each_goal():
     assert {"POST", "codes", "background", "threaded", "11.0", "0.500", "250"} <= set(words)
     fills = [path.get("fill") for path in svg.iter("{http://www.w3.org/2000/svg}path")]
     assert (fills.count("#3f83c4"), fills.count("#d9822b")) == (3, 2)
+
+
+RELEASED = Figure(median=10, least=9, greatest=11)
+
+
+@pytest.mark.parametrize(
+    ("goal", "is_worse"),
+    [
+        (at_least("x", [9.5, 10, 10.5], 4), False),  # as it was
+        (at_least("x", [20, 21, 22], 4), False),  # better
+        (at_least("x", [7.6, 8, 8.5], 4), False),  # beyond the noise, but by less than a quarter
+        (at_least("x", [6, 7, 9], 4), False),  # by more than a quarter, but the spreads meet
+        (at_least("x", [6, 7, 8.9], 4), True),
+        (at_least("x", [7.5], 4), False),  # by a quarter exactly
+        (at_least("x", [7.4], 8), True),  # whether a goal is met is another question
+        (at_most("x", [9.5, 10, 10.5], 4), False),
+        (at_most("x", [1, 2, 3], 4), False),
+        (at_most("x", [11.5, 12, 12.4], 4), False),
+        (at_most("x", [11, 13, 20], 4), False),
+        (at_most("x", [11.1, 13, 20], 40), True),
+        (at_most("x", [12.5], 4), False),
+    ],
+)
+def test_a_figure_warns_where_it_is_worse_by_more_than_a_quarter_and_beyond_the_noise(goal, is_worse):
+    release = Release(day=date(2026, 1, 2), machine={}, goals={"x": RELEASED})
+
+    found = compared([goal], release)
+
+    assert found.worse == [f"warning: x: {spread(goal.values)}, 10.0 (9.00-11.0) on 2026-01-02"] * is_worse
+    assert str(found).splitlines()[-1].startswith(f"{int(is_worse)} warned: ")
+
+
+def test_what_was_nought_warns_once_it_is_not():
+    release = Release(day=date(2026, 1, 2), machine={}, goals={"lost": Figure(median=0, least=0, greatest=0)})
+
+    assert not compared([at_most("lost", [0], 0)], release).worse
+    assert compared([at_most("lost", [1], 0)], release).worse
+
+
+def test_new_goals_and_those_that_were_not_measured_are_told_and_warn_of_nothing():
+    release = Release(day=date(2026, 1, 2), machine={}, goals={"b": RELEASED, "a": RELEASED})
+
+    told = str(compared([at_least("c", [1], 4)], release))
+
+    assert told.splitlines()[:-1] == ["not in the release: c", "not measured now: a; b"]
+    assert told.splitlines()[-1].startswith("0 warned: ")
+
+
+def test_a_release_is_read_as_it_was_written(monkeypatch, tmp_path: Path):
+    monkeypatch.setattr(releases, "FILE", tmp_path / "ratios.json")
+    release = release_of([at_least("x", [3, 12.34567, 9], 4)], {"cores": "2"}, date(2026, 1, 2))
+
+    releases.write(release)
+
+    assert releases.read() == release
+    assert release.goals == {"x": Figure(median=9, least=3, greatest=12.35)}
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--release", "--quick"], ["--release", "--only", "idle"], ["--release", "--check"], ["--check"]]
+)
+def test_nothing_is_measured_where_it_could_not_be_kept_or_compared(arguments, monkeypatch, tmp_path: Path):
+    monkeypatch.setattr(releases, "FILE", tmp_path / "ratios.json")
+    monkeypatch.setattr("sys.argv", ["bench", *arguments])
+    monkeypatch.setattr(whole, "_measured", lambda *_: pytest.fail("it was measured"))
+
+    with pytest.raises(SystemExit, match="2"):
+        whole.main()
+
+
+@pytest.fixture
+def bench(monkeypatch, tmp_path: Path):
+    """`python -m bench` in an empty repository, where each part finds a ratio."""
+    monkeypatch.setattr(whole.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(whole, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(releases, "FILE", tmp_path / "ratios.json")
+
+    def bench(*arguments: str, ratio: float = 10, failing: str = "") -> set[str]:
+        """The files that it wrote."""
+        bars = [Bar(panel="POST", peer="background", values=[ratio], goal=None)]
+
+        def measured(names, _):
+            return {
+                name: Findings(text="## Part", goals=[at_least(name, [ratio], 1)], bars=bars)
+                for name in names
+                if name != failing
+            }
+
+        before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")}
+        monkeypatch.setattr(whole, "_measured", measured)
+        monkeypatch.setattr("sys.argv", ["bench", *arguments])
+        with pytest.raises(SystemExit, match=failing) if failing else nullcontext():
+            whole.main()
+        written = {path for path in tmp_path.rglob("*.*") if before.get(path) != path.stat().st_mtime_ns}
+        return {str(path.relative_to(tmp_path)) for path in written}
+
+    return bench
+
+
+KEPT = {"docs/benchmarks.md", "docs/benchmarks.svg"}
+LOOK = {"var/bench/benchmarks.md", "var/bench/benchmarks.svg"}
+
+
+def test_the_page_is_kept_where_all_parts_were_measured_in_full(bench):
+    assert bench() == KEPT
+    assert bench("--rounds", "3") == KEPT
+    assert bench("--quick") == LOOK
+    assert bench("--only", "idle") == LOOK
+    assert bench(failing="kills") == LOOK
+
+
+def test_a_release_is_kept_and_what_comes_after_is_checked_by_it(bench, capsys):
+    assert bench("--release", failing="kills") == LOOK
+    assert bench("--release") == {*KEPT, "ratios.json"}
+    assert bench("--check") == LOOK
+    assert capsys.readouterr().out.splitlines()[-1].startswith("0 warned: ")
+    assert bench("--check", "--only", "idle", ratio=1) == LOOK
+    assert capsys.readouterr().out.splitlines()[-3].startswith("warning: idle: 1.00, 10.0 (10.0-10.0) on ")
