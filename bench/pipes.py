@@ -21,7 +21,7 @@ from local.console import say
 from local.nats import Nats
 
 RELAY: Final = "the relay, in the worker of todos"
-ALWAYS: Final = "the same, `sync_interval: always`"
+ALWAYS: Final = "the relay, `sync_interval: always`"
 CONSUMER: Final = "the consumer, in the worker of activity"
 _ALWAYS_EVENTS: Final = 25_000
 _PEOPLE: Final = 1_000
