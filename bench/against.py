@@ -49,14 +49,14 @@ def main() -> None:
 
 def _found(options: argparse.Namespace) -> Findings:
     names = [name for name in options.peers if redis_server() or not PEERS[name].has_redis]
-    skipped = sorted(set(options.peers) - set(names))
-    if skipped:
-        say(f"bench: skipped: {', '.join(skipped)}: neither redis-server nor valkey-server is on the PATH")
     with smtp.serving() as postbox, tempfile.TemporaryDirectory(prefix="bench-peers-") as logs:
         _post_to(postbox)
         with running() as stack:
             bench = _Bench(stack, postbox, Path(logs), options.seconds)
-            return uvloop.run(bench.measure(names, options.rounds, options.only))
+            found = uvloop.run(bench.measure(names, options.rounds, options.only))
+    skipped = ", ".join(name for name in options.peers if name not in names)
+    without = f"\n\nskipped: {skipped}: neither redis-server nor valkey-server is on the PATH" if skipped else ""
+    return replace(found, text=found.text + without)
 
 
 def _post_to(postbox: Postbox) -> None:

@@ -64,7 +64,8 @@ async def _measure(stack: Stack, rounds: int, seconds: float) -> Findings:
     for connection in (todos, activity, alone):
         await connection.close()
     text = _TEXT.format(connections=CONNECTIONS, generator=generator(), posts=_table(posts))
-    return Findings(text=text, goals=goals(posts), machine=machine)
+    without = "" if PLAIN in posts else f"\n\nskipped: {PLAIN}: no pgbench beside the server or on the PATH"
+    return Findings(text=text + without, goals=goals(posts), machine=machine)
 
 
 class _Bench:
@@ -78,8 +79,6 @@ class _Bench:
         self._activity = activity
         self._alone = alone
         self._pgbench = pgbench()
-        if self._pgbench is None:
-            say("bench: skipped: no pgbench beside the server or on the PATH")
 
     async def round(self, seconds: float) -> dict[str, Run]:
         """One run of each; the others wait until the pipeline has come to rest."""
