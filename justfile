@@ -174,6 +174,11 @@ bench-lags *OPTIONS:
 bench-lists *OPTIONS:
     @"{{ python }}" -m bench.lists "$@"
 
+# Measure create, toggle, get, list, request-otp and verify-otp at 1, 32 and 128 connections: [--rounds 5] [--seconds 5]
+[positional-arguments]
+bench-routes *OPTIONS:
+    @"{{ python }}" -m bench.routes "$@"
+
 # Measure live connections: 2,000 people, 500 notifications a second, lines that break
 [positional-arguments]
 bench-sockets *OPTIONS:
