@@ -179,6 +179,11 @@ bench-lists *OPTIONS:
 bench-routes *OPTIONS:
     @"{{ python }}" -m bench.routes "$@"
 
+# Measure what requests cost PostgreSQL where little and where much is stored: [--sizes 10000 1000000] [--rounds 3]
+[positional-arguments]
+bench-growth *OPTIONS:
+    @"{{ python }}" -m bench.growth "$@"
+
 # Measure live connections: 2,000 people, 500 notifications a second, lines that break
 [positional-arguments]
 bench-sockets *OPTIONS:
