@@ -160,7 +160,7 @@ async def _measure(stack: Stack, sizes: Sequence[Filled], rounds: int, seconds: 
                 say(f"bench: {request.name}, {filled.size:,}: {one.cost:.3f} ms, p99 {one.cycle.p99:.1f} ms")
     ends = {filled.size: await filled.stored() for filled in sizes}
     about = f"Rounds: {rounds}, in turn within each; closed loop, load by {generator()}."
-    print("\n\n".join((table(("machine", ""), machine), about, _costs(measures, ends), _disk(sizes))))
+    print("\n\n".join((table(("machine", ""), list(machine.items())), about, _costs(measures, ends), _disk(sizes))))
 
 
 def _costs(measures: Measures, ends: Mapping[int, int]) -> str:

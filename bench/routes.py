@@ -181,7 +181,7 @@ async def _measure(stack: Stack, port: int, rounds: int, seconds: float) -> None
                     measures[route.name, connections].append(one)
                     cycle = one.cycle
                     say(f"bench: {route.name}, {connections}: {cycle.rate:,.0f}/s, p99 {cycle.p99:.1f} ms")
-    print(_page(machine, rounds, routes, measures))
+    print(_page(list(machine.items()), rounds, routes, measures))
 
 
 def _page(machine: Sequence[tuple[str, str]], rounds: int, routes: Sequence[Route], measures: Measures) -> str:
