@@ -40,17 +40,14 @@ begin
         raise exception 'feed % does not exist', p_feed using errcode = 'undefined_object';
     end if;
 
-    -- Most groups hold nothing that is there already: then two looks at the log tell all.
+    -- Most groups hold nothing that is there already: then one look tells all, for what is there has taken its versions.
     if array_remove(c_key, null) = '{}' and not exists (
-            select from unnest(c_id) as c (id) where (select true from events.log l where l.id = c.id limit 1)
-        )
-        and not exists (
-            select from unnest(e_aggregate, e_version) as e (aggregate, version)
-            where e.version <> 1 + coalesce((
-                select l.version from events.log l
-                where l.feed = p_feed and l.aggregate = e.aggregate order by l.version desc limit 1
-            ), 0)
-        )
+        select from unnest(e_aggregate, e_version) as e (aggregate, version)
+        where e.version <> 1 + coalesce((
+            select l.version from events.log l
+            where l.feed = p_feed and l.aggregate = e.aggregate order by l.version desc limit 1
+        ), 0)
+    )
     then
         v_outcome := array_fill('appended'::text, array[cardinality(c_id)]);
         v_position := array_fill(null::bigint, array[cardinality(c_id)]);
