@@ -30,6 +30,8 @@ SQL = load("events")
 OPEN_TIMEOUT = 5.0
 PAUSE = 0.2
 STILL = 1.0
+PACE = 0.005
+"""From a batch's beginning to that of the next one, at least: what comes meanwhile is one batch (docs/adr/0029)."""
 
 log = structlog.get_logger(__name__)
 
@@ -156,8 +158,10 @@ class Listener:
         return first_seq
 
     async def _hear(self, pull: Pull, connection: Connection, *, expected: int) -> None:
+        clock = asyncio.get_running_loop().time
         while True:
             messages = await pull.fetch()
+            began = clock()
             if not messages:
                 expected = await self._pass_deleted_end(connection)
                 if await pull.has_lost(after=self.applier.seq):
@@ -168,6 +172,7 @@ class Listener:
                 await self.applier.apply(run, connection)
                 expected = self.applier.seq + 1
             self._report("ok", f"at {self.applier.seq}")
+            await asyncio.sleep(began + PACE - clock())
 
     async def _examine_gap(self, expected: int, found: int) -> None:
         """Arithmetic sees every hole: lawful are numbers listed as deleted; any other: reopen, and stop if it stays."""
