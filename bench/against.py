@@ -22,8 +22,8 @@ from bench.findings import Findings
 from bench.load import NUMBER, Target, cut_off, load
 from bench.machine import facts
 from bench.posts import BODY
-from bench.sides import ECHO, MAILS_AT_ONCE, PEERS, Ours, Peers, Running, Side, redis_server
-from bench.smtp import HOST, Counts, Postbox
+from bench.sides import ECHO, PEERS, Ours, Peers, Running, Side, redis_server
+from bench.smtp import Counts, Postbox
 from bench.stack import Stack, running
 from local.console import say
 
@@ -50,24 +50,13 @@ def main() -> None:
 def _found(options: argparse.Namespace) -> Findings:
     names = [name for name in options.peers if redis_server() or not PEERS[name].has_redis]
     with smtp.serving() as postbox, tempfile.TemporaryDirectory(prefix="bench-peers-") as logs:
-        _post_to(postbox)
+        os.environ |= smtp.settings(postbox.port)
         with running() as stack:
             bench = _Bench(stack, postbox, Path(logs), options.seconds)
             found = uvloop.run(bench.measure(names, options.rounds, options.only))
     skipped = ", ".join(name for name in options.peers if name not in names)
     without = f"\n\nskipped: {skipped}: neither redis-server nor valkey-server is on the PATH" if skipped else ""
     return replace(found, text=found.text + without)
-
-
-def _post_to(postbox: Postbox) -> None:
-    """Settings of our mailer: plain SMTP on the loopback interface, and no copies in files, as for the peers."""
-    os.environ |= {
-        "SMTP_SERVER": HOST,
-        "SMTP_PORT": str(postbox.port),
-        "SMTP_STARTTLS": "false",
-        "SMTP_CONNECTIONS": str(MAILS_AT_ONCE),
-        "MAIL_DIR": "",
-    }
 
 
 class _Bench:

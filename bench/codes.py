@@ -2,8 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Sequence
 from email import message_from_bytes
 from typing import Any, Final
 from uuid import uuid4
@@ -11,67 +10,37 @@ from uuid import uuid4
 import msgspec
 
 from bench.counts import Unsound
+from bench.letterbox import Letterbox
 from bench.requests import Answer, Connection, post
-from bench.smtp import HOST
 
-SETTINGS: Final = {"SMTP_SERVER": HOST, "SMTP_STARTTLS": "false", "SMTP_CONNECTIONS": "32", "MAIL_DIR": ""}
-"""Of our mailer, beside SMTP_PORT: plain SMTP on the loopback interface, and no copies in files."""
 AT_ONCE: Final = 32
 _CODE: Final = re.compile(r"\b\d{6}\b")
 _WITHIN: Final = 180.0
 _LOOK: Final = 0.05
-_ANSWERS: Final = {
-    b"EHLO": b"250-bench\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n",
-    b"DATA": b"354 go on\r\n",
-    b"QUIT": b"221 bye\r\n",
-}
 
 
-class Mailbox:
-    """A mail server in this process (plain SMTP, RFC 5321) that keeps the last letter to each address."""
+class Mailbox(Letterbox):
+    """A mail server that answers at once, and what its letters are for."""
 
     def __init__(self) -> None:
-        self._letters: dict[str, bytes] = {}
-
-    @asynccontextmanager
-    async def serving(self, port: int) -> AsyncIterator[None]:
-        """Listen while the body runs."""
-        server = await asyncio.start_server(self._serve, HOST, port)
-        try:
-            yield
-        finally:
-            server.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        recipient = ""
-        writer.write(b"220 bench\r\n")
-        with suppress(asyncio.CancelledError, OSError):  # when the loop ends
-            while line := await reader.readline():
-                verb = line[:4].upper()
-                if verb == b"RCPT":
-                    recipient = line.partition(b"<")[2].partition(b">")[0].decode()
-                writer.write(_ANSWERS.get(verb, b"250 ok\r\n"))
-                if verb == b"DATA":
-                    self._letters[recipient] = await reader.readuntil(b"\r\n.\r\n")
-                    writer.write(b"250 taken\r\n")
-        writer.close()
+        super().__init__(delay=0)
 
     async def answers_to(self, auth: str, count: int) -> list[str]:
         """Ask auth (its URL) for as many codes, each for an address that nobody had; the bodies that answer them."""
-        self._letters.clear()
+        self.letters.clear()
         emails = new_addresses(count)
         requests = [post(auth, "/users/request-otp", f'{{"email":"{email}"}}'.encode(), "") for email in emails]
         asked = [data_of(answer) for answer in await answers(auth, requests, 200)]
         try:
             async with asyncio.timeout(_WITHIN):
-                while not self._letters.keys() >= set(emails):  # noqa: ASYNC110 - the mailer's doing
+                while not self.letters.keys() >= set(emails):  # noqa: ASYNC110 - the mailer's doing
                     await asyncio.sleep(_LOOK)
         except TimeoutError:
-            raise Unsound(f"{count} codes were asked for, {len(self._letters)} mails came") from None
+            raise Unsound(f"{count} codes were asked for, {len(self.letters)} mails came") from None
         return [self._body(email, each["challenge_id"]) for email, each in zip(emails, asked, strict=True)]
 
     def _body(self, email: str, challenge_id: str) -> str:
-        body = {"email": email, "challenge_id": challenge_id, "otp_code": _code(self._letters[email])}
+        body = {"email": email, "challenge_id": challenge_id, "otp_code": _code(self.letters[email])}
         return msgspec.json.encode(body).decode()
 
 

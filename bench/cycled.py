@@ -3,27 +3,22 @@
 wrk where it is on the PATH, else this module as a process of its own.
 """
 
-import asyncio
-import shutil
-import sys
 from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from time import perf_counter
 from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
-import uvloop
 
+from bench import generators
 from bench.counts import Unsound
 from bench.figures import percentile
-from bench.requests import Connection
 
 NOBODY: Final = "-"
 """In the place of a token: who is not signed in."""
-_OVERTIME: Final = 30.0
+_MODULE: Final = "bench.cycled"
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +54,7 @@ def line(method: str, path: str, token: str = NOBODY, body: str = "") -> str:
 
 def generator() -> str:
     """Which load generator `cycled` uses here."""
-    return "wrk" if shutil.which("wrk") else "bench/cycled.py"
+    return generators.named(_MODULE)
 
 
 async def cycled(url: str, lines: Sequence[str], *, connections: int, seconds: float, status: int = 200) -> Cycle:
@@ -75,25 +70,12 @@ async def cycled(url: str, lines: Sequence[str], *, connections: int, seconds: f
 
 
 async def _run(job: Job) -> Cycle:
-    command = _wrk(job) if shutil.which("wrk") else [sys.executable, "-m", "bench.cycled"]
-    process = await asyncio.create_subprocess_exec(
-        *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
-    try:
-        async with asyncio.timeout(job.seconds + _OVERTIME):
-            output, _ = await process.communicate(msgspec.json.encode(job))
-    finally:
-        if process.returncode is None:
-            process.kill()
-    if process.returncode:
-        raise Unsound(f"the load generator ended with {process.returncode}")
-    return msgspec.json.decode(output.splitlines()[-1], type=Cycle)
+    by_wrk = generators.wrk("cycled.lua", job.url, job.connections, job.seconds, [job.file, str(job.status)])
+    return msgspec.json.decode(await generators.generated(_MODULE, by_wrk, job, job.seconds), type=Cycle)
 
 
-def _wrk(job: Job) -> list[str]:
-    script = str(Path(__file__).with_suffix(".lua"))
-    shape = ["--threads=1", f"--connections={job.connections}", f"--duration={job.seconds:.0f}s", "--timeout=10s"]
-    return ["wrk", *shape, f"--script={script}", job.url, "--", job.file, str(job.status)]
+def _requests(job: Job) -> list[bytes]:
+    return [_request(job, text) for text in Path(job.file).read_text().splitlines()]
 
 
 def _request(job: Job, text: str) -> bytes:
@@ -107,39 +89,15 @@ def _request(job: Job, text: str) -> bytes:
     return "\r\n".join([*fields, "", ""]).encode() + body
 
 
-async def _serve(job: Job, texts: Sequence[str]) -> Cycle:
-    """What wrk does, in Python; waits for the answers to its last requests."""
-    requests = cycle([_request(job, text) for text in texts])
-    expected = b"HTTP/1.1 %d " % job.status
-    latencies: list[float] = []
-    failed = 0
-    started = perf_counter()
-
-    async def client() -> None:
-        nonlocal failed
-        connection = await Connection.open(job.url)
-        while (sent := perf_counter()) < started + job.seconds:
-            head, _ = await connection.call(next(requests))
-            latencies.append(perf_counter() - sent)
-            failed += not head.startswith(expected)
-        connection.close()
-
-    async with asyncio.TaskGroup() as group:
-        for _ in range(job.connections):
-            group.create_task(client())
-    seconds = perf_counter() - started
-    p50, p99, p999 = (percentile(latencies, per_cent) for per_cent in (50, 99, 99.9))
-    return Cycle(answered=len(latencies), seconds=seconds, p50=p50, p99=p99, p999=p999, failed=failed)
-
-
-def main() -> None:
-    """Read a job from stdin, write the result to stdout."""
-    job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        sys.stdout.write(
-            msgspec.json.encode(runner.run(_serve(job, Path(job.file).read_text().splitlines()))).decode() + "\n"
-        )
+async def _serve(job: Job) -> Cycle:
+    requests = cycle(_requests(job))
+    done = await generators.looped(
+        job.url, requests.__next__, connections=job.connections, seconds=job.seconds, status=job.status
+    )
+    p50, p99, p999 = (percentile(done.latencies, per_cent) for per_cent in (50, 99, 99.9))
+    answered = len(done.latencies)
+    return Cycle(answered=answered, seconds=done.seconds, p50=p50, p99=p99, p999=p999, failed=done.failed)
 
 
 if __name__ == "__main__":
-    main()
+    generators.serve(Job, _serve)

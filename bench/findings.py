@@ -32,15 +32,16 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         machine = [table(("machine", ""), list(self.machine.items()))] if self.machine else []
-        return "\n\n".join([self.text, *machine, "\n".join(f"- {goal}" for goal in self.goals)])
+        goals = ["\n".join(f"- {goal}" for goal in self.goals)] if self.goals else []
+        return "\n\n".join([self.text, *machine, *goals])
 
 
-def run(parser: ArgumentParser, measure: Callable[[Namespace], Findings], **quick: object) -> None:
+def run(parser: ArgumentParser, measure: Callable[[Namespace], Findings], *, rounds: int = 5, **quick: object) -> None:
     """Measure as the command line says; `quick`: what its options are with `--quick`, which is one round.
 
     Exits with 0 whatever the figures are, with 1 where they would mean nothing.
     """
-    parser.add_argument("--rounds", type=int, default=5, help="how often everything is measured (5)")
+    parser.add_argument("--rounds", type=int, default=rounds, help=f"how often everything is measured ({rounds})")
     parser.add_argument("--quick", action="store_true", help="one round, and as short as can be")
     parser.add_argument("--into", type=Path, metavar="FILE", help="keep what was found as JSON, too")
     if parser.parse_args().quick:

@@ -5,26 +5,27 @@ import asyncio
 import math
 import random
 import shutil
-import signal
-import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Final
 from uuid import UUID
 
+import uvloop
 from msgspec import Struct
 
+from bench import findings
 from bench.backends import Server, taken
 from bench.counts import SQL, Unsound, assert_durable, rows_of
 from bench.cycled import Cycle, cycled, generator, line
 from bench.figures import number, spread, table
+from bench.findings import Findings
 from bench.lists import person
 from bench.machine import facts
 from bench.posts import BODY
 from bench.stack import Stack, running
 from events.ids import uuid7
-from events.process import start
 from local.child import StartError
 from local.console import say
 
@@ -146,7 +147,7 @@ async def _measured(server: Server, filled: Filled, request: Request, seconds: f
     return Measured(cycle, cost)
 
 
-async def _measure(stack: Stack, sizes: Sequence[Filled], rounds: int, seconds: float) -> None:
+async def _measure(stack: Stack, sizes: Sequence[Filled], rounds: int, seconds: float) -> Findings:
     owner, server, measures = await stack.connect("todos"), Server(stack.data), Measures()
     machine = await facts(owner, stack.data)
     await owner.close()
@@ -160,7 +161,8 @@ async def _measure(stack: Stack, sizes: Sequence[Filled], rounds: int, seconds: 
                 say(f"bench: {request.name}, {filled.size:,}: {one.cost:.3f} ms, p99 {one.cycle.p99:.1f} ms")
     ends = {filled.size: await filled.stored() for filled in sizes}
     about = f"Rounds: {rounds}, in turn within each; closed loop, load by {generator()}."
-    print("\n\n".join((table(("machine", ""), list(machine.items())), about, _costs(measures, ends), _disk(sizes))))
+    text = "\n\n".join((about, _costs(measures, ends), _disk(sizes)))
+    return Findings(text=text, goals=[], machine=machine)
 
 
 def _costs(measures: Measures, ends: Mapping[int, int]) -> str:
@@ -204,26 +206,24 @@ def _assert_room(folder: Path, sizes: Sequence[int]) -> None:
 
 
 def main() -> None:
-    """Print the tables; exit with 1 where figures would mean nothing, or there is no room."""
+    """Tell the tables; exit with 1 where there is no room, too."""
     parser = argparse.ArgumentParser(prog="bench.growth", description="Measure how a request's cost grows")
     parser.add_argument(
         "--sizes", type=int, nargs="+", default=[10_000, 1_000_000], help="to-dos stored (10000 1000000)"
     )
-    parser.add_argument("--rounds", type=int, default=3, help="how often everything is measured (3)")
     parser.add_argument("--seconds", type=float, default=3, help="how long each run takes (3)")
-    options = parser.parse_args()
+    findings.run(parser, partial(_found, parser), rounds=3, sizes=[10_000, 100_000], seconds=1.0)
+
+
+def _found(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Findings:
     sizes = sorted(set(options.sizes))
     if sizes[0] < _LEAST or len(sizes) > _MOST:
         parser.error(f"--sizes: at most {_MOST}, each of {_LEAST:,} or more")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        with running() as stack, ExitStack() as services:
-            stack.stop("todos", "mailer", "activity", "notifier")
-            _assert_room(stack.data, sizes)
-            found = [_opened(stack, services, place, size) for place, size in enumerate(sizes, _FIRST_PORT)]
-            start(_measure(stack, found, options.rounds, options.seconds))
-    except (StartError, Unsound) as error:
-        sys.exit(f"bench: {error}")
+    with running() as stack, ExitStack() as services:
+        stack.stop("todos", "mailer", "activity", "notifier")
+        _assert_room(stack.data, sizes)
+        found = [_opened(stack, services, place, size) for place, size in enumerate(sizes, _FIRST_PORT)]
+        return uvloop.run(_measure(stack, found, options.rounds, options.seconds))
 
 
 def _opened(stack: Stack, services: ExitStack, place: int, size: int) -> Filled:

@@ -1,4 +1,4 @@
-"""A mail server in this process that notes when a letter to whom came: plain SMTP (RFC 5321), a line at a time."""
+"""A mail server in this process that notes when which letter came to whom: plain SMTP (RFC 5321), a line at a time."""
 
 import asyncio
 from collections import defaultdict
@@ -18,11 +18,12 @@ _ANSWERS: Final = {
 
 
 class Letterbox:
-    """When letters came, by recipient; each is answered `delay` seconds after it is here."""
+    """When letters came and the last one, by recipient; each is answered `delay` seconds after it is here."""
 
     def __init__(self, delay: float) -> None:
         self.delay = delay
         self.came: dict[str, list[float]] = defaultdict(list)
+        self.letters: dict[str, bytes] = {}
 
     @asynccontextmanager
     async def serving(self, port: int) -> AsyncIterator[None]:
@@ -53,7 +54,7 @@ class _Line(asyncio.Protocol):
                 return
             self._got = rest
             if self._in_letter:
-                self._take()
+                self._take(bytes(part))
             else:
                 self._hear(bytes(part))
 
@@ -66,7 +67,8 @@ class _Line(asyncio.Protocol):
         if verb == b"QUIT":
             self._transport.close()
 
-    def _take(self) -> None:
+    def _take(self, letter: bytes) -> None:
         self._in_letter = False
+        self._box.letters[self._recipient] = letter
         self._box.came[self._recipient].append(perf_counter())
         asyncio.get_running_loop().call_later(self._box.delay, self._transport.write, b"250 taken\r\n")

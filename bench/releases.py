@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from bench.figures import Goal, number, spread
+from bench.figures import Goal, spread
 
 FILE: Final = Path(__file__).with_name("ratios.json")
 _MARGIN: Final = 0.25
@@ -22,7 +22,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     greatest: float
 
     def __str__(self) -> str:
-        return f"{number(self.median)} ({number(self.least)}-{number(self.greatest)})"
+        return spread([self.least, self.median, self.greatest])
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,31 +2,29 @@
 
 import argparse
 import os
-import signal
-import sys
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final
 from uuid import UUID
 
+import uvloop
 from msgspec import Struct
 
-from bench import usage
+from bench import findings, smtp, usage
 from bench.backends import Server, taken
-from bench.codes import SETTINGS, Mailbox, answers, data_of, new_addresses
+from bench.codes import Mailbox, answers, data_of, new_addresses
 from bench.counts import Unsound, assert_durable
 from bench.cycled import Cycle, cycled, generator, line
 from bench.figures import spread, table
+from bench.findings import Findings
 from bench.machine import facts
 from bench.posts import BODY
 from bench.requests import post
 from bench.rest import Rest, watching
 from bench.stack import Stack, running
 from events.ids import uuid7
-from events.process import start
 from local import ports
-from local.child import StartError
 from local.console import say
 
 CONNECTIONS: Final = (1, 32, 128)
@@ -163,7 +161,7 @@ class Bench:
         return Measured(cycle, *(each / cycle.answered * 1000 for each in took))
 
 
-async def _measure(stack: Stack, port: int, rounds: int, seconds: float) -> None:
+async def _measure(stack: Stack, port: int, rounds: int, seconds: float) -> Findings:
     todos = await stack.connect("todos")
     await assert_durable(todos)
     machine = await facts(todos, stack.data)
@@ -181,10 +179,10 @@ async def _measure(stack: Stack, port: int, rounds: int, seconds: float) -> None
                     measures[route.name, connections].append(one)
                     cycle = one.cycle
                     say(f"bench: {route.name}, {connections}: {cycle.rate:,.0f}/s, p99 {cycle.p99:.1f} ms")
-    print(_page(list(machine.items()), rounds, routes, measures))
+    return Findings(text=_text(rounds, routes, measures), goals=[], machine=machine)
 
 
-def _page(machine: Sequence[tuple[str, str]], rounds: int, routes: Sequence[Route], measures: Measures) -> str:
+def _text(rounds: int, routes: Sequence[Route], measures: Measures) -> str:
     head = (
         "route", "connections", "requests/s", "p50 ms", "p99", "p99.9",
         "CPU s per 1,000: the service", "its connections in PostgreSQL", "PostgreSQL in all",
@@ -195,7 +193,7 @@ def _page(machine: Sequence[tuple[str, str]], rounds: int, routes: Sequence[Rout
         for connections in CONNECTIONS
     ]
     about = f"Rounds: {rounds}, everything in turn within each; closed loop, load by {generator()}."
-    return "\n\n".join((table(("machine", ""), machine), about, table(head, rows)))
+    return f"{about}\n\n{table(head, rows)}"
 
 
 def _columns(runs: Sequence[Measured]) -> tuple[str, ...]:
@@ -212,19 +210,17 @@ def _columns(runs: Sequence[Measured]) -> tuple[str, ...]:
 
 
 def main() -> None:
-    """Print the table; exit with 1 where figures would mean nothing."""
+    """Tell the table."""
     parser = argparse.ArgumentParser(prog="bench.routes", description="Measure the routes that people use most")
-    parser.add_argument("--rounds", type=int, default=5, help="how often everything is measured (5)")
     parser.add_argument("--seconds", type=float, default=5, help="how long each run takes (5)")
-    options = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    findings.run(parser, _found, seconds=1.0)
+
+
+def _found(options: argparse.Namespace) -> Findings:
     port = ports.free_port()
-    os.environ |= {**SETTINGS, "SMTP_PORT": str(port)}
-    try:
-        with running() as stack:
-            start(_measure(stack, port, options.rounds, options.seconds))
-    except (StartError, Unsound) as error:
-        sys.exit(f"bench: {error}")
+    os.environ |= smtp.settings(port)
+    with running() as stack:
+        return uvloop.run(_measure(stack, port, options.rounds, options.seconds))
 
 
 if __name__ == "__main__":

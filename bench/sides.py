@@ -20,15 +20,13 @@ from nats.js.errors import NotFoundError
 
 from bench import usage
 from bench.counts import SQL, rows_of
-from bench.smtp import Postbox
+from bench.smtp import AT_ONCE, Postbox
 from bench.stack import Stack
 from events.ids import uuid7
 from local import parts, ports
 from local.child import wait_until
 from local.layout import REPOSITORY
 
-MAILS_AT_ONCE: Final = 32
-"""Connections to the mail server, ours and the peers' alike: so many as there are clients."""
 _PYTHON: Final = Path(os.environ.get("PEERS", REPOSITORY / ".venv" / "peers")) / "bin" / "python"
 _SCHEMA: Final = (REPOSITORY / "bench" / "peers" / "schema.sql").read_text()
 _STARTS_WITHIN: Final = 30.0
@@ -60,7 +58,7 @@ class Kind(Struct, frozen=True, kw_only=True):
     has_redis: bool = False
 
 
-_TASKIQ: Final = ("--workers", "1", "--max-async-tasks", str(MAILS_AT_ONCE), "--log-level", "WARNING")
+_TASKIQ: Final = ("--workers", "1", "--max-async-tasks", str(AT_ONCE), "--log-level", "WARNING")
 PEERS: Final = {
     "background": Kind(has_redis=True),
     "threaded": Kind(has_redis=True),
@@ -141,7 +139,7 @@ class Peers:
             "NATS_URL": self._stack.broker_url,
             "REDIS_URL": f"redis://127.0.0.1:{self._port + 1}/0",
             "SMTP_PORT": str(self._postbox.port),
-            "SMTP_CONNECTIONS": str(MAILS_AT_ONCE),
+            "SMTP_CONNECTIONS": str(AT_ONCE),
             "JWT_SECRET": self._secret,
             "STREAM": f"PEER_{name}",
         }

@@ -19,6 +19,8 @@ from local import ports
 from local.child import Child, wait_until
 
 HOST: Final = "127.0.0.1"
+AT_ONCE: Final = 32
+"""Connections to the mail server, ours and the peers' alike: so many as there are clients."""
 _END: Final = b"\r\n"
 _DOT: Final = b"\r\n.\r\n"
 _EXTENSIONS: Final = b"250-bench\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n"
@@ -31,6 +33,12 @@ _ANSWERS: Final = {
     b"DATA": b"354 go on\r\n",
     b"QUIT": b"221 bye\r\n",
 }
+
+
+def settings(port: int) -> dict[str, str]:
+    """Of our mailer: plain SMTP on the loopback interface, and no copies in files, as for the peers."""
+    server = {"SMTP_SERVER": HOST, "SMTP_PORT": str(port), "SMTP_STARTTLS": "false"}
+    return {**server, "SMTP_CONNECTIONS": str(AT_ONCE), "MAIL_DIR": ""}
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):

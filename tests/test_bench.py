@@ -3,8 +3,6 @@
 import asyncio
 import re
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import aiosmtplib
 import pytest
@@ -12,39 +10,26 @@ from bench import load
 from bench.counts import Unsound
 from bench.smtp import serving
 
+from answering import answering
+
 _BODY = f'{{"email":"{load.NUMBER}@example.org"}}'
 _GENERATORS = ["load.py", pytest.param("wrk", marks=pytest.mark.skipif(not shutil.which("wrk"), reason="no wrk here"))]
-
-
-@asynccontextmanager
-async def answering(status: int, bodies: list[bytes]) -> AsyncIterator[str]:
-    """A server that answers everything so, and keeps the bodies."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while head := await reader.readuntil(b"\r\n\r\n"):
-            length = re.search(rb"content-length: (\d+)", head.lower())
-            bodies.append(await reader.readexactly(int(length[1])))
-            writer.write(b"HTTP/1.1 %d .\r\ncontent-length: 0\r\n\r\n" % status)
-
-    async def forgiving(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await serve(reader, writer)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
-
-    async with await asyncio.start_server(forgiving, "127.0.0.1", 0) as server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 @pytest.fixture(params=_GENERATORS)
 def generator(request, monkeypatch):
     if request.param == "load.py":
-        monkeypatch.setattr("bench.load.shutil.which", lambda _: None)
+        monkeypatch.setattr("bench.generators.shutil.which", lambda _: None)
 
 
 async def _load(status: int, expected: int, body: str) -> list[bytes]:
     bodies: list[bytes] = []
-    async with answering(status, bodies) as url:
+
+    async def answer(_: str, body: bytes) -> tuple[int, bytes]:
+        bodies.append(body)
+        return status, b""
+
+    async with answering(answer) as url:
         run = await load.load(load.Target(url=url, path="/", body=body, token="t", seconds=1, status=expected))
         assert run.answered <= len(bodies) <= run.answered + load.cut_off()
     return bodies

@@ -1,11 +1,8 @@
 """Load of many prepared requests by turns, and sign-in codes that come by mail: what `bench-routes` stands on."""
 
-import asyncio
 import re
 import shutil
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
 
@@ -15,6 +12,7 @@ import pytest
 from bench.codes import Mailbox
 from bench.cycled import cycled, line
 
+from answering import answering
 from local.ports import free_port
 
 _GENERATORS = [
@@ -23,28 +21,10 @@ _GENERATORS = [
 ]
 
 
-@asynccontextmanager
-async def answering(answer) -> AsyncIterator[str]:
-    """A server; `answer` gives a status and a body for a head and a body."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                length = re.search(rb"content-length: (\d+)", head.lower())
-                body = await reader.readexactly(int(length[1]) if length else 0)
-                status, said = await answer(head.decode(), body)
-                writer.write(b"HTTP/1.1 %d .\r\ncontent-length: %d\r\n\r\n%b" % (status, len(said), said))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
-
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-
-
 @pytest.fixture(params=_GENERATORS)
 def generator(request, monkeypatch):
     if request.param == "cycled.py":
-        monkeypatch.setattr("bench.cycled.shutil.which", lambda _: None)
+        monkeypatch.setattr("bench.generators.shutil.which", lambda _: None)
 
 
 async def test_requests_go_out_by_turns_each_with_its_method_token_and_body(generator):
