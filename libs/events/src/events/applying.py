@@ -71,9 +71,16 @@ class Applier:
                 raise
             self._slice = min(BATCH, self._slice * 2)
 
-    async def pass_to(self, seq: int, connection: Connection) -> None:
-        """Move over deleted messages. Nothing is known of the id of such a one: then there is none to compare."""
-        await self._pass(connection, seq, None)
+    async def pass_to(
+        self, seq: int, connection: Connection, event_id: UUID | None = None, heard: Sequence[Event] = ()
+    ) -> None:
+        """Move on by one statement, which is a transaction of its own.
+
+        Of a deleted message nothing is known: then there is no id to compare.
+        """
+        async with asyncio.timeout(APPLY_TIMEOUT):
+            await self._move(connection, seq, event_id, heard)
+        self.seq = seq
 
     async def handle(self, events: Sequence[Event], connection: Connection) -> Sequence[Event]:
         """Decode, and let the handler apply inside the caller's transaction; those that it wants."""
@@ -125,7 +132,7 @@ class Applier:
         """Fence, effects, commit; where none of it is for the handler, the fence alone."""
         last, started = events[-1].envelope, time_ns()
         if not any(self._wants(event) for event in events):
-            await self._pass(connection, last.seq, last.id, events)
+            await self.pass_to(last.seq, connection, last.id, events)
             HEARD.labels(self.consumer, self.feed).inc(len(events))
             return
         async with asyncio.timeout(APPLY_TIMEOUT), transaction(connection):
@@ -135,14 +142,6 @@ class Applier:
         self.seq = last.seq
         HEARD.labels(self.consumer, self.feed).inc(len(events) - len(behind))
         self.told(handled, started)
-
-    async def _pass(
-        self, connection: Connection, seq: int, event_id: UUID | None, events: Sequence[Event] = ()
-    ) -> None:
-        """Move on by one statement, which is a transaction of its own."""
-        async with asyncio.timeout(APPLY_TIMEOUT):
-            await self._move(connection, seq, event_id, events)
-        self.seq = seq
 
     async def _park_behind(self, connection: Connection, events: Sequence[Event]) -> frozenset[int]:
         """Park those whose keys have something parked, behind it; their numbers."""

@@ -59,8 +59,7 @@ class Outcomes:
     ) -> None:
         """Write the outcome and tell it, both or neither; `is_bounce`: the address was refused, not the letter."""
         if row["kind"] == "code":
-            changes = [_told(row, event)] if event else []
-            told = new_command(self._codec, self._context(row), *changes) if changes else None
+            told = new_command(self._codec, self._context(row), _told(row, event)) if event else None
             if await lasting(row, lambda: self._ends(_End(row, state, reason, told))):
                 self._table.tell(state)
         else:
@@ -72,18 +71,11 @@ class Outcomes:
         try:
             return await self._end(ends)
         except (asyncpg.PostgresError, VersionConflict) as error:
-            if not _is_of_one(error) or len(ends) == 1:
-                raise
-        return [await self._end_alone(end) for end in ends]
-
-    async def _end_alone(self, end: _End) -> bool | Exception:
-        try:
-            [written] = await self._end([end])
-        except (asyncpg.PostgresError, VersionConflict) as error:
             if not _is_of_one(error):
                 raise
-            return error
-        return written
+            if len(ends) == 1:
+                return [error]
+        return [found for end in ends for found in await self._end_together([end])]
 
     async def _end(self, ends: Sequence[_End]) -> Sequence[bool]:
         async with self._pool.acquire() as connection, connection.transaction():

@@ -180,8 +180,6 @@ class Smtp:
             async with asyncio.timeout_at(deadline):
                 await client.mail(mail.sender)
                 await client.rcpt(mail.recipient)
-        except UnicodeEncodeError:
-            raise Refused("an address needs SMTPUTF8") from None
         except aiosmtplib.SMTPRecipientRefused as error:
             self._report("")
             raise (_reply(error) or Deferred(_named(error))) from None
