@@ -25,7 +25,7 @@ import pytest
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 
-from events.catalog.activity import ReportReady
+from events.catalog.activity import Period, ReportReady
 from local import ports
 from local.fixtures import until
 from local.layout import Layout, layout
@@ -245,9 +245,20 @@ def system(**environment: str) -> Iterator[System]:
 
 def after_the_week() -> float:
     """Seconds until a minute past nine on Monday in Seoul: by then this week is closed for whoever chose no zone."""
-    now = datetime.now(ZoneInfo("Asia/Seoul"))
-    monday = now.replace(hour=9, minute=1) + timedelta(days=7 - now.weekday())
+    now, monday = _week()
     return (monday - now).total_seconds()
+
+
+def open_periods() -> list[Period]:
+    """What is open of whoever registers now, in the order in which it closes: a week may go on into the next month."""
+    now, monday = _week()
+    return ["week", "month"] if monday.month == now.month else ["month", "week"]
+
+
+def _week() -> tuple[datetime, datetime]:
+    """This moment, and a minute past nine on the Monday after it."""
+    now = datetime.now(ZoneInfo("Asia/Seoul"))
+    return now, now.replace(hour=9, minute=1) + timedelta(days=7 - now.weekday())
 
 
 def free_layout() -> Layout:

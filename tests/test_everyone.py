@@ -17,12 +17,20 @@ from websockets.asyncio.client import ClientConnection, connect
 
 import system
 from local.fixtures import until
-from system import Person, System, after_the_week, code_of
+from system import Person, System, after_the_week, code_of, open_periods
 
 NUMBER = "+821012345678"
-KINDS = ("completion", "due_soon", "overdue", "weekly_report")
-MARKS = {"🔐": "code", "👋": "welcome", "⏰": "due_soon", "✅": "completion", "📊": "weekly_report"}
+KINDS = ("completion", "due_soon", "overdue", "weekly_report", "monthly_report")
+MARKS = {
+    "🔐": "code",
+    "👋": "welcome",
+    "⏰": "due_soon",
+    "✅": "completion",
+    "📊 주간": "weekly_report",
+    "📊 월간": "monthly_report",
+}
 """How subjects begin."""
+REPORTS = {"week": "weekly_report", "month": "monthly_report"}
 ONE_CLICK = {"content-type": "application/x-www-form-urlencoded"}
 GATHERED = 120.0
 """Seconds, past the time in which completions are gathered into one letter."""
@@ -78,30 +86,31 @@ async def test_a_person_is_told_once_on_every_way_they_chose(
             made = await me.http.post("/todos/", json=fields)
             assert made.status_code == 201, made.text
             with world.later(90):
-                await ways.told("due_soon", socket, number=1)
+                await ways.told("due_soon", socket=socket, number=1)
                 assert (await me.http.patch(f"{made.headers['location']}/toggle")).status_code == 200
                 with world.later(90 + GATHERED):
-                    await ways.told("completion", socket, number=2)
-        ahead = after_the_week()
+                    await ways.told("completion", socket=socket, number=2)
+        ahead, periods = after_the_week(), open_periods()
+        reports = [REPORTS[period] for period in periods[: periods.index("week") + 1]]
         with world.later(ahead):
             await ways.sign_in()
             async with ways.socket(last=2) as socket:
-                await ways.told("weekly_report", socket, number=3)
+                await ways.told(*reports, socket=socket, number=2 + len(reports))
                 await ways.stop("completion")
                 made = await me.http.post("/todos/", json={"title": "빵 사기"})
                 assert (await me.http.patch(f"{made.headers['location']}/toggle")).status_code == 200
                 with world.later(ahead + GATHERED):
-                    await ways.told("completion", socket, number=4, mails=1)
+                    await ways.told("completion", socket=socket, number=3 + len(reports), mails=1)
                     await until(lambda: skipped(world, me.id))
                     told = (len(post.mails), len(providers.asked))
                     await replay(world, "mailer", "notifier")
                     assert (len(post.mails), len(providers.asked)) == told
-        once = Counter({"due_soon": 1, "completion": 1, "weekly_report": 1})
+        once = Counter(["due_soon", "completion", *reports])
         assert ways.by_mail() == once
         assert ways.by_fcm() == ways.by_browser() == once + Counter({"completion": 1})
-        assert len(ways.messages()) == 4
+        assert len(ways.messages()) == 3 + len(reports)
         inbox = (await me.http.get("/notifications/")).json()
-    assert [each["number"] for each in inbox["data"]] == [4, 3, 2, 1]
+    assert [each["number"] for each in inbox["data"]] == list(range(3 + len(reports), 0, -1))
 
 
 class Ways:
@@ -146,15 +155,18 @@ class Ways:
             assert json.loads(await socket.recv())["type"] == "hello"
             yield socket
 
-    async def told(self, kind: str, socket: ClientConnection, *, number: int, mails: int = 1) -> None:
-        """Wait until every way told of it: the socket with this number, letters as many as this in all."""
-        frame: dict[str, Any] = {"type": "heartbeat"}
-        while frame["type"] != "notification":
+    async def told(self, *kinds: str, socket: ClientConnection, number: int, mails: int = 1) -> None:
+        """Wait until every way told of these in some order: the last has this number, each so many letters in all."""
+        frames: list[dict[str, Any]] = []
+        while len(frames) < len(kinds):
             frame = json.loads(await socket.recv())
-        assert (frame["notification"]["number"], frame["notification"]["kind"]) == (number, kind)
+            if frame["type"] == "notification":
+                frames.append(frame["notification"])
+        assert [frame["number"] for frame in frames] == list(range(number + 1 - len(kinds), number + 1))
+        assert sorted(frame["kind"] for frame in frames) == sorted(kinds)
 
         def arrived() -> bool:
-            letters = self.by_mail()[kind] == mails
+            letters = all(self.by_mail()[kind] == mails for kind in kinds)
             return letters and sum(self.by_fcm().values()) == sum(self.by_browser().values()) == number
 
         await until(arrived, within=60)
@@ -190,7 +202,8 @@ class Ways:
         return [mail for mail in self._mails if self._kind_of(mail) == "code"]
 
     def _kind_of(self, mail: EmailMessage) -> str:
-        return MARKS[mail["Subject"][0]]
+        [kind] = [kind for mark, kind in MARKS.items() if mail["Subject"].startswith(mark)]
+        return kind
 
 
 async def replay(world: System, *services: str) -> None:
