@@ -70,13 +70,18 @@ def test_all_that_is_wrong_on_the_way_is_told_at_once_and_no_secret_is(tmp_path:
 
 
 @pytest.mark.parametrize(
-    "change", [lambda seed: seed[:-2] + "AA", lambda _: "SAAJ" + "A" * 54, lambda _: "é", str.lower]
+    "change", [lambda seed: seed[:-2] + other_than(seed[-2:]), lambda _: "SAAJ" + "A" * 54, lambda _: "é", str.lower]
 )
 def test_a_seed_with_a_slip_is_no_seed(change: Any) -> None:
     seed = make_seed()
     assert read(UsesServers, TLS | {"NATS_NKEY_SEED": seed}).nats.nkey_seed == seed
     with pytest.raises(BadSettings, match="NATS_NKEY_SEED must be the seed of a user's nkey"):
         read(UsesServers, TLS | {"NATS_NKEY_SEED": change(seed)})
+
+
+def other_than(end: str) -> str:
+    """Two letters that say other bits: the last two of a seed's 290 mean nothing."""
+    return "AA" if end[0] != "A" else "BA"
 
 
 @asynccontextmanager
