@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
+from time import monotonic
 
 import pytest
 from feeding import CODEC, FEED, PERSON, client, connection, create, last_seq, log_ids, make_stream, running, toggle
@@ -23,7 +24,7 @@ from events.envelope import from_headers, subject_of
 from events.errors import LostFence
 from events.hearing import Event, Hears
 from events.ids import uuid7
-from events.listener import Listener
+from events.listener import PACE_UNWANTED, Listener
 from events.log import Log
 from events.postgres import Connection, dialer
 from events.relay import Relay
@@ -31,6 +32,12 @@ from local.fixtures import Database, until
 from local.nats import Nats
 
 PART = str(Path(__file__).with_name("part.py"))
+COUNT_MOVES = """
+create table moves (seq bigint);
+create function count_move() returns trigger security definer language plpgsql as
+    $$ begin insert into moves values (new.seq); return null; end $$;
+create trigger count_moves after update on events.checkpoint for each row execute function count_move();
+"""
 TABLE = "create table heard (nr bigserial primary key, seq bigint, id uuid, aggregate uuid, version bigint)"
 
 
@@ -154,6 +161,19 @@ async def test_the_checkpoint_moves_over_types_that_the_handler_did_not_ask_for(
         await plant.append(5)
         await until(lambda: _position(plant.todos, 12))
     assert [type(event.data) for event in got] == [TodoToggled]
+
+
+async def test_while_nothing_is_wanted_the_checkpoint_moves_at_a_slower_pace(plant: Plant) -> None:
+    async with (
+        connection(plant.todos.admin_url) as conn,
+        running(*plant.tasks, plant.consumer(types=(TodoToggled,)).run),
+    ):
+        await conn.execute(COUNT_MOVES)
+        began = monotonic()
+        for _ in range(100):
+            await plant.append(1)
+        await until(lambda: _position(plant.todos, 100))
+        assert await conn.fetchval("select count(*) from moves") <= 2 + (monotonic() - began) / PACE_UNWANTED
 
 
 async def _position(todos: Database, seq: int) -> bool:

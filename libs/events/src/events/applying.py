@@ -55,12 +55,13 @@ class Applier:
         for reason in FAILED:
             PARKED.labels(consumer, self.feed, reason)  # a rate needs the zero before the first
 
-    async def apply(self, messages: Sequence[Msg], connection: Connection) -> None:
-        """Apply what follows the checkpoint, in as few transactions as fit the time limits.
+    async def apply(self, messages: Sequence[Msg], connection: Connection) -> bool:
+        """Apply what follows the checkpoint, in as few transactions as fit the time limits; whether any was wanted.
 
         Raises `LostFence`, `FeedError` and what a lost connection raises.
         """
         events = [_sent(self.feed, message) for message in messages]
+        wanted = any(self._wants(event) for event in events)
         while events:
             part, events = events[: self._slice], events[self._slice :]
             try:
@@ -70,6 +71,7 @@ class Applier:
                 self._slice = max(1, len(part) // 2)
                 raise
             self._slice = min(BATCH, self._slice * 2)
+        return wanted
 
     async def pass_to(
         self, seq: int, connection: Connection, event_id: UUID | None = None, heard: Sequence[Event] = ()

@@ -32,6 +32,8 @@ PAUSE = 0.2
 STILL = 1.0
 PACE = 0.005
 """From a batch's beginning to that of the next one, at least: what comes meanwhile is one batch (docs/adr/0029)."""
+PACE_UNWANTED = 0.05
+"""The same after a batch of which nothing was wanted: only the checkpoint moved."""
 
 log = structlog.get_logger(__name__)
 
@@ -166,13 +168,14 @@ class Listener:
                 expected = await self._pass_deleted_end(connection)
                 if await pull.has_lost(after=self.applier.seq):
                     raise PullBroken("a message was sent and never came")
+            wanted = not messages
             for first, run in _unbroken(messages, expected):
                 if first != expected:
                     await self._examine_gap(expected, first)
-                await self.applier.apply(run, connection)
+                wanted |= await self.applier.apply(run, connection)
                 expected = self.applier.seq + 1
             self._report("ok", f"at {self.applier.seq}")
-            await asyncio.sleep(began + PACE - clock())
+            await asyncio.sleep(began + (PACE if wanted else PACE_UNWANTED) - clock())
 
     async def _examine_gap(self, expected: int, found: int) -> None:
         """Arithmetic sees every hole: lawful are numbers listed as deleted; any other: reopen, and stop if it stays."""
