@@ -30,8 +30,6 @@ class Holes:
 
     async def end(self, js: JetStreamContext, seq: int) -> int:
         """The stream's last number where everything after `seq` is deleted, else `seq`."""
-        if (await js.stream_info(self._feed)).state.last_seq == seq:
-            return seq
         self._there = await state_with_deleted(js, self._feed)
         last = self._there.last_seq
         return last if last > seq and self._there.lacks(seq + 1, last) else seq

@@ -25,18 +25,27 @@ class Lag:
         self._feed = feed
         self._broker = broker
         self._position = position
+        self._is_told = False
 
     async def run(self) -> None:
         """Measure until cancelled."""
         caught_up_at = time.time()
         while True:
             await asyncio.sleep(EVERY)
+            if self._is_told:
+                self._is_told, caught_up_at = False, time.time()
+                continue
             with suppress(OSError, TimeoutError, nats.errors.Error):
                 async with asyncio.timeout(EVERY):
                     caught_up_at = time.time() - await self._measure(await self._broker.jetstream())
                 continue
             # Nobody can tell what waits: the lag is as old as what was known last.
             LAG_SECONDS.labels(*self._labels).set(time.time() - caught_up_at)
+
+    def nothing(self) -> None:
+        """The consumer saw just now that nothing waits: that need not be asked again."""
+        self._is_told = True
+        self._set(0, 0.0)
 
     def forget(self) -> None:
         """Whoever stands by is behind nobody."""
@@ -50,9 +59,12 @@ class Lag:
         passed = max(self._position(), state.first_seq - 1)  # what the stream dropped will never be heard
         waiting = max(0, state.last_seq - passed)
         seconds = await self._age(js, passed + 1) if waiting else 0.0
+        self._set(waiting, seconds)
+        return seconds
+
+    def _set(self, waiting: int, seconds: float) -> None:
         LAG_EVENTS.labels(*self._labels).set(waiting)
         LAG_SECONDS.labels(*self._labels).set(seconds)
-        return seconds
 
     async def _age(self, js: JetStreamContext, seq: int) -> float:
         message = await js.get_msg(self._feed, seq)

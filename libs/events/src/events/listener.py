@@ -165,9 +165,7 @@ class Listener:
             messages = await pull.fetch()
             began = clock()
             if not messages:
-                expected = await self._pass_deleted_end(connection)
-                if await pull.has_lost(after=self.applier.seq):
-                    raise PullBroken("a message was sent and never came")
+                expected = await self._look_behind(pull, connection)
             wanted = not messages
             for first, run in _unbroken(messages, expected):
                 if first != expected:
@@ -187,15 +185,24 @@ class Listener:
             self._gap_at = expected
             raise PullBroken(f"a gap: expected {expected}, got {found}") from None
 
-    async def _pass_deleted_end(self, connection: Connection) -> int:
-        """Move over deleted messages at the stream's end, so that a position there can be waited for; what is next."""
+    async def _look_behind(self, pull: Pull, connection: Connection) -> int:
+        """Nothing came for a while: mostly the stream ends here, else it must be told why; what is next."""
         js = await self._broker.jetstream()
-        end = self.applier.seq if self.feed.trimmed else await self._holes.end(js, self.applier.seq)
-        if end > self.applier.seq:
-            first = self.applier.seq + 1
+        if (await js.stream_info(self.feed.name)).state.last_seq == self.applier.seq:
+            self.lag.nothing()
+            return self.applier.seq + 1
+        await self._pass_deleted_end(js, connection)
+        if await pull.has_lost(after=self.applier.seq):
+            raise PullBroken("a message was sent and never came")
+        return self.applier.seq + 1
+
+    async def _pass_deleted_end(self, js: JetStreamContext, connection: Connection) -> None:
+        """Move over deleted messages at the stream's end, so that a position there can be waited for."""
+        first = self.applier.seq + 1
+        end = 0 if self.feed.trimmed else await self._holes.end(js, self.applier.seq)
+        if end >= first:
             await self.applier.pass_to(end, connection)
             await self._holes.accept(js, first, end)
-        return self.applier.seq + 1
 
 
 def _unbroken(messages: Sequence[Msg], since: int) -> list[tuple[int, list[Msg]]]:
