@@ -29,7 +29,9 @@ from system import Person, System, code_of
 FILES = sorted((REPOSITORY / "deploy" / "dashboards").glob("*.json"))
 ALERTS = REPOSITORY / "deploy" / "chart" / "alerts.yaml"
 PROGRAM = shutil.which("prometheus")
-needs_prometheus = pytest.mark.skipif(not PROGRAM, reason="no Prometheus on the PATH: no query was asked")
+needs_prometheus = pytest.mark.skipif(
+    not PROGRAM, reason="no Prometheus on the PATH: no query was asked (apt-get install prometheus)"
+)
 CURRENT_SCHEMA = 42
 GIVEN = {"job", "instance", "namespace", "le"}
 """Labels that Prometheus and its operator add, and the one of buckets."""
@@ -138,12 +140,6 @@ def selected(expression: str) -> dict[str, set[str]]:
     promql_parser.walk(promql_parser.parse(expression), visit)
     assert found, expression
     return found
-
-
-PROGRAM = shutil.which("prometheus")
-pytestmark = pytest.mark.skipif(
-    not PROGRAM, reason="no Prometheus on the PATH: no query was asked (apt-get install prometheus)"
-)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
-from feeding import CODEC, FEED, client, connection, context, create, make_stream, running
+from feeding import CODEC, FEED, client, connection, context, create, last_seq, make_stream, running
 from nats.js import errors as nats_errors
 from prometheus_client import REGISTRY
 
@@ -176,6 +176,24 @@ async def test_a_consumer_that_cannot_see_its_stream_falls_behind_by_the_second(
         await until(lambda: (lag("seconds") or 0) > 1)
         nats.start()
         await until(lambda: lag("seconds") == 0, within=20)
+
+
+async def test_the_lag_is_counted_also_where_the_next_message_is_deleted(
+    todos: Database, nats: Nats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events.lag, "EVERY", 0.1)
+    broker = Broker(nats.url("activity"), name="test")
+    async with feed(todos, nats) as log, client(nats) as nc:
+        for _ in range(3):
+            await log.append(create())
+        await until(lambda: is_at(nats, 3))
+        await nc.jetstream().delete_msg("TODOS", 2)
+        async with running(broker.run, events.lag.Lag("activity", "TODOS", broker, lambda: 1).run):
+            await until(lambda: lag("events") == 2)
+
+
+async def is_at(nats: Nats, seq: int) -> bool:
+    return await last_seq(nats) == seq
 
 
 async def test_nobody_is_behind_events_that_the_stream_dropped_unheard(

@@ -67,12 +67,12 @@ async def test_a_front_that_was_deleted_is_lawful(plant: Plant) -> None:
     assert await numbers(plant) == [3, 4, 5]
 
 
-@pytest.mark.parametrize("active", [False, True], ids=["before it starts", "while it waits"])
-async def test_the_checkpoint_moves_over_a_deleted_end(plant: Plant, active: bool) -> None:
+@pytest.mark.parametrize("again", [False, True], ids=["at its first start", "at a later one"])
+async def test_the_checkpoint_moves_over_a_deleted_end(plant: Plant, again: bool) -> None:
     """Somebody may wait for a position there; the lag would else never end."""
     async with running(*plant.tasks):
         await published(plant, 3)
-        if active:
+        if again:
             async with running(plant.consumer().run):
                 await reaches(plant, 3)
         await plant.append(2)

@@ -9,7 +9,7 @@ from todoing import Service, running
 
 from local.fixtures import DatabaseFactory
 
-SEOUL = {"due_at": "2026-12-01T09:00:00+09:00", "due_zone": "Asia/Seoul"}
+SEOUL = {"due_at": "2030-12-01T09:00:00+09:00", "due_zone": "Asia/Seoul"}
 
 
 async def test_an_edit_changes_what_is_there_and_its_event_says_no_more(todos: Service) -> None:
@@ -205,7 +205,7 @@ async def test_completing_a_recurring_to_do_makes_the_next_one(todos: Service) -
     assert following == following | {
         "title": "약",
         "completed": False,
-        "due_at": "2026-12-02T00:00:00Z",
+        "due_at": "2030-12-02T00:00:00Z",
         "recurrence": "FREQ=DAILY",
         "remind_minutes_before": 5,
         "continues": todo["id"],
@@ -238,7 +238,7 @@ async def test_completed_once_more_it_goes_on_by_what_it_is_then(todos: Service,
         changes = {"title": "산책", "recurrence": "FREQ=WEEKLY", "due_at": "2030-12-25T09:00:00+09:00"}
         await todos.done(todo, "edit", changes)
     elif what == "late":
-        todos.watch.set(datetime.fromisoformat("2026-12-24T12:00:00+09:00"))
+        todos.watch.set(datetime.fromisoformat("2030-12-24T12:00:00+09:00"))
     elif what == "purged":
         todos.watch.ahead = timedelta(days=31)
         await todos.alarms.purge(100)
@@ -262,9 +262,9 @@ async def test_a_recurrence_that_has_ended_makes_nothing(todos: Service) -> None
 
 async def test_moving_the_deadline_moves_what_recurs(todos: Service) -> None:
     todo = await todos.create(recurrence="FREQ=WEEKLY", **SEOUL)
-    moved = await todos.done(todo, "edit", {"due_at": "2026-12-03T09:00:00+09:00"})
+    moved = await todos.done(todo, "edit", {"due_at": "2030-12-03T09:00:00+09:00"})
     following = await todos.get(f"/todos/{(await todos.done(moved, 'toggle'))['next_id']}")
-    assert following.json()["data"]["due_at"] == "2026-12-10T00:00:00Z"
+    assert following.json()["data"]["due_at"] == "2030-12-10T00:00:00Z"
 
 
 async def test_who_has_as_many_as_they_may_keep_is_told_so_and_can_make_room(database: DatabaseFactory) -> None:

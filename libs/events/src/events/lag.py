@@ -25,15 +25,15 @@ class Lag:
         self._feed = feed
         self._broker = broker
         self._position = position
-        self._is_told = False
+        self._told_at: float | None = None
 
     async def run(self) -> None:
         """Measure until cancelled."""
         caught_up_at = time.time()
         while True:
             await asyncio.sleep(EVERY)
-            if self._is_told:
-                self._is_told, caught_up_at = False, time.time()
+            if self._told_at is not None:
+                caught_up_at, self._told_at = self._told_at, None
                 continue
             with suppress(OSError, TimeoutError, nats.errors.Error):
                 async with asyncio.timeout(EVERY):
@@ -44,11 +44,13 @@ class Lag:
 
     def nothing(self) -> None:
         """The consumer saw just now that nothing waits: that need not be asked again."""
-        self._is_told = True
-        self._set(0, 0.0)
+        self._told_at = time.time()
+        LAG_EVENTS.labels(*self._labels).set(0)
+        LAG_SECONDS.labels(*self._labels).set(0)
 
     def forget(self) -> None:
         """Whoever stands by is behind nobody."""
+        self._told_at = None
         for gauge in (LAG_EVENTS, LAG_SECONDS):
             with suppress(KeyError):
                 gauge.remove(*self._labels)
@@ -58,13 +60,10 @@ class Lag:
         state = (await js.stream_info(self._feed)).state
         passed = max(self._position(), state.first_seq - 1)  # what the stream dropped will never be heard
         waiting = max(0, state.last_seq - passed)
+        LAG_EVENTS.labels(*self._labels).set(waiting)  # also where the message after is deleted, and has no age
         seconds = await self._age(js, passed + 1) if waiting else 0.0
-        self._set(waiting, seconds)
-        return seconds
-
-    def _set(self, waiting: int, seconds: float) -> None:
-        LAG_EVENTS.labels(*self._labels).set(waiting)
         LAG_SECONDS.labels(*self._labels).set(seconds)
+        return seconds
 
     async def _age(self, js: JetStreamContext, seq: int) -> float:
         message = await js.get_msg(self._feed, seq)

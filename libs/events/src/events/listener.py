@@ -166,14 +166,14 @@ class Listener:
             began = clock()
             if not messages:
                 expected = await self._look_behind(pull, connection)
-            wanted = not messages
+            soon = len(messages) in {0, BATCH}  # nothing was there to gather, or more is
             for first, run in _unbroken(messages, expected):
                 if first != expected:
                     await self._examine_gap(expected, first)
-                wanted |= await self.applier.apply(run, connection)
+                soon |= await self.applier.apply(run, connection)
                 expected = self.applier.seq + 1
             self._report("ok", f"at {self.applier.seq}")
-            await asyncio.sleep(began + (PACE if wanted else PACE_UNWANTED) - clock())
+            await asyncio.sleep(began + (PACE if soon else PACE_UNWANTED) - clock())
 
     async def _examine_gap(self, expected: int, found: int) -> None:
         """Arithmetic sees every hole: lawful are numbers listed as deleted; any other: reopen, and stop if it stays."""

@@ -686,69 +686,6 @@ CREATE TABLE projections.zone (
 )
 PARTITION BY LIST (build);
 
-CREATE TABLE public.archive_2026_11 (
-    number bigint CONSTRAINT archive_number_not_null NOT NULL,
-    feed text CONSTRAINT archive_feed_not_null NOT NULL,
-    seq bigint CONSTRAINT archive_seq_not_null NOT NULL,
-    event_id uuid CONSTRAINT archive_event_id_not_null NOT NULL,
-    type text CONSTRAINT archive_type_not_null NOT NULL,
-    subject uuid CONSTRAINT archive_subject_not_null NOT NULL,
-    aggregate uuid CONSTRAINT archive_aggregate_not_null NOT NULL,
-    version bigint CONSTRAINT archive_version_not_null NOT NULL,
-    "time" timestamp with time zone CONSTRAINT archive_time_not_null NOT NULL,
-    heard_at timestamp with time zone CONSTRAINT archive_heard_at_not_null NOT NULL,
-    correlation_id text CONSTRAINT archive_correlation_id_not_null NOT NULL,
-    causation_id text CONSTRAINT archive_causation_id_not_null NOT NULL,
-    actor text CONSTRAINT archive_actor_not_null NOT NULL,
-    traceparent text CONSTRAINT archive_traceparent_not_null NOT NULL,
-    data json CONSTRAINT archive_data_not_null NOT NULL,
-    sha256 bytea,
-    published_at timestamp with time zone,
-    typed_sha256 bytea
-);
-
-CREATE TABLE public.archive_2026_12 (
-    number bigint CONSTRAINT archive_number_not_null NOT NULL,
-    feed text CONSTRAINT archive_feed_not_null NOT NULL,
-    seq bigint CONSTRAINT archive_seq_not_null NOT NULL,
-    event_id uuid CONSTRAINT archive_event_id_not_null NOT NULL,
-    type text CONSTRAINT archive_type_not_null NOT NULL,
-    subject uuid CONSTRAINT archive_subject_not_null NOT NULL,
-    aggregate uuid CONSTRAINT archive_aggregate_not_null NOT NULL,
-    version bigint CONSTRAINT archive_version_not_null NOT NULL,
-    "time" timestamp with time zone CONSTRAINT archive_time_not_null NOT NULL,
-    heard_at timestamp with time zone CONSTRAINT archive_heard_at_not_null NOT NULL,
-    correlation_id text CONSTRAINT archive_correlation_id_not_null NOT NULL,
-    causation_id text CONSTRAINT archive_causation_id_not_null NOT NULL,
-    actor text CONSTRAINT archive_actor_not_null NOT NULL,
-    traceparent text CONSTRAINT archive_traceparent_not_null NOT NULL,
-    data json CONSTRAINT archive_data_not_null NOT NULL,
-    sha256 bytea,
-    published_at timestamp with time zone,
-    typed_sha256 bytea
-);
-
-CREATE TABLE public.archive_2027_01 (
-    number bigint CONSTRAINT archive_number_not_null NOT NULL,
-    feed text CONSTRAINT archive_feed_not_null NOT NULL,
-    seq bigint CONSTRAINT archive_seq_not_null NOT NULL,
-    event_id uuid CONSTRAINT archive_event_id_not_null NOT NULL,
-    type text CONSTRAINT archive_type_not_null NOT NULL,
-    subject uuid CONSTRAINT archive_subject_not_null NOT NULL,
-    aggregate uuid CONSTRAINT archive_aggregate_not_null NOT NULL,
-    version bigint CONSTRAINT archive_version_not_null NOT NULL,
-    "time" timestamp with time zone CONSTRAINT archive_time_not_null NOT NULL,
-    heard_at timestamp with time zone CONSTRAINT archive_heard_at_not_null NOT NULL,
-    correlation_id text CONSTRAINT archive_correlation_id_not_null NOT NULL,
-    causation_id text CONSTRAINT archive_causation_id_not_null NOT NULL,
-    actor text CONSTRAINT archive_actor_not_null NOT NULL,
-    traceparent text CONSTRAINT archive_traceparent_not_null NOT NULL,
-    data json CONSTRAINT archive_data_not_null NOT NULL,
-    sha256 bytea,
-    published_at timestamp with time zone,
-    typed_sha256 bytea
-);
-
 CREATE TABLE public.archive_counter (
     last_number bigint DEFAULT 0 NOT NULL,
     heard_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL
@@ -787,36 +724,6 @@ CREATE TABLE public.entry (
 )
 PARTITION BY RANGE (at);
 
-CREATE TABLE public.entry_2026_11 (
-    id uuid CONSTRAINT entry_id_not_null1 NOT NULL,
-    user_id uuid CONSTRAINT entry_user_id_not_null1 NOT NULL,
-    action text CONSTRAINT entry_action_not_null1 NOT NULL,
-    details jsonb CONSTRAINT entry_details_not_null1 NOT NULL,
-    at timestamp with time zone CONSTRAINT entry_at_not_null1 NOT NULL,
-    feed text CONSTRAINT entry_feed_not_null1 NOT NULL,
-    seq bigint CONSTRAINT entry_seq_not_null1 NOT NULL
-);
-
-CREATE TABLE public.entry_2026_12 (
-    id uuid CONSTRAINT entry_id_not_null1 NOT NULL,
-    user_id uuid CONSTRAINT entry_user_id_not_null1 NOT NULL,
-    action text CONSTRAINT entry_action_not_null1 NOT NULL,
-    details jsonb CONSTRAINT entry_details_not_null1 NOT NULL,
-    at timestamp with time zone CONSTRAINT entry_at_not_null1 NOT NULL,
-    feed text CONSTRAINT entry_feed_not_null1 NOT NULL,
-    seq bigint CONSTRAINT entry_seq_not_null1 NOT NULL
-);
-
-CREATE TABLE public.entry_2027_01 (
-    id uuid CONSTRAINT entry_id_not_null1 NOT NULL,
-    user_id uuid CONSTRAINT entry_user_id_not_null1 NOT NULL,
-    action text CONSTRAINT entry_action_not_null1 NOT NULL,
-    details jsonb CONSTRAINT entry_details_not_null1 NOT NULL,
-    at timestamp with time zone CONSTRAINT entry_at_not_null1 NOT NULL,
-    feed text CONSTRAINT entry_feed_not_null1 NOT NULL,
-    seq bigint CONSTRAINT entry_seq_not_null1 NOT NULL
-);
-
 CREATE TABLE public.entry_other (
     id uuid CONSTRAINT entry_id_not_null1 NOT NULL,
     user_id uuid CONSTRAINT entry_user_id_not_null1 NOT NULL,
@@ -853,19 +760,7 @@ CREATE TABLE public.person (
 )
 WITH (fillfactor='80');
 
-ALTER TABLE ONLY public.archive ATTACH PARTITION public.archive_2026_11 FOR VALUES FROM ('2026-11-01 00:00:00+00') TO ('2026-12-01 00:00:00+00');
-
-ALTER TABLE ONLY public.archive ATTACH PARTITION public.archive_2026_12 FOR VALUES FROM ('2026-12-01 00:00:00+00') TO ('2027-01-01 00:00:00+00');
-
-ALTER TABLE ONLY public.archive ATTACH PARTITION public.archive_2027_01 FOR VALUES FROM ('2027-01-01 00:00:00+00') TO ('2027-02-01 00:00:00+00');
-
 ALTER TABLE ONLY public.archive ATTACH PARTITION public.archive_other DEFAULT;
-
-ALTER TABLE ONLY public.entry ATTACH PARTITION public.entry_2026_11 FOR VALUES FROM ('2026-11-01 00:00:00+00') TO ('2026-12-01 00:00:00+00');
-
-ALTER TABLE ONLY public.entry ATTACH PARTITION public.entry_2026_12 FOR VALUES FROM ('2026-12-01 00:00:00+00') TO ('2027-01-01 00:00:00+00');
-
-ALTER TABLE ONLY public.entry ATTACH PARTITION public.entry_2027_01 FOR VALUES FROM ('2027-01-01 00:00:00+00') TO ('2027-02-01 00:00:00+00');
 
 ALTER TABLE ONLY public.entry ATTACH PARTITION public.entry_other DEFAULT;
 
@@ -884,29 +779,11 @@ ALTER TABLE ONLY projections.zone
 ALTER TABLE ONLY public.archive
     ADD CONSTRAINT archive_feed_seq_heard_at_key UNIQUE (feed, seq, heard_at);
 
-ALTER TABLE ONLY public.archive_2026_11
-    ADD CONSTRAINT archive_2026_11_feed_seq_heard_at_key UNIQUE (feed, seq, heard_at);
-
-ALTER TABLE ONLY public.archive_2026_12
-    ADD CONSTRAINT archive_2026_12_feed_seq_heard_at_key UNIQUE (feed, seq, heard_at);
-
-ALTER TABLE ONLY public.archive_2027_01
-    ADD CONSTRAINT archive_2027_01_feed_seq_heard_at_key UNIQUE (feed, seq, heard_at);
-
 ALTER TABLE ONLY public.archive_other
     ADD CONSTRAINT archive_other_feed_seq_heard_at_key UNIQUE (feed, seq, heard_at);
 
 ALTER TABLE ONLY public.entry
     ADD CONSTRAINT entry_pkey PRIMARY KEY (id, at);
-
-ALTER TABLE ONLY public.entry_2026_11
-    ADD CONSTRAINT entry_2026_11_pkey PRIMARY KEY (id, at);
-
-ALTER TABLE ONLY public.entry_2026_12
-    ADD CONSTRAINT entry_2026_12_pkey PRIMARY KEY (id, at);
-
-ALTER TABLE ONLY public.entry_2027_01
-    ADD CONSTRAINT entry_2027_01_pkey PRIMARY KEY (id, at);
 
 ALTER TABLE ONLY public.entry_other
     ADD CONSTRAINT entry_other_pkey PRIMARY KEY (id, at);
@@ -934,59 +811,17 @@ CREATE INDEX sign_in_person ON ONLY projections.sign_in USING btree (user_id) WH
 
 CREATE INDEX archive_causation ON ONLY public.archive USING btree (causation_id);
 
-CREATE INDEX archive_2026_11_causation_id_idx ON public.archive_2026_11 USING btree (causation_id);
-
 CREATE INDEX archive_correlation ON ONLY public.archive USING btree (correlation_id);
-
-CREATE INDEX archive_2026_11_correlation_id_idx ON public.archive_2026_11 USING btree (correlation_id);
 
 CREATE INDEX archive_event ON ONLY public.archive USING btree (event_id);
 
-CREATE INDEX archive_2026_11_event_id_idx ON public.archive_2026_11 USING btree (event_id);
-
 CREATE INDEX archive_others ON ONLY public.archive USING gin ((((data)::jsonb -> 'others'::text))) WHERE (type = ANY (ARRAY['mailer.MailSent.v1'::text, 'mailer.MailFailed.v1'::text]));
-
-CREATE INDEX archive_2026_11_expr_idx ON public.archive_2026_11 USING gin ((((data)::jsonb -> 'others'::text))) WHERE (type = ANY (ARRAY['mailer.MailSent.v1'::text, 'mailer.MailFailed.v1'::text]));
 
 CREATE INDEX archive_heard_at ON ONLY public.archive USING btree (heard_at, number);
 
-CREATE INDEX archive_2026_11_heard_at_number_idx ON public.archive_2026_11 USING btree (heard_at, number);
-
 CREATE INDEX archive_number ON ONLY public.archive USING btree (number);
 
-CREATE INDEX archive_2026_11_number_idx ON public.archive_2026_11 USING btree (number);
-
 CREATE INDEX archive_subject ON ONLY public.archive USING btree (subject) WHERE (sha256 IS NULL);
-
-CREATE INDEX archive_2026_11_subject_idx ON public.archive_2026_11 USING btree (subject) WHERE (sha256 IS NULL);
-
-CREATE INDEX archive_2026_12_causation_id_idx ON public.archive_2026_12 USING btree (causation_id);
-
-CREATE INDEX archive_2026_12_correlation_id_idx ON public.archive_2026_12 USING btree (correlation_id);
-
-CREATE INDEX archive_2026_12_event_id_idx ON public.archive_2026_12 USING btree (event_id);
-
-CREATE INDEX archive_2026_12_expr_idx ON public.archive_2026_12 USING gin ((((data)::jsonb -> 'others'::text))) WHERE (type = ANY (ARRAY['mailer.MailSent.v1'::text, 'mailer.MailFailed.v1'::text]));
-
-CREATE INDEX archive_2026_12_heard_at_number_idx ON public.archive_2026_12 USING btree (heard_at, number);
-
-CREATE INDEX archive_2026_12_number_idx ON public.archive_2026_12 USING btree (number);
-
-CREATE INDEX archive_2026_12_subject_idx ON public.archive_2026_12 USING btree (subject) WHERE (sha256 IS NULL);
-
-CREATE INDEX archive_2027_01_causation_id_idx ON public.archive_2027_01 USING btree (causation_id);
-
-CREATE INDEX archive_2027_01_correlation_id_idx ON public.archive_2027_01 USING btree (correlation_id);
-
-CREATE INDEX archive_2027_01_event_id_idx ON public.archive_2027_01 USING btree (event_id);
-
-CREATE INDEX archive_2027_01_expr_idx ON public.archive_2027_01 USING gin ((((data)::jsonb -> 'others'::text))) WHERE (type = ANY (ARRAY['mailer.MailSent.v1'::text, 'mailer.MailFailed.v1'::text]));
-
-CREATE INDEX archive_2027_01_heard_at_number_idx ON public.archive_2027_01 USING btree (heard_at, number);
-
-CREATE INDEX archive_2027_01_number_idx ON public.archive_2027_01 USING btree (number);
-
-CREATE INDEX archive_2027_01_subject_idx ON public.archive_2027_01 USING btree (subject) WHERE (sha256 IS NULL);
 
 CREATE INDEX archive_other_causation_id_idx ON public.archive_other USING btree (causation_id);
 
@@ -1004,19 +839,7 @@ CREATE INDEX archive_other_subject_idx1 ON public.archive_other USING btree (sub
 
 CREATE INDEX entry_at ON ONLY public.entry USING btree (at DESC, id DESC);
 
-CREATE INDEX entry_2026_11_at_id_idx ON public.entry_2026_11 USING btree (at DESC, id DESC);
-
 CREATE INDEX entry_newest ON ONLY public.entry USING btree (user_id, at DESC, id DESC);
-
-CREATE INDEX entry_2026_11_user_id_at_id_idx ON public.entry_2026_11 USING btree (user_id, at DESC, id DESC);
-
-CREATE INDEX entry_2026_12_at_id_idx ON public.entry_2026_12 USING btree (at DESC, id DESC);
-
-CREATE INDEX entry_2026_12_user_id_at_id_idx ON public.entry_2026_12 USING btree (user_id, at DESC, id DESC);
-
-CREATE INDEX entry_2027_01_at_id_idx ON public.entry_2027_01 USING btree (at DESC, id DESC);
-
-CREATE INDEX entry_2027_01_user_id_at_id_idx ON public.entry_2027_01 USING btree (user_id, at DESC, id DESC);
 
 CREATE INDEX entry_other_at_id_idx ON public.entry_other USING btree (at DESC, id DESC);
 
@@ -1025,54 +848,6 @@ CREATE INDEX entry_other_user_id_at_id_idx ON public.entry_other USING btree (us
 CREATE INDEX known_todo_person ON public.known_todo USING btree (user_id);
 
 CREATE INDEX open_period_due ON public.open_period USING btree (due_at);
-
-ALTER INDEX public.archive_causation ATTACH PARTITION public.archive_2026_11_causation_id_idx;
-
-ALTER INDEX public.archive_correlation ATTACH PARTITION public.archive_2026_11_correlation_id_idx;
-
-ALTER INDEX public.archive_event ATTACH PARTITION public.archive_2026_11_event_id_idx;
-
-ALTER INDEX public.archive_others ATTACH PARTITION public.archive_2026_11_expr_idx;
-
-ALTER INDEX public.archive_feed_seq_heard_at_key ATTACH PARTITION public.archive_2026_11_feed_seq_heard_at_key;
-
-ALTER INDEX public.archive_heard_at ATTACH PARTITION public.archive_2026_11_heard_at_number_idx;
-
-ALTER INDEX public.archive_number ATTACH PARTITION public.archive_2026_11_number_idx;
-
-ALTER INDEX public.archive_subject ATTACH PARTITION public.archive_2026_11_subject_idx;
-
-ALTER INDEX public.archive_causation ATTACH PARTITION public.archive_2026_12_causation_id_idx;
-
-ALTER INDEX public.archive_correlation ATTACH PARTITION public.archive_2026_12_correlation_id_idx;
-
-ALTER INDEX public.archive_event ATTACH PARTITION public.archive_2026_12_event_id_idx;
-
-ALTER INDEX public.archive_others ATTACH PARTITION public.archive_2026_12_expr_idx;
-
-ALTER INDEX public.archive_feed_seq_heard_at_key ATTACH PARTITION public.archive_2026_12_feed_seq_heard_at_key;
-
-ALTER INDEX public.archive_heard_at ATTACH PARTITION public.archive_2026_12_heard_at_number_idx;
-
-ALTER INDEX public.archive_number ATTACH PARTITION public.archive_2026_12_number_idx;
-
-ALTER INDEX public.archive_subject ATTACH PARTITION public.archive_2026_12_subject_idx;
-
-ALTER INDEX public.archive_causation ATTACH PARTITION public.archive_2027_01_causation_id_idx;
-
-ALTER INDEX public.archive_correlation ATTACH PARTITION public.archive_2027_01_correlation_id_idx;
-
-ALTER INDEX public.archive_event ATTACH PARTITION public.archive_2027_01_event_id_idx;
-
-ALTER INDEX public.archive_others ATTACH PARTITION public.archive_2027_01_expr_idx;
-
-ALTER INDEX public.archive_feed_seq_heard_at_key ATTACH PARTITION public.archive_2027_01_feed_seq_heard_at_key;
-
-ALTER INDEX public.archive_heard_at ATTACH PARTITION public.archive_2027_01_heard_at_number_idx;
-
-ALTER INDEX public.archive_number ATTACH PARTITION public.archive_2027_01_number_idx;
-
-ALTER INDEX public.archive_subject ATTACH PARTITION public.archive_2027_01_subject_idx;
 
 ALTER INDEX public.archive_causation ATTACH PARTITION public.archive_other_causation_id_idx;
 
@@ -1089,24 +864,6 @@ ALTER INDEX public.archive_heard_at ATTACH PARTITION public.archive_other_heard_
 ALTER INDEX public.archive_number ATTACH PARTITION public.archive_other_number_idx1;
 
 ALTER INDEX public.archive_subject ATTACH PARTITION public.archive_other_subject_idx1;
-
-ALTER INDEX public.entry_at ATTACH PARTITION public.entry_2026_11_at_id_idx;
-
-ALTER INDEX public.entry_pkey ATTACH PARTITION public.entry_2026_11_pkey;
-
-ALTER INDEX public.entry_newest ATTACH PARTITION public.entry_2026_11_user_id_at_id_idx;
-
-ALTER INDEX public.entry_at ATTACH PARTITION public.entry_2026_12_at_id_idx;
-
-ALTER INDEX public.entry_pkey ATTACH PARTITION public.entry_2026_12_pkey;
-
-ALTER INDEX public.entry_newest ATTACH PARTITION public.entry_2026_12_user_id_at_id_idx;
-
-ALTER INDEX public.entry_at ATTACH PARTITION public.entry_2027_01_at_id_idx;
-
-ALTER INDEX public.entry_pkey ATTACH PARTITION public.entry_2027_01_pkey;
-
-ALTER INDEX public.entry_newest ATTACH PARTITION public.entry_2027_01_user_id_at_id_idx;
 
 ALTER INDEX public.entry_at ATTACH PARTITION public.entry_other_at_id_idx;
 
