@@ -16,6 +16,7 @@ import pytest
 from feeding import CODEC, FEED, PERSON, client, connection, create, last_seq, log_ids, make_stream, running, toggle
 from part import copy
 
+import events.listener
 from events.broker import Broker
 from events.catalog.todos import TodoToggled
 from events.codec import Codec
@@ -174,6 +175,20 @@ async def test_while_nothing_is_wanted_the_checkpoint_moves_at_a_slower_pace(pla
             await plant.append(1)
         await until(lambda: _position(plant.todos, 100))
         assert await conn.fetchval("select count(*) from moves") <= 2 + (monotonic() - began) / PACE_UNWANTED
+
+
+async def test_what_is_wanted_waits_for_no_slower_pace(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events.listener, "PACE_UNWANTED", 60.0)
+    got: list[Event] = []
+
+    async def keep(_: Connection, heard: Sequence[Event]) -> None:
+        got.extend(heard)
+
+    async with running(*plant.tasks, plant.consumer(keep, types=(TodoToggled,)).run):
+        await plant.log.append(create(todo := uuid7()))
+        await until(lambda: _position(plant.todos, 1))
+        await plant.log.append(toggle(todo, 1))
+        await until(lambda: got)
 
 
 async def _position(todos: Database, seq: int) -> bool:

@@ -38,6 +38,8 @@ log = structlog.get_logger(__name__)
 class Applier:
     """Applies one feed's events for one consumer. `seq` is the checkpoint as this instance last wrote or read it.
 
+    `awaited` are the types that it wants, as subjects name them.
+
     How long events waited is noted where a `clock` is given.
     """
 
@@ -47,6 +49,7 @@ class Applier:
         self.seq = 0
         self._hears = hears
         self._names = {name for kind in hears.types for name in codec.heard_as(kind)}
+        self.awaited = frozenset(name.split(".")[1] for name in self._names)
         self._never_held = {name for kind in hears.never_held for name in codec.heard_as(kind)}
         self._codec = codec
         self._clock = clock

@@ -33,7 +33,7 @@ STILL = 1.0
 PACE = 0.005
 """From a batch's beginning to that of the next one, at least: what comes meanwhile is one batch (docs/adr/0029)."""
 PACE_UNWANTED = 0.05
-"""The same after a batch of which nothing was wanted: only the checkpoint moved."""
+"""The same after a batch of which nothing was wanted, until something comes that is: only the checkpoint moved."""
 
 log = structlog.get_logger(__name__)
 
@@ -106,7 +106,7 @@ class Listener:
                 await connection.execute(GIVE_WAY)
             start = await self._open(client.jetstream(timeout=1), connection)
             name = name_of(self.consumer, epoch)
-            pull = Pull(client, self.feed.name, name, start=start, batch=BATCH)
+            pull = Pull(client, self.feed.name, name, start=start, batch=BATCH, awaited=self.applier.awaited)
             await pull.open()
             await self._hear(pull, connection, expected=start)
         finally:
@@ -173,7 +173,10 @@ class Listener:
                 soon |= await self.applier.apply(run, connection)
                 expected = self.applier.seq + 1
             self._report("ok", f"at {self.applier.seq}")
-            await asyncio.sleep(began + (PACE if soon else PACE_UNWANTED) - clock())
+            if soon:
+                await asyncio.sleep(began + PACE - clock())
+            else:
+                await pull.rest(began + PACE_UNWANTED - clock())
 
     async def _examine_gap(self, expected: int, found: int) -> None:
         """Arithmetic sees every hole: lawful are numbers listed as deleted; any other: reopen, and stop if it stays."""

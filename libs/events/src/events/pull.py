@@ -6,6 +6,7 @@ messages are collected by a callback, and `delivered` shows whether the server s
 """
 
 import asyncio
+from collections.abc import Collection
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -71,11 +72,19 @@ def _counted(message: Msg) -> list[str]:
 class Pull:
     """One opening of a stream at `start`; `last` is the number of the last message received.
 
-    `headers_only`: messages come without their bodies.
+    `headers_only`: messages come without their bodies. `awaited`: the types, as subjects name them, that end a rest.
     """
 
     def __init__(
-        self, client: Client, stream: str, name: str, *, start: int, batch: int, headers_only: bool = False
+        self,
+        client: Client,
+        stream: str,
+        name: str,
+        *,
+        start: int,
+        batch: int,
+        headers_only: bool = False,
+        awaited: Collection[str] = (),
     ) -> None:
         self._client = client
         self._manager = client.jsm(timeout=1)
@@ -85,6 +94,8 @@ class Pull:
         self._buffer: list[Msg] = []
         self._asked = 0
         self._arrived = asyncio.Event()
+        self._awaited = awaited
+        self._news = asyncio.Event()
         self._broken = ""
         self._subscription: Any = None
         self._inbox = client.new_inbox()
@@ -131,9 +142,16 @@ class Pull:
         if self._broken or not self._client.is_connected:
             raise PullBroken(self._broken or "the connection is lost")
         messages, self._buffer = self._buffer[: self._batch], self._buffer[self._batch :]
+        self._news.clear()
         if messages:
             self.last = number_of(messages[-1])
         return messages
+
+    async def rest(self, seconds: float) -> None:
+        """Let messages gather for so long, or until one comes of a type that is awaited."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
 
     async def has_lost(self, *, after: int) -> bool:
         """Whether the server delivered more than was received (a message sent into a dead link counts as delivered).
@@ -157,6 +175,8 @@ class Pull:
         if status is None:
             self._buffer.append(message)
             self._asked -= 1
+            if message.subject.rpartition(".")[2] in self._awaited:
+                self._news.set()
         elif status in {"404", "408"}:
             self._asked = 0
         elif status != "100":
