@@ -71,4 +71,8 @@ class _Line(asyncio.Protocol):
         self._in_letter = False
         self._box.letters[self._recipient] = letter
         self._box.came[self._recipient].append(perf_counter())
-        asyncio.get_running_loop().call_later(self._box.delay, self._transport.write, b"250 taken\r\n")
+        asyncio.get_running_loop().call_later(self._box.delay, self._say_taken)
+
+    def _say_taken(self) -> None:
+        if not self._transport.is_closing():  # who sent it may have been killed meanwhile
+            self._transport.write(b"250 taken\r\n")
