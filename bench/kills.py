@@ -75,11 +75,11 @@ class _Body(msgspec.Struct):
 class Load:
     """Two open loops: to-dos, and codes for addresses that nobody has asked for."""
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, url: str, tokens: Sequence[str]) -> None:
         self.todos: list[Try] = []
         self.codes: list[Try] = []
-        self._url = subject.url
-        self._makes = [post(subject.url, "/todos/", BODY.encode(), token) for token in subject.tokens]
+        self._url = url
+        self._makes = [post(url, "/todos/", BODY.encode(), token) for token in tokens]
         self._idle: deque[Connection] = deque()
 
     async def run(self, rates: Sequence[float], seconds: float) -> None:
@@ -149,7 +149,7 @@ class Watch:
 
 async def kill(subject: Subject, part: str, box: Letterbox, rates: Sequence[float]) -> Kill:
     """Kill a part under load, and wait until everything accepted is done, or it is given up."""
-    load, watch = Load(subject), Watch(subject)
+    load, watch = Load(subject.url, await subject.tokens()), Watch(subject)
     looking = asyncio.create_task(watch.run())
     loading = asyncio.create_task(load.run(rates, _STEADY + _AFTER))
     await asyncio.sleep(_STEADY)

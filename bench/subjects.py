@@ -21,7 +21,7 @@ from local.stack import Stack
 
 
 class Subject(Protocol):
-    """Takes `POST /todos/` and `POST /users/request-otp` at `url` from who has one of `tokens`, and does what follows.
+    """Takes `POST /todos/` and `POST /users/request-otp` at `url` from who has a token, and does what follows.
 
     A to-do made is answered 201 with its id as `data.id`, a code asked for 200 once a mail with it is to be sent.
     """
@@ -33,12 +33,11 @@ class Subject(Protocol):
     def parts(self) -> Sequence[str]:
         """What can be killed."""
 
-    @property
-    def tokens(self) -> Sequence[str]:
-        """Access tokens that last for as long as a run."""
-
     async def start(self, mail_port: int) -> None:
         """Start everything; mails go to this port. Raises `StartError`."""
+
+    async def tokens(self) -> Sequence[str]:
+        """Access tokens that last for as long as a kill."""
 
     async def stop(self) -> None:
         """Stop everything and remove it."""
@@ -58,7 +57,6 @@ class Ours:
 
     def __init__(self, people: int = 8) -> None:
         self.url = ""
-        self.tokens: list[str] = []
         self._people = people
         self._stack = Stack(layout({"PORT_BASE": str(ports.free_port())}))
 
@@ -68,8 +66,11 @@ class Ours:
         quiet = {"LOG_LEVEL": "WARNING", "TODOS_PER_PERSON": "100000000", "MAIL_TRANSPORT": "smtp"}
         self._stack.start(mail | quiet, lambda _: None)
         self.url = self._stack.gateway
+
+    async def tokens(self) -> Sequence[str]:
+        """As the protocol says: they last for ten minutes."""
         async with httpx.AsyncClient(base_url=self.url, timeout=30) as http:
-            self.tokens = [await _signed_in(http) for _ in range(self._people)]
+            return [await _signed_in(http) for _ in range(self._people)]
 
     async def stop(self) -> None:
         """As the protocol says."""
