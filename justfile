@@ -159,10 +159,10 @@ bench-posts *OPTIONS:
 bench-idle *OPTIONS:
     @"{{ python }}" -m bench.idle "$@"
 
-# kill -9 parts of a stack under load; count what is lost and doubled, and the seconds until all is well again
+# kill -9 parts of a stack, and of peers, under load; count what is lost and doubled, and the seconds until all is well again
 [positional-arguments]
-bench-kills *OPTIONS:
-    @"{{ python }}" -m bench.kills "$@"
+bench-kills *OPTIONS: (_tools "peers" "bench/peers/requirements.txt")
+    @PEERS="{{ bin }}/../peers" "{{ python }}" -m bench.kills "$@"
 
 # Measure how far entries and live frames are behind their answers, at shares of the greatest rate
 [positional-arguments]

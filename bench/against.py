@@ -22,7 +22,8 @@ from bench.findings import Findings
 from bench.load import NUMBER, Target, cut_off, load
 from bench.machine import facts
 from bench.posts import BODY
-from bench.sides import ECHO, PEERS, Ours, Peers, Running, Side, redis_server
+from bench.rivals import ECHO, PEERS, Peers, redis_server
+from bench.sides import Ours, Running, Side
 from bench.smtp import Counts, Postbox
 from bench.stack import Stack, running
 from local.console import say
@@ -64,8 +65,8 @@ class _Bench:
         self._stack = stack
         self._postbox = postbox
         self._seconds = seconds
-        self._ours = Ours(stack, postbox)
-        self._peers = Peers(stack, postbox, logs)
+        self._ours = Ours(stack, self._mails)
+        self._peers = Peers(stack, postbox.port, logs)
 
     async def measure(self, names: Sequence[str], rounds: int, only: str | None) -> Findings:
         todos = await self._stack.connect("todos")
@@ -86,13 +87,16 @@ class _Bench:
                     asked[delay][name].append(await self._codes(name, side, delay))
         return comparison.findings(machine, posted, asked)
 
+    async def _mails(self) -> int:
+        return (await self._postbox.counts()).mails
+
     def _post_sides(self, names: Sequence[str]) -> dict[str, Side]:
-        peers = {name: partial(self._peers.peer, name, mails=False) for name in names}
+        peers = {name: partial(self._peers.peer, name) for name in names}
         ours = {comparison.ALONE: self._ours.api_alone, comparison.PIPELINE: self._ours.todos}
         return {**ours, **peers, ECHO: self._peers.echo}
 
     def _code_sides(self, names: Sequence[str]) -> dict[str, Side]:
-        peers = {name: partial(self._peers.peer, name, mails=True) for name in names}
+        peers = {name: partial(self._peers.peer, name, self._mails) for name in names}
         return {comparison.CODES: self._ours.auth, **peers}
 
     async def _posts(self, name: str, side: Side) -> Measured:

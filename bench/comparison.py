@@ -9,7 +9,7 @@ from msgspec import Struct
 from bench.figures import Goal, Run, at_least, at_most, ratios, row, spread, table
 from bench.findings import Bar, Findings
 from bench.load import CONNECTIONS, generator
-from bench.sides import PEERS
+from bench.rivals import PEERS
 
 ALONE: Final = "ours, API role alone"
 PIPELINE: Final = "ours, everything behind it running too"

@@ -22,7 +22,8 @@ from bench.findings import Findings
 from bench.letterbox import Letterbox
 from bench.posts import BODY
 from bench.requests import Answer, Connection, post
-from bench.subjects import Ours, Subject
+from bench.rivals import PEERS, redis_server
+from bench.subjects import Ours, Peer, Subject
 from events.ids import uuid7
 from events.process import start
 from local import ports
@@ -33,9 +34,13 @@ LATE: Final = 1.0
 GOAL: Final = 5.0
 Send: TypeAlias = Callable[[int, float], Coroutine[None, None, None]]
 SMTP_TAKES: Final = 0.05
+_PEERS_RATES: Final = (100.0, 5.0)
+"""To-dos and codes a second: what the slowest peer takes while each mail takes as long. Each part of a peer is killed
+once: what it loses is waited for in vain."""
 _STEADY: Final = 5.0
 _AFTER: Final = 15.0
 _LOOK: Final = 0.2
+_PEERS: Final = ("background", "threaded", "faststream_asyncpg")
 _PATIENCE: Final = 90.0
 _AWAY: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
@@ -204,19 +209,20 @@ async def _measure(subject: Subject, rounds: int, rates: Sequence[float], found:
             for nr in range(1, rounds + 1):
                 for part, kills in found.items():
                     one = await kill(subject, part, box, rates)
-                    say(f"bench: round {nr} of {rounds}, {part}: {one}")
+                    say(f"bench: round {nr} of {rounds}, {subject.name}, {part}: {one}")
                     kills.append(one)
         finally:
             await subject.stop()
 
 
-def _told(name: str, found: dict[str, list[Kill]]) -> str:
+def _told(found: dict[str, dict[str, list[Kill]]], skipped: Sequence[str]) -> str:
     head = (
         "killed", "accepted to-dos, codes", "not accepted", "without row", "without mail", "rows doubled",
         "mails doubled", "answers well after s", "rows", "mails", "mails over 5 s late",
     )  # fmt: skip
-    lines = [(f"{name}: {part}", *_columns(runs)) for part, runs in found.items()]
-    return f"## kill -9 under load\n\n{table(head, lines)}"
+    lines = [(f"{name}: {part}", *_columns(runs)) for name, parts in found.items() for part, runs in parts.items()]
+    without = f"\n\nskipped: {', '.join(skipped)}: neither redis-server nor valkey-server is there" if skipped else ""
+    return f"## kill -9 under load\n\n{table(head, lines)}{without}"
 
 
 def _columns(runs: Sequence[Kill]) -> tuple[str, ...]:
@@ -238,16 +244,25 @@ def main() -> None:
     parser.add_argument("--part", action="append", choices=Ours.parts, help="this one alone; may be given again")
     parser.add_argument("--todos", type=float, default=300, help="to-dos a second (300)")
     parser.add_argument("--codes", type=float, default=20, help="codes asked for a second (20)")
-    findings.run(parser, _measured, part=["todos"])
+    parser.add_argument("--peers", nargs="*", choices=PEERS, default=_PEERS, help=f"beside it ({' '.join(_PEERS)})")
+    findings.run(parser, _measured, part=["todos"], peers=[])
 
 
 def _measured(options: argparse.Namespace) -> Findings:
-    subject = Ours()
-    found: dict[str, list[Kill]] = {part: [] for part in options.part or subject.parts}
-    start(_measure(subject, options.rounds, (options.todos, options.codes), found))
-    wrong = sum(run.lost_rows + run.lost_mails + run.double_rows for runs in found.values() for run in runs)
+    ours = Ours()
+    found = {ours.name: _killed(ours, options.part or ours.parts, options.rounds, (options.todos, options.codes))}
+    there = [name for name in options.peers if redis_server() or not PEERS[name].has_redis]
+    for peer in map(Peer, there):
+        found[peer.name] = _killed(peer, peer.parts, 1, _PEERS_RATES)
+    wrong = sum(run.lost_rows + run.lost_mails + run.double_rows for runs in found[ours.name].values() for run in runs)
     goal = at_most("accepted requests without their effect, and rows doubled, in all kills", [wrong], 0)
-    return Findings(text=_told(subject.name, found), goals=[goal])
+    return Findings(text=_told(found, [name for name in options.peers if name not in there]), goals=[goal])
+
+
+def _killed(subject: Subject, parts: Sequence[str], rounds: int, rates: Sequence[float]) -> dict[str, list[Kill]]:
+    found: dict[str, list[Kill]] = {part: [] for part in parts}
+    start(_measure(subject, rounds, rates, found))
+    return found
 
 
 if __name__ == "__main__":

@@ -1,12 +1,16 @@
-"""What is killed while it works: this stack as people run it, and whatever else has the same face."""
+"""What is killed while it works: this stack as people run it, and peers, behind one face."""
 
+import asyncio
+import secrets
 import shutil
 import signal
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager, suppress
 from datetime import datetime
-from typing import Protocol
+from functools import cache
+from pathlib import Path
+from typing import Final, Protocol
 
 import asyncpg
 import httpx
@@ -14,10 +18,17 @@ import psutil
 
 from bench.counts import SQL
 from bench.held import tree
+from bench.rivals import PEERS, Peers
+from bench.stack import own_folder
 from events.ids import uuid7
 from local import ports
 from local.layout import layout
+from local.nats import Nats
+from local.parts import Part
+from local.postgres import Postgres
 from local.stack import Stack
+
+_PEOPLE: Final = 8
 
 
 class Subject(Protocol):
@@ -55,9 +66,8 @@ class Ours:
     name = "this stack"
     parts = ("todos", "auth", "activity", "mailer", "nats", "postgres")
 
-    def __init__(self, people: int = 8) -> None:
+    def __init__(self) -> None:
         self.url = ""
-        self._people = people
         self._stack = Stack(layout({"PORT_BASE": str(ports.free_port())}))
 
     async def start(self, mail_port: int) -> None:
@@ -70,7 +80,7 @@ class Ours:
     async def tokens(self) -> Sequence[str]:
         """As the protocol says: they last for ten minutes."""
         async with httpx.AsyncClient(base_url=self.url, timeout=30) as http:
-            return [await _signed_in(http) for _ in range(self._people)]
+            return [await _signed_in(http) for _ in range(_PEOPLE)]
 
     async def stop(self) -> None:
         """As the protocol says."""
@@ -80,18 +90,102 @@ class Ours:
 
     async def kill(self, part: str) -> None:
         """As the protocol says."""
-        for process in tree(self._stack.details["pids"][part]):
-            with suppress(psutil.NoSuchProcess):
-                process.send_signal(signal.SIGKILL)
+        _kill(self._stack.details["pids"][part])
 
     async def done(self, since: datetime) -> Counter[str]:
         """As the protocol says; raises `OSError` or an asyncpg error while PostgreSQL is away."""
         connection = await asyncpg.connect(self._stack.details["postgres"]["activity_owner"], timeout=3)
-        try:
-            rows = await connection.fetch(SQL.entries_made, since, timeout=10)
-        finally:
-            connection.terminate()
-        return Counter(row["todo_id"] for row in rows)
+        return await _made(connection, SQL.entries_made, since)
+
+
+class Peer:
+    """A peer beside servers of its own. Who is killed is started again at once, as a supervisor would."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.url = ""
+        self._parts: dict[str, Part] = {}
+        self._leaving = AsyncExitStack()
+
+    @property
+    def parts(self) -> Sequence[str]:
+        """NATS only where something is told by it."""
+        return ("app", "worker", "nats") if PEERS[self.name].worker else ("app",)
+
+    async def start(self, mail_port: int) -> None:
+        """As the protocol says."""
+        folder = self._leaving.enter_context(own_folder())
+        self._servers = self._leaving.enter_context(_servers(folder))
+        self._peers = Peers(self._servers, mail_port, folder)
+        await self._peers.prepare(self.name)
+        programs = await self._leaving.enter_async_context(self._peers.programs(self.name))
+        self._parts = {**programs, "nats": self._servers.nats}
+        self.url = self._peers.url
+
+    async def tokens(self) -> Sequence[str]:
+        """As the protocol says: they last for an hour."""
+        return [self._peers.token() for _ in range(_PEOPLE)]
+
+    async def stop(self) -> None:
+        """As the protocol says."""
+        await self._leaving.aclose()
+
+    async def kill(self, part: str) -> None:
+        """As the protocol says."""
+        killed = self._parts[part]
+        assert killed.child is not None
+        _kill(killed.child.process.pid)
+        await asyncio.to_thread(killed.start)
+
+    async def done(self, since: datetime) -> Counter[str]:
+        """As the protocol says."""
+        return await _made(await self._servers.connect_alone(self.name), SQL.peer_made, since)
+
+
+class _Servers:
+    """PostgreSQL and NATS for a peer."""
+
+    def __init__(self, folder: Path) -> None:
+        password_of = cache(lambda _: secrets.token_hex(16))
+        self.postgres = Postgres(folder, ports.free_port(), password_of)
+        self.nats = Nats(folder / "nats", ports.free_port(), {"admin": None}, password_of)
+
+    @property
+    def broker_url(self) -> str:
+        return self.nats.url()
+
+    def bare_database(self, name: str) -> str:
+        self.postgres.create_database(name, service="todos")
+        return self.postgres.url(name, "todos")
+
+    async def connect_alone(self, database: str) -> asyncpg.Connection:
+        return await asyncpg.connect(self.postgres.url(database, "todos_owner"))
+
+
+@contextmanager
+def _servers(folder: Path) -> Iterator[_Servers]:
+    servers = _Servers(folder)
+    try:
+        servers.postgres.start()
+        servers.nats.start()
+        yield servers
+    finally:
+        servers.nats.kill()
+        servers.postgres.stop()
+
+
+def _kill(pid: int) -> None:
+    for process in tree(pid):
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGKILL)
+
+
+async def _made(connection: asyncpg.Connection, query: str, since: datetime) -> Counter[str]:
+    try:
+        rows = await connection.fetch(query, since, timeout=10)
+    finally:
+        connection.terminate()
+    return Counter(row["todo_id"] for row in rows)
 
 
 async def _signed_in(http: httpx.AsyncClient) -> str:

@@ -17,7 +17,7 @@ from bench.figures import Run, at_least, at_most, spread
 from bench.findings import Bar, Findings
 from bench.releases import Figure, Release, compared, release_of
 from bench.report import page
-from bench.sides import ECHO
+from bench.rivals import ECHO
 from bench.singles import PLAIN
 
 
