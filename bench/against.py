@@ -22,7 +22,7 @@ from bench.findings import Findings
 from bench.load import NUMBER, Target, cut_off, load
 from bench.machine import facts
 from bench.posts import BODY
-from bench.rivals import ECHO, PEERS, Peers, redis_server
+from bench.rivals import ECHO, PEERS, Peers, startable
 from bench.sides import Ours, Running, Side
 from bench.smtp import Counts, Postbox
 from bench.stack import Stack, running
@@ -49,14 +49,12 @@ def main() -> None:
 
 
 def _found(options: argparse.Namespace) -> Findings:
-    names = [name for name in options.peers if redis_server() or not PEERS[name].has_redis]
+    names, without = startable(options.peers)
     with smtp.serving() as postbox, tempfile.TemporaryDirectory(prefix="bench-peers-") as logs:
         os.environ |= smtp.settings(postbox.port)
         with running() as stack:
             bench = _Bench(stack, postbox, Path(logs), options.seconds)
             found = uvloop.run(bench.measure(names, options.rounds, options.only))
-    skipped = ", ".join(name for name in options.peers if name not in names)
-    without = f"\n\nskipped: {skipped}: neither redis-server nor valkey-server is on the PATH" if skipped else ""
     return replace(found, text=found.text + without)
 
 

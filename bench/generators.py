@@ -52,18 +52,24 @@ async def generated(module: str, by_wrk: Sequence[str], told: msgspec.Struct, se
     Without wrk `python -m MODULE` is told what to do on its standard input.
     """
     command = by_wrk if has_wrk() else [sys.executable, "-m", module]
+    output = await answered(command, msgspec.json.encode(told), seconds + _OVERTIME)
+    return output.splitlines()[-1]
+
+
+async def answered(command: Sequence[str], told: bytes, within: float) -> bytes:
+    """What a process says that is told this; raises `Unsound` where it fails, `TimeoutError` after so many seconds."""
     process = await asyncio.create_subprocess_exec(
         *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
     try:
-        async with asyncio.timeout(seconds + _OVERTIME):
-            output, _ = await process.communicate(msgspec.json.encode(told))
+        async with asyncio.timeout(within):
+            output, _ = await process.communicate(told)
     finally:
         if process.returncode is None:
             process.kill()
     if process.returncode:
         raise Unsound(f"the load generator ended with {process.returncode}")
-    return output.splitlines()[-1]
+    return output
 
 
 async def looped(url: str, following: Callable[[], bytes], *, connections: int, seconds: float, status: int) -> Looped:

@@ -22,7 +22,7 @@ from bench.findings import Findings
 from bench.letterbox import Letterbox
 from bench.posts import BODY
 from bench.requests import Answer, Connection, post
-from bench.rivals import PEERS, redis_server
+from bench.rivals import PEERS, startable
 from bench.subjects import Ours, Peer, Subject
 from events.ids import uuid7
 from events.process import start
@@ -215,14 +215,13 @@ async def _measure(subject: Subject, rounds: int, rates: Sequence[float], found:
             await subject.stop()
 
 
-def _told(found: dict[str, dict[str, list[Kill]]], skipped: Sequence[str]) -> str:
+def _told(found: dict[str, dict[str, list[Kill]]]) -> str:
     head = (
         "killed", "accepted to-dos, codes", "not accepted", "without row", "without mail", "rows doubled",
         "mails doubled", "answers well after s", "rows", "mails", "mails over 5 s late",
     )  # fmt: skip
     lines = [(f"{name}: {part}", *_columns(runs)) for name, parts in found.items() for part, runs in parts.items()]
-    without = f"\n\nskipped: {', '.join(skipped)}: neither redis-server nor valkey-server is there" if skipped else ""
-    return f"## kill -9 under load\n\n{table(head, lines)}{without}"
+    return f"## kill -9 under load\n\n{table(head, lines)}"
 
 
 def _columns(runs: Sequence[Kill]) -> tuple[str, ...]:
@@ -251,12 +250,12 @@ def main() -> None:
 def _measured(options: argparse.Namespace) -> Findings:
     ours = Ours()
     found = {ours.name: _killed(ours, options.part or ours.parts, options.rounds, (options.todos, options.codes))}
-    there = [name for name in options.peers if redis_server() or not PEERS[name].has_redis]
-    for peer in map(Peer, there):
+    names, without = startable(options.peers)
+    for peer in map(Peer, names):
         found[peer.name] = _killed(peer, peer.parts, 1, _PEERS_RATES)
     wrong = sum(run.lost_rows + run.lost_mails + run.double_rows for runs in found[ours.name].values() for run in runs)
     goal = at_most("accepted requests without their effect, and rows doubled, in all kills", [wrong], 0)
-    return Findings(text=_told(found, [name for name in options.peers if name not in there]), goals=[goal])
+    return Findings(text=_told(found) + without, goals=[goal])
 
 
 def _killed(subject: Subject, parts: Sequence[str], rounds: int, rates: Sequence[float]) -> dict[str, list[Kill]]:

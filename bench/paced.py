@@ -16,6 +16,7 @@ import msgspec
 import uvloop
 
 from bench.counts import Unsound
+from bench.generators import answered
 
 CONNECTIONS: Final = 32
 """Lines of a closed loop."""
@@ -191,17 +192,8 @@ class Load:
 
 async def paced(plan: Plan) -> Done:
     """Carry out a plan in a process of its own; raises `Unsound` where an answer was no success."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bench.paced", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
-    try:
-        async with asyncio.timeout(plan.seconds + 2 * _OVERTIME):
-            output, _ = await process.communicate(msgspec.msgpack.encode(plan))
-    finally:
-        if process.returncode is None:
-            process.kill()
-    if process.returncode:
-        raise Unsound(f"the load generator ended with {process.returncode}")
+    command = [sys.executable, "-m", "bench.paced"]
+    output = await answered(command, msgspec.msgpack.encode(plan), plan.seconds + 2 * _OVERTIME)
     done = msgspec.msgpack.decode(output, type=Done)
     if done.refused or not done.told:
         raise Unsound(f"{done.refused} of {len(done.told)} requests were refused")

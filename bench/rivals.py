@@ -4,11 +4,11 @@ import asyncio
 import os
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from time import time
-from typing import Final, Protocol
+from typing import Final
 
 import asyncpg
 import jwt
@@ -21,6 +21,7 @@ from nats.js.errors import NotFoundError
 from bench.counts import SQL
 from bench.sides import Count, Running
 from bench.smtp import AT_ONCE
+from bench.stack import Servers
 from events.ids import uuid7
 from local import parts, ports
 from local.child import wait_until
@@ -54,22 +55,15 @@ def redis_server() -> str | None:
     return shutil.which("redis-server") or shutil.which("valkey-server")
 
 
+def startable(names: Sequence[str]) -> tuple[list[str], str]:
+    """Those of these peers that can be started here, and what is to be said of the others."""
+    there = [name for name in names if redis_server() or not PEERS[name].has_redis]
+    skipped = ", ".join(name for name in names if name not in there)
+    return there, f"\n\nskipped: {skipped}: neither redis-server nor valkey-server is on the PATH" if skipped else ""
+
+
 async def _nothing() -> int:
     return 0
-
-
-class Servers(Protocol):
-    """Where peers find PostgreSQL and NATS; a stack is one."""
-
-    @property
-    def broker_url(self) -> str:
-        """NATS, as who may do everything."""
-
-    def bare_database(self, name: str) -> str:
-        """A further database with nothing in it; gives its URL for a role that owns nothing."""
-
-    async def connect_alone(self, database: str) -> asyncpg.Connection:
-        """A connection to such a database as its owner."""
 
 
 class Peers:

@@ -24,6 +24,8 @@ from local import parts, ports
 from local.child import wait_until
 from local.environment import service_environment
 from local.layout import REPOSITORY, Layout
+from local.nats import Nats
+from local.postgres import Postgres
 from local.prepare import migrate_database
 from local.supervisor import Supervisor
 
@@ -31,19 +33,41 @@ _ECHO: Final = 10  # the first port after the services'
 _ALONE: Final = "todos_alone"  # a to-do service's database that no relay reads
 
 
-class Stack:
+class Servers:
+    """PostgreSQL and NATS, with databases for who is measured beside the services."""
+
+    def __init__(self, postgres: Postgres, nats: Nats) -> None:
+        self.postgres = postgres
+        self.nats = nats
+
+    @property
+    def broker_url(self) -> str:
+        """NATS, as who may do everything."""
+        return self.nats.url()
+
+    def bare_database(self, name: str) -> str:
+        """A further database with nothing in it; gives its URL as the to-do service's runtime role."""
+        self.postgres.create_database(name, service="todos")
+        return self.postgres.url(name, "todos")
+
+    async def connect_alone(self, database: str = _ALONE) -> asyncpg.Connection:
+        """A connection as its owner to such a database, or to the one that no relay reads."""
+        return await asyncpg.connect(self.postgres.url(database, "todos_owner"))
+
+
+class Stack(Servers):
     """A stack that is up."""
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
         layout = supervisor.layout
-        self._postgres = supervisor.postgres
+        super().__init__(supervisor.postgres, supervisor.nats)
         self.todos = layout.service_url("todos")
         self.echo = ""
-        self.data = self._postgres.data
-        self.alone_url = self._postgres.url(_ALONE, "todos_owner")
+        self.data = self.postgres.data
+        self.alone_url = self.postgres.url(_ALONE, "todos_owner")
         wrapping = read_keys(supervisor.secrets.keys["KEY_WRAPPING_KEYS"], size=32)
-        keyring = asyncio.run(_keyring(self._postgres.url("auth", "auth"), wrapping))
+        keyring = asyncio.run(_keyring(self.postgres.url("auth", "auth"), wrapping))
         self._tokens = AccessTokens(keyring, issuer=layout.gateway, audience="todo")
 
     def token(self, user_id: UUID, *roles: str) -> str:
@@ -53,7 +77,7 @@ class Stack:
     @property
     def todos_url(self) -> str:
         """The to-do service's database, as its runtime role."""
-        return self._postgres.url("todos", "todos")
+        return self.postgres.url("todos", "todos")
 
     @property
     def activity(self) -> str:
@@ -63,12 +87,7 @@ class Stack:
     @property
     def activity_url(self) -> str:
         """Activity's database, as its runtime role."""
-        return self._postgres.url("activity", "activity")
-
-    @property
-    def broker_url(self) -> str:
-        """NATS, as who may do everything."""
-        return self._supervisor.nats.url()
+        return self.postgres.url("activity", "activity")
 
     @property
     def auth(self) -> str:
@@ -109,18 +128,13 @@ class Stack:
         wait_until(lambda: parts.status(port, ready) == 200, within=30, otherwise=lambda: f"{service} is not ready")
 
     def _environment(self, service: str, database: str) -> dict[str, str]:
-        urls = {"DATABASE_URL": self._postgres.url(database, service), "NATS_URL": self._supervisor.nats.url(service)}
+        urls = {"DATABASE_URL": self.postgres.url(database, service), "NATS_URL": self.nats.url(service)}
         return service_environment(service, self._supervisor.layout, self._supervisor.secrets, urls)
 
     def add_database(self, name: str) -> None:
         """A further database of the to-do service, migrated."""
-        self._postgres.create_database(name, service="todos")
-        asyncio.run(migrate_database("todos", self._postgres.url(name, "todos_owner")))
-
-    def bare_database(self, name: str) -> str:
-        """A further database with nothing in it; gives its URL as the to-do service's runtime role."""
-        self._postgres.create_database(name, service="todos")
-        return self._postgres.url(name, "todos")
+        self.postgres.create_database(name, service="todos")
+        asyncio.run(migrate_database("todos", self.postgres.url(name, "todos_owner")))
 
     @contextmanager
     def beside(self, module: str, database: str, place: int, *, role: str = "api") -> Iterator[str]:
@@ -142,11 +156,7 @@ class Stack:
 
     async def connect(self, service: str) -> asyncpg.Connection:
         """A connection to a service's database as its owner."""
-        return await asyncpg.connect(self._postgres.url(service, f"{service}_owner"))
-
-    async def connect_alone(self, database: str = _ALONE) -> asyncpg.Connection:
-        """A connection to the database of `alone_url`, or to a further one, as its owner."""
-        return await asyncpg.connect(self._postgres.url(database, "todos_owner"))
+        return await asyncpg.connect(self.postgres.url(service, f"{service}_owner"))
 
 
 async def _keyring(url: str, wrapping: Keys) -> Keyring:

@@ -19,7 +19,7 @@ import psutil
 from bench.counts import SQL
 from bench.held import tree
 from bench.rivals import PEERS, Peers
-from bench.stack import own_folder
+from bench.stack import Servers, own_folder
 from events.ids import uuid7
 from local import ports
 from local.layout import layout
@@ -142,36 +142,20 @@ class Peer:
         return await _made(await self._servers.connect_alone(self.name), SQL.peer_made, since)
 
 
-class _Servers:
-    """PostgreSQL and NATS for a peer."""
-
-    def __init__(self, folder: Path) -> None:
-        password_of = cache(lambda _: secrets.token_hex(16))
-        self.postgres = Postgres(folder, ports.free_port(), password_of)
-        self.nats = Nats(folder / "nats", ports.free_port(), {"admin": None}, password_of)
-
-    @property
-    def broker_url(self) -> str:
-        return self.nats.url()
-
-    def bare_database(self, name: str) -> str:
-        self.postgres.create_database(name, service="todos")
-        return self.postgres.url(name, "todos")
-
-    async def connect_alone(self, database: str) -> asyncpg.Connection:
-        return await asyncpg.connect(self.postgres.url(database, "todos_owner"))
-
-
 @contextmanager
-def _servers(folder: Path) -> Iterator[_Servers]:
-    servers = _Servers(folder)
+def _servers(folder: Path) -> Iterator[Servers]:
+    password_of = cache(lambda _: secrets.token_hex(16))
+    postgres = Postgres(folder, ports.free_port(), password_of)
+    nats = Nats(folder / "nats", ports.free_port(), {"admin": None}, password_of)
+    postgres.start()
     try:
-        servers.postgres.start()
-        servers.nats.start()
-        yield servers
+        nats.start()
+        try:
+            yield Servers(postgres, nats)
+        finally:
+            nats.kill()
     finally:
-        servers.nats.kill()
-        servers.postgres.stop()
+        postgres.stop()
 
 
 def _kill(pid: int) -> None:

@@ -122,6 +122,10 @@ async def stream_ids(server: Nats, feed: str = "TODOS") -> list[tuple[int, str]]
     return found
 
 
+async def is_at(server: Nats, seq: int) -> bool:
+    return await last_seq(server) == seq
+
+
 async def last_seq(server: Nats, feed: str = "TODOS") -> int:
     async with client(server) as nc:
         return (await nc.jetstream(timeout=2).stream_info(feed)).state.last_seq

@@ -11,7 +11,7 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
-from feeding import CODEC, FEED, client, connection, context, create, last_seq, make_stream, running
+from feeding import CODEC, FEED, client, connection, context, create, is_at, make_stream, running
 from nats.js import errors as nats_errors
 from prometheus_client import REGISTRY
 
@@ -190,10 +190,6 @@ async def test_the_lag_is_counted_also_where_the_next_message_is_deleted(
         await nc.jetstream().delete_msg("TODOS", 2)
         async with running(broker.run, events.lag.Lag("activity", "TODOS", broker, lambda: 1).run):
             await until(lambda: lag("events") == 2)
-
-
-async def is_at(nats: Nats, seq: int) -> bool:
-    return await last_seq(nats) == seq
 
 
 async def test_nobody_is_behind_events_that_the_stream_dropped_unheard(

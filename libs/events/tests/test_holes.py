@@ -1,7 +1,7 @@
 """A consumer over holes: lawful exactly where the stream lists the number as deleted."""
 
 import pytest
-from feeding import client, connection, last_seq, make_stream, running
+from feeding import client, connection, is_at, make_stream, running
 from prometheus_client import REGISTRY
 from test_consumer import Plant, exactly_once, heard, plant, state_of
 
@@ -26,11 +26,8 @@ async def reaches(plant: Plant, seq: int, *, within: float = 10) -> None:
 
 
 async def published(plant: Plant, count: int) -> None:
-    async def there() -> bool:
-        return await last_seq(plant.server) == count
-
     await plant.append(count)
-    await until(there)
+    await until(lambda: is_at(plant.server, count))
 
 
 async def delete(plant: Plant, *seqs: int) -> None:
@@ -76,7 +73,7 @@ async def test_the_checkpoint_moves_over_a_deleted_end(plant: Plant, again: bool
             async with running(plant.consumer().run):
                 await reaches(plant, 3)
         await plant.append(2)
-        await until(lambda: at(plant, 5))
+        await until(lambda: is_at(plant.server, 5))
         await delete(plant, 4, 5)
         async with running((consumer := plant.consumer()).run):
             await reaches(plant, 5)
@@ -86,10 +83,6 @@ async def test_the_checkpoint_moves_over_a_deleted_end(plant: Plant, again: bool
             assert await checkpoint(plant.todos) == (6, True)
             await until(lambda: state_of(consumer)[0] == "ok")
     assert await numbers(plant) == [1, 2, 3, 6]
-
-
-async def at(plant: Plant, seq: int) -> bool:
-    return await last_seq(plant.server) == seq
 
 
 @pytest.mark.parametrize("gone", [(5,), (1, 2, 3, 4, 5)], ids=["alone", "with all before it"])
