@@ -102,6 +102,31 @@ async def test_a_batch_is_stored_whole_or_not_at_all(nats: Nats) -> None:
         assert await last_seq(nats) == 21
 
 
+async def test_a_batch_is_sent_while_the_one_before_it_is_stored(nats: Nats) -> None:
+    await make_stream(nats)
+    async with client(nats, "todos") as nc:
+        publisher = Publisher(nc, FEED)
+        await publisher.open()
+        sent = [await publisher.send([a_row(seq) for seq in range(at, at + 20)], whole=True) for at in (1, 21)]
+        await publisher.stored(sent[0])
+        await publisher.stored(sent[1])
+        assert await last_seq(nats) == 40
+
+
+async def test_what_was_sent_behind_a_refused_batch_is_not_stored_and_holds_up_nothing(nats: Nats) -> None:
+    await make_stream(nats)
+    async with client(nats) as admin, client(nats, "todos") as nc:
+        await admin.jetstream().publish("ev.todos.0.Stray", b"{}")
+        publisher = Publisher(nc, FEED)
+        await publisher.open()
+        first, _ = [await publisher.send([a_row(seq) for seq in range(at, at + 20)], whole=True) for at in (1, 21)]
+        with pytest.raises(RefusedError):
+            await publisher.stored(first)
+        await publisher.publish([a_row(seq) for seq in range(2, 22)], whole=True)
+        await publisher.publish([a_row(seq) for seq in range(22, 42)], whole=True)
+        assert await last_seq(nats) == 41
+
+
 async def test_what_is_too_large_for_a_batch_goes_message_by_message(nats: Nats) -> None:
     await make_stream(nats)
     async with client(nats, "todos") as nc, client(nats) as admin:

@@ -11,6 +11,7 @@ from nats.aio.subscription import Subscription
 from nats.protocol.parser import AWAITING_CONTROL_LINE, Parser
 
 _HEAD: Final = "NATS/1.0\r\n"
+_LINE: Final = "\r\n"
 _END: Final = b"\r\n"
 
 
@@ -99,8 +100,11 @@ def _is_plain(subscription: Subscription, size: int) -> bool:
 
 
 def _head(headers: dict[str, Any]) -> bytes | None:
-    """Headers as they are sent; None where a value has a line of its own."""
-    head = _HEAD + "".join([f"{name}: {value}\r\n" for name, value in headers.items()]) + "\r\n"
+    """Headers as they are sent; None where a value has a line of its own, or is no text."""
+    try:
+        head = f"{_HEAD}{_LINE.join(map(': '.join, headers.items()))}{_LINE}{_LINE}"
+    except TypeError:
+        return None
     lines = len(headers) + 2
     return head.encode() if head.count("\n") == lines and head.count("\r") == lines else None
 

@@ -1,4 +1,4 @@
-"""Publishes a window of a log's events into its stream and waits for all of its acknowledgements."""
+"""Publishes windows of a log's events into its stream and waits for their acknowledgements."""
 
 import asyncio
 from collections.abc import Sequence
@@ -45,15 +45,41 @@ class _Ack(msgspec.Struct):
     error: dict[str, Any] | None = None
 
 
+class Window:
+    """Events that were sent together: `waiting` are the numbers still to be acknowledged.
+
+    `is_whole`: they are stored all or not at all.
+    """
+
+    __slots__ = ("answered", "is_whole", "refusal", "waiting")
+
+    def __init__(self, waiting: set[int], *, is_whole: bool) -> None:
+        self.waiting = waiting
+        self.is_whole = is_whole
+        self.answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.refusal: RefusedError | None = None
+
+    def refuse(self, refusal: RefusedError) -> None:
+        """The stream did not take it."""
+        # Kept, not set as the future's: nobody may ask any more, since a window before it was refused too.
+        self.refusal = refusal
+        self.answered.set_result(None)
+
+    def acknowledge(self, seq: int) -> None:
+        """The stream has this number."""
+        self.waiting.discard(seq)
+        if not self.waiting:
+            self.answered.set_result(None)
+
+
 class Publisher:
-    """Publishes a window of events and waits for all of its acknowledgements, over one reply inbox."""
+    """Publishes windows of events and waits for their acknowledgements, over one reply inbox."""
 
     def __init__(self, client: Client, feed: Feed) -> None:
         self._client = client
         self._feed = feed
         self._inbox = client.new_inbox()
-        self._waiting: set[int] = set()
-        self._done: asyncio.Future[None] | None = None
+        self._on_their_way: list[Window] = []
         self._subscription: Any = None
         self._batches = count(getrandbits(32))  # another relay's batch of the same numbers is not this one
 
@@ -68,20 +94,33 @@ class Publisher:
             await self._subscription.unsubscribe()
 
     async def publish(self, rows: Sequence[asyncpg.Record], *, whole: bool = False) -> None:
-        """Publish rows of the log in order; returns when the stream has them all. Raises `RefusedError`.
+        """Publish rows of the log in order; returns when the stream has them all. Raises `RefusedError`."""
+        await self.stored(await self.send(rows, whole=whole))
+
+    async def send(self, rows: Sequence[asyncpg.Record], *, whole: bool = False) -> Window:
+        """Send rows of the log in order; `stored` tells what became of them. More may be sent behind them meanwhile.
 
         `whole`: where the stream takes batches, it stores all or nothing and answers once (NATS 2.12, its ADR-50).
         """
         whole = whole and len(rows) >= BATCH_LEAST and sum(len(row["data"]) for row in rows) <= BATCH_BYTES
-        self._waiting = {rows[-1]["seq"]} if whole else {row["seq"] for row in rows}
-        self._done = asyncio.get_running_loop().create_future()
+        window = Window({rows[-1]["seq"]} if whole else {row["seq"] for row in rows}, is_whole=whole)
+        self._on_their_way.append(window)
         async with asyncio.timeout(ACK_TIMEOUT):
             if whole:
                 await self._send_batch(rows)
             else:
                 for row in rows:
                     await self._send(row)
-            await self._done
+        return window
+
+    async def stored(self, window: Window) -> None:
+        """Wait until the stream has a window. Raises `RefusedError`; what was sent behind it is forgotten then."""
+        async with asyncio.timeout(ACK_TIMEOUT):
+            await window.answered
+        if window.refusal is not None:
+            self._on_their_way.clear()
+            raise window.refusal
+        self._on_their_way.remove(window)
 
     async def _send(self, row: asyncpg.Record) -> None:
         await self._send_as(row, {_EXPECTED: str(row["seq"] - 1)}, f"{self._inbox}.{row['seq']}")
@@ -101,27 +140,25 @@ class Publisher:
 
     async def _send_as(self, row: asyncpg.Record, more: dict[str, str], reply: str) -> None:
         envelope = envelope_of(self._feed, row)
-        headers = to_headers(envelope) | more
+        headers = to_headers(envelope)
+        headers.update(more)
         await self._client.publish(subject_of(envelope), row["data"].encode(), reply=reply, headers=headers)
 
     async def _on_ack(self, message: Msg) -> None:
         seq = int(message.subject.rsplit(".", 1)[1])
-        if self._done is None or self._done.done() or seq not in self._waiting:
+        window = next((each for each in self._on_their_way if seq in each.waiting), None)
+        if window is None or window.answered.done():
             return
         try:
             ack = msgspec.json.decode(message.data or b"{}", type=_Ack)
         except msgspec.DecodeError:
             ack = _Ack()
-        if ack.error is not None or ack.seq != seq or ack.duplicate:
-            log.warning("publish refused", feed=self._feed.name, seq=seq, answer=ack.error or ack.seq)
-            error = ack.error or {}
-            self._done.set_exception(
-                RefusedError(seq, int(error.get("err_code", 0)), str(error.get("description", ack)))
-            )
+        if ack.error is None and ack.seq == seq and not ack.duplicate:
+            window.acknowledge(seq)
             return
-        self._waiting.discard(seq)
-        if not self._waiting:
-            self._done.set_result(None)
+        log.warning("publish refused", feed=self._feed.name, seq=seq, answer=ack.error or ack.seq)
+        error = ack.error or {}
+        window.refuse(RefusedError(seq, int(error.get("err_code", 0)), str(error.get("description", ack))))
 
 
 def envelope_of(feed: Feed, row: asyncpg.Record) -> Envelope:

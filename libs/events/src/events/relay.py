@@ -26,7 +26,7 @@ from events.errors import FeedError, HistoryDiffers
 from events.feed import Feed
 from events.health import Check
 from events.postgres import AWAY, Connection, Dial
-from events.publisher import WRONG_LAST_SEQUENCE, Publisher, RefusedError
+from events.publisher import WRONG_LAST_SEQUENCE, Publisher, RefusedError, Window
 from events.sql import load
 from events.streams import checked, ids_at_the_end
 from events.telemetry import RELAY_BACKLOG, RELAY_REFUSALS, RELAY_SKIPPED, RELAYED
@@ -39,6 +39,14 @@ POLL_IDLE = 1.0
 READ_TIMEOUT = 5.0
 
 log = structlog.get_logger(__name__)
+
+
+class _Sent(msgspec.Struct):
+    """A window of the log on its way into the stream, `started` so many nanoseconds after 1970."""
+
+    rows: Sequence[asyncpg.Record]
+    started: int
+    window: Window
 
 
 class Relay:
@@ -200,13 +208,9 @@ class Relay:
         """
         whole, rows = False, await self._following(connection)
         while client.is_connected:
-            full = len(rows) == self._window
-            rows = await self._publish_window(connection, publisher, rows, whole=whole)
+            await self._publish_on(connection, publisher, rows, whole=whole)
             whole = self._takes_batches
             self._report("ok", f"at {self._last}")
-            if full:
-                await self._measure(connection)
-                continue
             RELAY_BACKLOG.labels(self.feed.name).set(0)
             if not await self._hears_news():
                 info = await checked(client.jetstream(timeout=1), self.feed)
@@ -226,25 +230,33 @@ class Relay:
             rows: Sequence[asyncpg.Record] = await connection.fetch(SQL.read_log, self.feed.name, last, self._window)
         return rows
 
-    async def _publish_window(
+    async def _publish_on(
         self, connection: Connection, publisher: Publisher, rows: Sequence[asyncpg.Record], *, whole: bool
-    ) -> Sequence[asyncpg.Record]:
-        """Publish a window; what follows a full one, read meanwhile."""
-        if not rows:
-            return rows
-        started, last = time_ns(), rows[-1]["seq"]
-        reading = asyncio.create_task(self._read(connection, last)) if len(rows) == self._window else None
-        try:
-            await publisher.publish(rows, whole=whole)
-        except BaseException:
-            if reading is not None:  # the connection does one thing at a time
-                reading.cancel()
-                await asyncio.wait([reading])
-            raise
-        self._tell(rows, started)
-        self._last = last
-        RELAYED.labels(self.feed.name).inc(len(rows))
-        return await reading if reading is not None else ()
+    ) -> None:
+        """Publish rows, and behind a full window what follows it.
+
+        A window is read and sent while the stream stores the one before it, if that one is stored whole or not at all:
+        of two that went message by message, what is behind a refused message would be stored.
+        """
+        sent: list[_Sent] = []
+        while rows:
+            started, window = time_ns(), await publisher.send(rows, whole=whole)
+            sent.append(_Sent(rows, started, window))
+            rows = await self._read(connection, rows[-1]["seq"]) if len(rows) == self._window else ()
+            while len(sent) > (1 if window.is_whole else 0):
+                await self._stored(publisher, sent.pop(0))
+            if rows:
+                await self._measure(connection)
+            whole = self._takes_batches
+        for each in sent:
+            await self._stored(publisher, each)
+
+    async def _stored(self, publisher: Publisher, sent: _Sent) -> None:
+        await publisher.stored(sent.window)
+        self._tell(sent.rows, sent.started)
+        self._last = sent.rows[-1]["seq"]
+        RELAYED.labels(self.feed.name).inc(len(sent.rows))
+        self._report("ok", f"at {self._last}")
 
     def _tell(self, rows: Sequence[asyncpg.Record], started: int) -> None:
         """Each event's publishing is a hop of its own trace, as long as that of its window."""
