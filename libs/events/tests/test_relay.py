@@ -2,9 +2,11 @@
 
 import asyncio
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from uuid import UUID
 
+import asyncpg
 import nats.errors
 import pytest
 from feeding import (
@@ -20,12 +22,14 @@ from feeding import (
     stream_ids,
 )
 
+import events.relay
 from events.broker import Broker
 from events.catalog.feeds import FEEDS
 from events.envelope import from_headers, subject_of
 from events.ids import uuid7
 from events.log import Log
 from events.postgres import dialer
+from events.publisher import Publisher, Window
 from events.relay import Relay
 from local.fixtures import Database, until
 from local.nats import Nats
@@ -105,6 +109,29 @@ async def test_a_stream_is_filled_whether_it_takes_batches_or_not(todos: Databas
         await plant.append(200)
         await same(todos, nats, 601)
     assert not await batched(nats, 402, 601)
+
+
+@pytest.mark.parametrize(("takes_batches", "on_their_way"), [(True, [1, 1, 2, 2, 2]), (False, [1] * 5)])
+async def test_a_window_is_sent_behind_one_that_is_stored_whole_or_not_at_all(
+    todos: Database, nats: Nats, monkeypatch: pytest.MonkeyPatch, *, takes_batches: bool, on_their_way: list[int]
+) -> None:
+    await make_stream(nats)
+    await take_batches(nats, does=takes_batches)
+    seen = []
+
+    class Watched(Publisher):
+        async def send(self, rows: Sequence[asyncpg.Record], *, whole: bool = False) -> Window:
+            window = await super().send(rows, whole=whole)
+            seen.append(len(self._on_their_way))
+            return window
+
+    monkeypatch.setattr(events.relay, "Publisher", Watched)
+    plant = Plant(todos, nats)
+    async with running(plant.log.run):
+        await plant.append(250)
+    async with running(plant.broker.run, plant.relay.run):
+        await same(todos, nats, 250)
+    assert seen == on_their_way
 
 
 async def test_a_message_carries_the_whole_envelope_and_the_data_as_stored(todos: Database, nats: Nats) -> None:
