@@ -184,6 +184,11 @@ bench-routes *OPTIONS:
 bench-growth *OPTIONS:
     @"{{ python }}" -m bench.growth "$@"
 
+# Measure one to four API processes that append to one feed: [--rounds 5] [--seconds 5]
+[positional-arguments]
+bench-replicas *OPTIONS:
+    @"{{ python }}" -m bench.replicas "$@"
+
 # Measure live connections: 2,000 people, 500 notifications a second, lines that break
 [positional-arguments]
 bench-sockets *OPTIONS:

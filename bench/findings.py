@@ -10,6 +10,7 @@ import msgspec
 
 from bench.counts import Unsound
 from bench.figures import Goal, table
+from bench.slowdisk import flushes_take
 from local.child import StartError
 
 
@@ -43,13 +44,15 @@ def run(parser: ArgumentParser, measure: Callable[[Namespace], Findings], *, rou
     """
     parser.add_argument("--rounds", type=int, default=rounds, help=f"how often everything is measured ({rounds})")
     parser.add_argument("--quick", action="store_true", help="one round, and as short as can be")
+    parser.add_argument("--flush", type=float, default=0, metavar="MS", help="on a disk that takes so much longer")
     parser.add_argument("--into", type=Path, metavar="FILE", help="keep what was found as JSON, too")
     if parser.parse_args().quick:
         parser.set_defaults(rounds=1, **quick)
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        found = measure(options)
+        with flushes_take(options.flush):
+            found = measure(options)
     except (StartError, Unsound) as error:
         sys.exit(f"bench: {error}")
     print(found)

@@ -1,6 +1,10 @@
 """What benchmarks tell: goals, and what a part of them leaves for the page."""
 
-from argparse import ArgumentParser
+import os
+import shutil
+import subprocess
+import sys
+from argparse import ArgumentParser, Namespace
 from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
@@ -227,6 +231,35 @@ def test_nothing_is_measured_where_it_could_not_be_kept_or_compared(arguments, m
 
     with pytest.raises(SystemExit, match="2"):
         whole.main()
+
+
+_FLUSHES = """
+import os, tempfile, time
+with tempfile.TemporaryFile() as file:
+    started = time.monotonic()
+    os.fsync(file.fileno()), os.fdatasync(file.fileno())
+print(time.monotonic() - started)
+"""
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler (cc) on the PATH")
+def test_on_a_slow_disk_each_flush_takes_so_much_longer(run):
+    took = []
+
+    def measure(_: Namespace) -> Findings:
+        took.append(float(subprocess.check_output([sys.executable, "-c", _FLUSHES])))
+        return Findings(text="## Part", goals=[])
+
+    run(measure, "--flush", "50")
+    assert took[0] >= 0.1
+    assert "LD_PRELOAD" not in os.environ
+
+
+def test_a_slow_disk_without_a_compiler_says_what_to_do(run, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(SystemExit) as ended:
+        run(lambda _: Findings(text="## Part", goals=[]), "--flush", "2")
+    assert "install one, or leave --flush out" in str(ended.value)
 
 
 @pytest.fixture
