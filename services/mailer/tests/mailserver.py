@@ -110,7 +110,6 @@ class MailServer:
     mails: list[EmailMessage] = field(default_factory=list)
     contents: list[bytes] = field(default_factory=list)
     ehlo: deque[Reply] = field(default_factory=deque)
-    rset: deque[Reply] = field(default_factory=deque)
     mail: deque[Reply] = field(default_factory=deque)
     rcpt: deque[Reply] = field(default_factory=deque)
     data: deque[Reply] = field(default_factory=deque)
@@ -129,9 +128,6 @@ class MailServer:
         self.greeted += 1
         await self._next(self.ehlo, server)
         return responses
-
-    async def handle_RSET(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - as above
-        return await self._next(self.rset, server)
 
     async def handle_MAIL(  # noqa: N802 - the library's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from email.header import Header
 from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
-from email.policy import compat32
+from email.policy import Compat32
 from email.utils import format_datetime, formataddr
 from typing import Any, Final
 from uuid import UUID
@@ -25,12 +25,23 @@ from mailer.words import one_line, shortened, words_of
 
 # One encoded word (RFC 2047): `formataddr` makes no second one.
 _NAME_BYTES: Final = 45
+_LINE: Final = 78  # RFC 5322, section 2.1.1
 _MINUTE: Final = timedelta(minutes=1)
+
+
+class _Policy(Compat32):
+    """Headers of one short line of ASCII go as they are: to fold them took a third of a letter's composition."""
+
+    def fold_binary(self, name: str, value: str) -> bytes:
+        line = f"{name}: {value}"
+        if type(value) is str and line.isascii() and line.isprintable() and len(line) <= _LINE:
+            return f"{line}{self.linesep}".encode()
+        return super().fold_binary(name, value)
 
 
 # Not `EmailMessage`: it parses each header that it is given and folds it by its grammar, most of a letter's time
 # (docs/adr/0029), and makes an encoded word of a long link, which no mail program follows (RFC 2369).
-_POLICY: Final = compat32.clone(linesep="\r\n")
+_POLICY: Final = _Policy(linesep="\r\n")
 
 
 class Mail(msgspec.Struct, frozen=True, kw_only=True):

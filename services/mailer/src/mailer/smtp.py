@@ -109,8 +109,8 @@ class Smtp:
 
     async def _post(self, mail: Mail, mark: Mark) -> None:
         deadline = asyncio.get_running_loop().time() + PREPARE
-        async with self._connection(deadline) as client:
-            await self._address(client, mail, deadline)
+        async with self._connection(mail.sender, deadline) as client:
+            await self._address(client, mail.recipient, deadline)
             await _commit(mark, deadline)
             await _transfer(client, mail)
 
@@ -121,9 +121,9 @@ class Smtp:
         self._idle.clear()
 
     @asynccontextmanager
-    async def _connection(self, deadline: float) -> AsyncIterator[aiosmtplib.SMTP]:
-        """A connection of one's own, kept for the next letter unless something went wrong on it."""
-        client = await self._reuse() or await self._open(deadline)
+    async def _connection(self, sender: str, deadline: float) -> AsyncIterator[aiosmtplib.SMTP]:
+        """A connection of one's own that took the sender, kept for the next letter unless something went wrong on it."""
+        client = await self._reuse(sender) or await self._open(sender, deadline)
         try:
             yield client
         except BaseException:
@@ -131,15 +131,15 @@ class Smtp:
             raise
         self._idle.append(client)
 
-    async def _reuse(self) -> aiosmtplib.SMTP | None:
-        """A kept connection that still answers; servers close idle ones without a word."""
+    async def _reuse(self, sender: str) -> aiosmtplib.SMTP | None:
+        """A kept connection, if it still takes the sender; servers close idle ones without a word, or with a 421."""
         if not self._idle:
             return None
         client = self._idle.pop()
         try:
             # A part of the time, for a dead link must leave enough to open another.
             async with asyncio.timeout(PREPARE / 4):
-                await client.rset()
+                await client.mail(sender)
         except _TROUBLE:
             client.close()
             # What ended this one ended the others: to try each would take a letter's whole time.
@@ -150,7 +150,7 @@ class Smtp:
             raise
         return client
 
-    async def _open(self, deadline: float) -> aiosmtplib.SMTP:
+    async def _open(self, sender: str, deadline: float) -> aiosmtplib.SMTP:
         server = self._server
         client = aiosmtplib.SMTP(
             hostname=server.host,
@@ -166,6 +166,7 @@ class Smtp:
         try:
             async with asyncio.timeout_at(deadline):
                 await client.connect()
+                await client.mail(sender)
         except _TROUBLE as error:
             client.close()
             raise self._waits(error) from None
@@ -174,12 +175,11 @@ class Smtp:
             raise
         return client
 
-    async def _address(self, client: aiosmtplib.SMTP, mail: Mail, deadline: float) -> None:
-        """Have the server agree to sender and recipient: only then is it known to work."""
+    async def _address(self, client: aiosmtplib.SMTP, recipient: str, deadline: float) -> None:
+        """Have the server agree to the recipient, too: only then is it known to work."""
         try:
             async with asyncio.timeout_at(deadline):
-                await client.mail(mail.sender)
-                await client.rcpt(mail.recipient)
+                await client.rcpt(recipient)
         except aiosmtplib.SMTPRecipientRefused as error:
             self._report("")
             raise (_reply(error) or Deferred(_named(error))) from None
