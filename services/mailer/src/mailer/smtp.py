@@ -122,7 +122,7 @@ class Smtp:
 
     @asynccontextmanager
     async def _connection(self, sender: str, deadline: float) -> AsyncIterator[aiosmtplib.SMTP]:
-        """A connection of one's own that took the sender, kept for the next letter unless something goes wrong on it."""
+        """A connection of one's own that took the sender, kept for the next letter unless something goes wrong."""
         client = await self._reuse(sender) or await self._open(sender, deadline)
         try:
             yield client
