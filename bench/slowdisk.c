@@ -2,14 +2,18 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdlib.h>
-#include <unistd.h>
+#include <time.h>
 
 static int after_a_while(const char *name, int file)
 {
     const char *wait = getenv("FLUSH_MICROSECONDS");
     int (*flush)(int) = (int (*)(int))dlsym(RTLD_NEXT, name);
-    if (wait)
-        usleep((useconds_t)atol(wait));
+    if (wait) {
+        long left = atol(wait);
+        struct timespec rest = {left / 1000000, left % 1000000 * 1000};
+        while (nanosleep(&rest, &rest))
+            ; /* a signal ends it early */
+    }
     return flush(file);
 }
 

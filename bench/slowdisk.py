@@ -12,6 +12,7 @@ from typing import Final
 from local.child import StartError
 
 _SOURCE: Final = Path(__file__).with_name("slowdisk.c")
+_WAIT: Final = "FLUSH_MICROSECONDS"
 
 
 @contextmanager
@@ -29,9 +30,21 @@ def flushes_take(milliseconds: float) -> Iterator[None]:
     with tempfile.TemporaryDirectory(prefix="bench-slow-disk-") as folder:
         Path(folder).chmod(0o755)  # PostgreSQL runs as another user
         library = Path(folder, "slowdisk.so")
-        subprocess.run([compiler, "-shared", "-fPIC", "-o", library, _SOURCE, "-ldl"], check=True)
-        os.environ |= {"LD_PRELOAD": str(library), "FLUSH_MICROSECONDS": str(round(milliseconds * 1000))}
+        if subprocess.run([compiler, "-shared", "-fPIC", "-o", library, _SOURCE, "-ldl"], check=False).returncode:
+            raise StartError(f"a slow disk needs a C compiler that makes a shared library: {compiler} did not")
+        library.chmod(0o755)
+        os.environ |= {"LD_PRELOAD": str(library), _WAIT: str(round(milliseconds * 1000))}
         try:
             yield
         finally:
-            del os.environ["LD_PRELOAD"], os.environ["FLUSH_MICROSECONDS"]
+            del os.environ["LD_PRELOAD"], os.environ[_WAIT]
+
+
+def longer() -> float:
+    """How many milliseconds longer flushes are to take now."""
+    return int(os.environ.get(_WAIT, "0")) / 1000
+
+
+def is_slow(pid: int) -> bool:
+    """Whether a process has that library: what may not read it goes on without, and says so in its log alone."""
+    return "slowdisk.so" in Path(f"/proc/{pid}/maps").read_text()

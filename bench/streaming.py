@@ -85,8 +85,14 @@ async def _ours(_: Job, client: Client, rows: Rows) -> Callable[[], Awaitable[No
     await publisher.open()
 
     async def publish() -> None:
+        before = None
         for at in range(0, len(rows), WINDOW):
-            await publisher.publish(rows[at : at + WINDOW], whole=True)
+            sent = await publisher.send(rows[at : at + WINDOW], whole=True)
+            if before is not None:
+                await publisher.stored(before)
+            before = sent
+        if before is not None:
+            await publisher.stored(before)
 
     return publish
 

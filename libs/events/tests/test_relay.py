@@ -21,6 +21,8 @@ from feeding import (
     running,
     stream_ids,
 )
+from nats.aio.msg import Msg
+from prometheus_client import REGISTRY
 
 import events.relay
 from events.broker import Broker
@@ -125,6 +127,13 @@ async def test_a_window_is_sent_behind_one_that_is_stored_whole_or_not_at_all(
             seen.append(len(self._on_their_way))
             return window
 
+        async def _on_ack(self, message: Msg) -> None:
+            """A batch is acknowledged once there is one behind it, or none can come."""
+            if self._on_their_way[0].is_whole:
+                nr = int(message.subject.rsplit(".", 1)[1]) // 50
+                await until(lambda: len(seen) > min(nr, 4))
+            await super()._on_ack(message)
+
     monkeypatch.setattr(events.relay, "Publisher", Watched)
     plant = Plant(todos, nats)
     async with running(plant.log.run):
@@ -132,6 +141,78 @@ async def test_a_window_is_sent_behind_one_that_is_stored_whole_or_not_at_all(
     async with running(plant.broker.run, plant.relay.run):
         await same(todos, nats, 250)
     assert seen == on_their_way
+
+
+async def test_nothing_is_published_on_top_of_a_stray_message_that_came_before_a_batch(
+    todos: Database, nats: Nats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make_stream(nats)
+    sent = []
+
+    class Disturbed(Publisher):
+        async def send(self, rows: Sequence[asyncpg.Record], *, whole: bool = False) -> Window:
+            sent.append(rows[0]["seq"])
+            if len(sent) == 2:
+                async with client(nats) as nc:
+                    await nc.jetstream().publish("ev.todos.1.TodoCreated", b"{}", headers={"ce-id": str(uuid7())})
+            return await super().send(rows, whole=whole)
+
+    monkeypatch.setattr(events.relay, "Publisher", Disturbed)
+    plant = Plant(todos, nats)
+    async with running(plant.log.run):
+        await plant.append(250)
+    async with running(plant.broker.run, plant.relay.run):
+        await until(lambda: plant.relay.check().state == "failed")
+        assert "two histories" in plant.relay.check().detail
+        assert await last_seq(nats) == 51
+    assert sent[:2] == [1, 51]
+
+
+async def test_a_stray_message_is_found_however_deep_two_windows_may_have_hidden_it(
+    todos: Database, nats: Nats
+) -> None:
+    await make_stream(nats)
+    plant = Plant(todos, nats, window=20)
+    async with running(plant.log.run):
+        await plant.append(60)
+    async with connection(todos.url) as log, client(nats, "todos") as nc:
+        rows = [dict(row) for row in await log.fetch("select * from events.log order by seq")]
+        rows[60 - 40]["id"] = uuid7()
+        publisher = Publisher(nc, FEED)
+        await publisher.open()
+        await publisher.publish(rows)
+    async with running(plant.broker.run, plant.relay.run):
+        await until(lambda: plant.relay.check().state == "failed")
+        assert plant.relay.check().detail.startswith("message 21 of stream TODOS")
+
+
+async def test_what_the_stream_took_is_counted_though_the_log_went_away_meanwhile(
+    todos: Database, nats: Nats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make_stream(nats)
+    read, reads = Relay._read, []
+
+    async def failing(self: Relay, connection: asyncpg.Connection, last: int) -> Sequence[asyncpg.Record]:
+        reads.append(last)
+        if last == 100:
+            raise ConnectionResetError
+        return await read(self, connection, last)
+
+    monkeypatch.setattr(Relay, "_read", failing)
+    before = published()
+    plant = Plant(todos, nats)
+    async with running(plant.log.run):
+        await plant.append(250)
+    async with running(plant.broker.run, plant.relay.run):
+        await until(lambda: 100 in reads)
+        await until(lambda: published() == before + 100)
+        monkeypatch.setattr(Relay, "_read", read)
+        await same(todos, nats, 250)
+        await until(lambda: published() == before + 250)
+
+
+def published() -> float:
+    return REGISTRY.get_sample_value("todo_relay_published_total", {"feed": "TODOS"}) or 0.0
 
 
 async def test_a_message_carries_the_whole_envelope_and_the_data_as_stored(todos: Database, nats: Nats) -> None:

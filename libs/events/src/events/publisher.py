@@ -1,8 +1,8 @@
 """Publishes windows of a log's events into its stream and waits for their acknowledgements."""
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from itertools import count
 from random import getrandbits
 from typing import Any
@@ -105,22 +105,32 @@ class Publisher:
         whole = whole and len(rows) >= BATCH_LEAST and sum(len(row["data"]) for row in rows) <= BATCH_BYTES
         window = Window({rows[-1]["seq"]} if whole else {row["seq"] for row in rows}, is_whole=whole)
         self._on_their_way.append(window)
-        async with asyncio.timeout(ACK_TIMEOUT):
-            if whole:
-                await self._send_batch(rows)
-            else:
-                for row in rows:
-                    await self._send(row)
+        with self._forgetting():
+            async with asyncio.timeout(ACK_TIMEOUT):
+                if whole:
+                    await self._send_batch(rows)
+                else:
+                    for row in rows:
+                        await self._send(row)
         return window
 
     async def stored(self, window: Window) -> None:
         """Wait until the stream has a window. Raises `RefusedError`; what was sent behind it is forgotten then."""
-        async with asyncio.timeout(ACK_TIMEOUT):
-            await window.answered
-        if window.refusal is not None:
-            self._on_their_way.clear()
-            raise window.refusal
+        with self._forgetting():
+            async with asyncio.timeout(ACK_TIMEOUT):
+                await window.answered
+            if window.refusal is not None:
+                raise window.refusal
         self._on_their_way.remove(window)
+
+    @contextmanager
+    def _forgetting(self) -> Iterator[None]:
+        """Whatever goes wrong with one window, its numbers are sent again: no answer to any of them counts any more."""
+        try:
+            yield
+        except BaseException:
+            self._on_their_way.clear()
+            raise
 
     async def _send(self, row: asyncpg.Record) -> None:
         await self._send_as(row, {_EXPECTED: str(row["seq"] - 1)}, f"{self._inbox}.{row['seq']}")

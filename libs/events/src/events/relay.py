@@ -2,8 +2,9 @@
 
 It keeps no cursor: the stream is the cursor. Every publish expects its predecessor's number, so a late or second relay
 can neither repeat nor reorder anything. Before it publishes at all, on every connect and after every refusal, it
-compares ids at the stream's end with the log's events of those numbers: at first a whole window, for a stray message
-that took a number inside a window in flight lets the rest of that window pass; later all that it has not proven yet.
+compares ids at the stream's end with the log's events of those numbers: at first two windows, for a stray message that
+took a number inside a window in flight lets the rest pass, and two are in flight at most; later all that it has not
+proven yet.
 A message may be gone exactly where its event is erased. See docs/adr/0001 and 0011.
 """
 
@@ -150,7 +151,7 @@ class Relay:
         info = await checked(js, self.feed)
         last = info.state.last_seq
         since = proven if proven is not None and proven <= last else None
-        found = await ids_at_the_end(js, self.feed.name, info.state, depth=self._window, since=since)
+        found = await ids_at_the_end(js, self.feed.name, info.state, depth=2 * self._window, since=since)
         async with asyncio.timeout(READ_TIMEOUT):
             bounds = await connection.fetchrow(SQL.feed_bounds, self.feed.name)
             if bounds is None or bounds["is_copy"]:
@@ -235,28 +236,40 @@ class Relay:
     ) -> None:
         """Publish rows, and behind a full window what follows it.
 
-        A window is read and sent while the stream stores the one before it, if that one is stored whole or not at all:
-        of two that went message by message, what is behind a refused message would be stored.
+        A window is sent while the stream stores the one before it, if that one is stored whole or not at all: of two
+        that went message by message, what is behind a refused message would be stored.
         """
         sent: list[_Sent] = []
         while rows:
+            if sent and sent[0].window.answered.done():
+                await self._settle(publisher, sent)  # nothing goes behind what is known to be refused
             started, window = time_ns(), await publisher.send(rows, whole=whole)
             sent.append(_Sent(rows, started, window))
-            rows = await self._read(connection, rows[-1]["seq"]) if len(rows) == self._window else ()
-            while len(sent) > (1 if window.is_whole else 0):
-                await self._stored(publisher, sent.pop(0))
-            if rows:
-                await self._measure(connection)
+            await self._settle(publisher, sent, but=1 if window.is_whole else 0)
+            try:
+                rows = await self._behind(connection, rows)
+            except AWAY:
+                await self._settle(publisher, sent)  # the stream may have it, whatever became of the log
+                raise
             whole = self._takes_batches
-        for each in sent:
-            await self._stored(publisher, each)
+        await self._settle(publisher, sent)
 
-    async def _stored(self, publisher: Publisher, sent: _Sent) -> None:
-        await publisher.stored(sent.window)
-        self._tell(sent.rows, sent.started)
-        self._last = sent.rows[-1]["seq"]
-        RELAYED.labels(self.feed.name).inc(len(sent.rows))
-        self._report("ok", f"at {self._last}")
+    async def _behind(self, connection: Connection, rows: Sequence[asyncpg.Record]) -> Sequence[asyncpg.Record]:
+        """What follows a full window."""
+        if len(rows) < self._window:
+            return ()
+        await self._measure(connection)
+        return await self._read(connection, rows[-1]["seq"])
+
+    async def _settle(self, publisher: Publisher, sent: list[_Sent], *, but: int = 0) -> None:
+        """Wait until the stream has what was sent, but for the last so many windows. Raises `RefusedError`."""
+        while len(sent) > but:
+            window = sent.pop(0)
+            await publisher.stored(window.window)
+            self._tell(window.rows, window.started)
+            self._last = window.rows[-1]["seq"]
+            RELAYED.labels(self.feed.name).inc(len(window.rows))
+            self._report("ok", f"at {self._last}")
 
     def _tell(self, rows: Sequence[asyncpg.Record], started: int) -> None:
         """Each event's publishing is a hop of its own trace, as long as that of its window."""

@@ -16,6 +16,8 @@ from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfi
 from events.errors import StreamMissing, StreamUnlawful
 from events.feed import Feed
 
+_AT_ONCE = 500
+"""How many messages are asked for at the same time."""
 _MEND = "run `python -m events.admin streams SERVICE`"
 
 
@@ -91,7 +93,7 @@ async def ids_at_the_end(
     start = max(first, end - depth + 1 if since is None else min(since, end))
     found: dict[int, str | None] = {}
     while state.messages and end >= first:
-        found |= await _ids_between(js, stream, start, end, at_once=depth)
+        found |= await _ids_between(js, stream, start, end, at_once=_AT_ONCE)
         if any(event_id is not None for event_id in found.values()):
             break
         start, end = max(first, start - depth), start - 1
