@@ -12,6 +12,7 @@ from nats.js.errors import APIError
 from test_erasure_log import OTHER, SAID, by
 
 import events.eraser
+from events import eraser
 from events.broker import Broker
 from events.eraser import Eraser
 from events.log import Log
@@ -110,6 +111,15 @@ async def test_the_messages_of_the_person_are_overwritten_and_nobody_elses(plant
         await plant.published()
         assert await plant.types() == ["TodoCreated", "TodoCreated", "Erased", "TodoCreated"]
         assert not plant.on_disk()
+
+
+async def test_an_eraser_that_is_told_waits_for_no_look(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eraser, "IDLE", 60)
+    async with running(*plant.writing, plant.eraser.run):
+        await plant.append(False, True)
+        await plant.published()
+        await plant.forget()
+        await plant.erased(2)
 
 
 async def test_a_relay_that_starts_after_an_erasure_goes_on(plant: Plant) -> None:

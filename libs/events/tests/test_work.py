@@ -259,10 +259,10 @@ async def test_a_new_row_is_acted_on_at_once_when_told_of(pool: asyncpg.Pool, le
         await until(lambda: ("act", row) in acted, within=0.5)
 
 
-async def test_workers_without_work_look_each_second_together_not_each(
+async def test_workers_without_work_look_now_and_then_together_not_each(
     letters: WorkTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(work, "POLL", 0.25)
+    monkeypatch.setattr(work, "LOOK", 0.25)
     looks, claim = list[float](), letters.claim
 
     async def noted_claim(limit: int, lane: str) -> Sequence[Row]:
@@ -272,13 +272,31 @@ async def test_workers_without_work_look_each_second_together_not_each(
     monkeypatch.setattr(letters, "claim", noted_claim)
     async with running(partial(letters.run, never, judge=never, expire=never, workers=4)):
         await until(lambda: len(looks) >= 8)
-    assert looks[7] - looks[3] > 3.5 * work.POLL  # all four look as they begin
+    assert looks[7] - looks[3] > 3.5 * work.LOOK  # all four look as they begin
+
+
+async def test_what_becomes_due_is_seen_by_the_sweep(
+    pool: asyncpg.Pool, letters: WorkTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "LOOK", 60)
+    acted = asyncio.Event()
+
+    async def act(row: Row) -> None:
+        if row["attempts"] == 1:
+            assert await letters.retry(row, "later", after=0.3)
+        else:
+            acted.set()
+
+    [_] = await put(pool)
+    async with running(partial(letters.run, act, judge=never, expire=never)):
+        await until(acted.is_set, within=5)
 
 
 async def test_who_finds_a_row_calls_the_others(
     pool: asyncpg.Pool, letters: WorkTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(work, "POLL", 60)
+    monkeypatch.setattr(work, "LOOK", 60)
     begun: list[UUID] = []
     comes_back = asyncio.Event()
 

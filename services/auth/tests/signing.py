@@ -174,7 +174,7 @@ async def running(url: str, clock: Clock | None = None, *, port: int = 0, **valu
             refuse=lambda person: person.id in tombstones,
         )
         accounts = Accounts(door.auth.log, pool, clock)
-        leaving = Leaving(door.auth, clock, exports, tombstones)
+        leaving = Leaving(door.auth, clock, exports, tombstones, lambda: None)
         parts = {"door": door, "accounts": accounts, "leaving": leaving}
         app = create_app(title="Signing in", routes=(*ROUTES, *LEAVING), health=health, guard=guard, parts=parts)
         async with serving(app, port=port) as http:

@@ -118,12 +118,17 @@ async def test_what_waits_for_quiet_hours_to_end_goes_once_its_person_wants_none
         await post.settled(overdue, "sent")
 
 
-async def test_letters_that_stay_held_are_seen(post: Post):
-    async with post.mailer() as health:
+async def test_letters_that_stay_held_are_seen(post: Post, by_smtp: dict[str, Any], clock: Path):
+    async with post.mailer(**by_smtp, clock_file=str(clock)) as health:
+        ada = await known(post, **quiet_now())
+        overdue = await post.auth.say(alarm(TodoOverdue, due_in=-5), subject=ada.user_id)
+        await until(lambda: post.owner.fetchrow(HELD, overdue.id))
         await post.owner.execute("revoke update on letter from mailer")
+        move(clock, hours=3.1)
         await until(lambda: check_of(health, "held letters").state == "late")
         await post.owner.execute("grant update on letter to mailer")
         await until(lambda: check_of(health, "held letters").state == "ok")
+        await post.settled(overdue, "sent")
 
 
 HELD = "select * from letter where cause = $1 and held_until is not null"

@@ -28,6 +28,8 @@ from events.telemetry import ERASED_PEOPLE, MESSAGES_DELETED
 
 SQL = load("events")
 EVERY = 1.0
+IDLE = 5.0
+"""How often is looked while something is left, and while nothing is: who writes a tombstone in this process says so."""
 BATCH = 500
 AT_ONCE = 100
 
@@ -60,7 +62,8 @@ class Eraser:
         self._broker = broker
         self._feeds = [feed for feed in feeds if not feed.trimmed]
         self._steps = (*steps, erase_answers, erase_parked, erase_log)
-        self._news = asyncio.Event()
+        self._tombstones = asyncio.Event()
+        self._listed = asyncio.Event()
         self._audited: object = None
         self._late: dict[str, str] = {}
         self._faults: dict[str, str] = {}
@@ -69,7 +72,7 @@ class Eraser:
 
     def wake(self) -> None:
         """There may be a new tombstone."""
-        self._news.set()
+        self._tombstones.set()
 
     def check(self) -> Check:
         """ok, late while something is left to erase, failed where a stream lacks what its log has."""
@@ -81,26 +84,24 @@ class Eraser:
     async def run(self) -> None:
         """Erase until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._keep_at("rows", self.erase_rows))
-            group.create_task(self._keep_at("messages", self._connected))
+            group.create_task(self._keep_at("rows", self.erase_rows, self._tombstones))
+            group.create_task(self._keep_at("messages", self._connected, self._listed))
 
-    async def _keep_at(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+    async def _keep_at(self, name: str, work: Callable[[], Awaitable[bool]], news: asyncio.Event) -> None:
         while True:
+            news.clear()
             try:
-                await work()
+                is_done = await work()
                 self._late[name] = ""
             except (FeedError, nats.errors.Error, *AWAY) as error:
+                is_done = False
                 self._late[name] = f"{name} are still to be erased: {type(error).__name__}"
-            await self._rest()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(IDLE if is_done else EVERY):
+                    await news.wait()
 
-    async def _rest(self) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(EVERY):
-                await self._news.wait()
-
-    async def erase_rows(self) -> None:
-        """Leave nothing of those with a tombstone in this database."""
-        self._news.clear()
+    async def erase_rows(self) -> bool:
+        """Leave nothing of those with a tombstone in this database; True, nothing is left."""
         while people := await self._pool.fetch(SQL.erasure_pending, BATCH):
             for row in people:
                 for step in self._steps:
@@ -109,8 +110,10 @@ class Eraser:
                 await self._pool.execute(SQL.erasure_done, row["subject"])
                 ERASED_PEOPLE.inc()
             log.info("people are erased", count=len(people))
+            self._listed.set()
+        return True
 
-    async def _connected(self) -> None:
+    async def _connected(self) -> bool:
         while not self._broker.is_connected:
             away = "messages are still to be deleted: NATS is away"
             self._late["messages"] = away if await self._is_listed() else ""
@@ -118,19 +121,26 @@ class Eraser:
                 async with asyncio.timeout(EVERY):
                     await self._broker.connected()
         client = await self._broker.connected()
-        await self.delete_messages(client.jetstream(timeout=1), fresh=client is not self._audited)
+        is_done = await self.delete_messages(client.jetstream(timeout=1), fresh=client is not self._audited)
         self._audited = client
+        return is_done
 
     async def _is_listed(self) -> bool:
         return any([await self._pool.fetchval(SQL.deletions_left, feed.name) for feed in self._feeds])
 
-    async def delete_messages(self, js: JetStreamContext, *, fresh: bool) -> None:
-        """Delete what is listed; on a `fresh` connection also what came back: a broker can lose its last deletions."""
+    async def delete_messages(self, js: JetStreamContext, *, fresh: bool) -> bool:
+        """Delete what is listed; on a `fresh` connection also what came back: a broker can lose its last deletions.
+
+        Whether nothing was listed: else something may be left, and it is looked again soon.
+        """
+        is_done = True
         for feed in self._feeds:
             if fresh:
                 self._faults[feed.name] = await self._audit(js, feed)
             if await self._pool.fetchval(SQL.deletions_left, feed.name):
                 await self._delete_listed(js, feed)
+                is_done = False
+        return is_done
 
     async def _delete_listed(self, js: JetStreamContext, feed: Feed) -> None:
         """What the stream does not have yet stays listed: the relay may have read it before it was erased."""

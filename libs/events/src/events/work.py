@@ -26,6 +26,8 @@ from events.tracing import about_work, hop, note, trace_id_of
 SQL = load("events")
 LEASE = 60.0
 POLL = 1.0
+LOOK = 5.0
+"""The sweep looks for what is due each `POLL` seconds, for all lanes; a lane by itself after so many: that may hang."""
 DRAIN = 5.0
 BACKOFF_FIRST = 1.0
 BACKOFF_MAX = 300.0
@@ -211,11 +213,11 @@ class WorkTable:
                 await self.retry(row, row["reason"], after=0)
 
     async def _sweep(self, judge: Act, expire: Act) -> None:
-        """Each second: measure, and where there are any give back dead claims, judge doubtful, expire overdue ones."""
+        """Each second: measure, and where there are any wake who acts, give back dead claims, judge, expire."""
         while True:
             try:
                 found = await self._measure()
-                if found["dead"] and await self._pool.fetch(self._sql["release"]):
+                if found["due"] or (found["dead"] and await self._pool.fetch(self._sql["release"])):
                     self.wake()
                 for row in await self.doubtful(100) if found["doubtful"] else ():
                     await self._attempt(judge, row)
@@ -257,10 +259,10 @@ class WorkTable:
         return row
 
     async def _rest(self, lane: str) -> None:
-        """Wait for news. Of a lane's workers that rest, one is on the look-out: the poll is the lane's."""
+        """Wait for news. Of a lane's workers that rest, one is on the look-out: the look is the lane's."""
         async with self._lookouts[lane]:
             with suppress(TimeoutError):
-                async with asyncio.timeout(POLL):
+                async with asyncio.timeout(LOOK):
                     await self._news[lane].wait()
 
     def _now(self) -> datetime:

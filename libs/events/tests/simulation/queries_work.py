@@ -134,7 +134,11 @@ def measure(tx: Transaction, now: datetime) -> list[Row]:
     counts: Row = {state: sum(row["state"] == state for row in rows) for state in ("queued", "claimed", "sending")}
     over = {row["state"] for row in rows if row["lease_until"] is not None and row["lease_until"] < tx.now()}
     overdue = any(row["state"] == "queued" and not _lives(row, now) for row in rows)
-    return [counts | {"dead": "claimed" in over, "doubtful": "sending" in over, "overdue": overdue, "oldest": 0.0}]
+    due = any(row["state"] == "queued" and row["due_at"] <= tx.now() for row in rows)
+    return [
+        counts
+        | {"due": due, "dead": "claimed" in over, "doubtful": "sending" in over, "overdue": overdue, "oldest": 0.0}
+    ]
 
 
 @query(EFFECT)

@@ -1,5 +1,6 @@
 """Leaving over HTTP: take everything along, delete the account."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeAlias
@@ -58,6 +59,7 @@ class Leaving:
     now: Clock
     exports: Exports
     tombstones: Tombstones
+    wake_eraser: Callable[[], None]
 
 
 Parts: TypeAlias = NamedDependency[Leaving]
@@ -79,6 +81,7 @@ async def leave(request: Request, data: JSONBody[Leave], leaving: Parts) -> Answ
     if position is None:
         raise Problem(OTP_INVALID, headers={"www-authenticate": "Bearer"})
     leaving.tombstones.add(account.id)
+    leaving.wake_eraser()
     return answer(request, ERASED, None).at(leaving.auth.log.feed, position)
 
 

@@ -90,7 +90,7 @@ async def _main(parts: Roles, settings: Settings) -> None:
             parts={
                 "door": door,
                 "accounts": Accounts(door.auth.log, pool, clock),
-                "leaving": Leaving(door.auth, clock, exports, tombstones),
+                "leaving": Leaving(door.auth, clock, exports, tombstones, eraser.wake),
             },
             cors_origins=[origin for origin in settings.cors_origins.split(",") if origin],
         )

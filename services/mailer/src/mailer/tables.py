@@ -205,6 +205,8 @@ async def hold(pool: asyncpg.Pool, row: Row, until: datetime, reason: str) -> bo
 
 async def release(pool: asyncpg.Pool, now: datetime, limit: int) -> int:
     """Make due up to so many letters that were held until now, a person's completions told together; how many."""
+    if not await pool.fetchval(SQL.is_held, now):
+        return 0
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute(SQL.release_lock)
         return int(await connection.fetchval(SQL.release, now, limit))
