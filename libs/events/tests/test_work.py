@@ -253,7 +253,7 @@ async def never(_: Row) -> None:
 async def test_a_new_row_is_acted_on_at_once_when_told_of(pool: asyncpg.Pool, letters: WorkTable) -> None:
     async with working(letters) as acted:
         await put(pool)
-        await until(lambda: acted)  # all workers have looked, and rest for a second now
+        await until(lambda: acted)  # all workers have looked, and rest now
         [row] = await put(pool)
         letters.wake()
         await until(lambda: ("act", row) in acted, within=0.5)
@@ -273,6 +273,24 @@ async def test_workers_without_work_look_now_and_then_together_not_each(
     async with running(partial(letters.run, never, judge=never, expire=never, workers=4)):
         await until(lambda: len(looks) >= 8)
     assert looks[7] - looks[3] > 3.5 * work.LOOK  # all four look as they begin
+
+
+async def test_a_dead_claim_is_given_back_though_something_else_is_due_all_the_while(
+    pool: asyncpg.Pool, letters: WorkTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "POLL", 0.1)
+    [dead] = await put(pool)
+    await letters.claim(1)
+    await pool.execute("update letter set lease_until = clock_timestamp() - interval '1 second'")
+    await put(pool)  # due, and in no lane
+    acted: list[UUID] = []
+
+    async def act(row: Row) -> None:
+        acted.append(row["id"])
+        assert await settled(pool, letters, row)
+
+    async with running(partial(letters.run, act, judge=never, expire=never, lanes=(f"id = '{dead}'",))):
+        await until(lambda: acted == [dead], within=3)
 
 
 async def test_what_becomes_due_is_seen_by_the_sweep(

@@ -86,6 +86,7 @@ class Service:
     pool: asyncpg.Pool
     clock: Clock
     accounts: Accounts
+    woken: list[str]
 
     async def ask(self, email: str = ADA, device_token: str | None = None, **headers: str) -> httpx.Response:
         body = {"email": email, "device_token": device_token}
@@ -173,11 +174,11 @@ async def running(url: str, clock: Clock | None = None, *, port: int = 0, **valu
             clock=clock,
             refuse=lambda person: person.id in tombstones,
         )
-        accounts = Accounts(door.auth.log, pool, clock)
-        leaving = Leaving(door.auth, clock, exports, tombstones, lambda: None)
+        accounts, woken = Accounts(door.auth.log, pool, clock), list[str]()
+        leaving = Leaving(door.auth, clock, exports, tombstones, lambda: woken.append("eraser"))
         parts = {"door": door, "accounts": accounts, "leaving": leaving}
         app = create_app(title="Signing in", routes=(*ROUTES, *LEAVING), health=health, guard=guard, parts=parts)
         async with serving(app, port=port) as http:
-            yield Service(http, pool, clock, accounts)
+            yield Service(http, pool, clock, accounts, woken)
         for task in tasks:
             task.cancel()

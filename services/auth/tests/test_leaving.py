@@ -47,6 +47,7 @@ async def test_a_fresh_code_deletes_the_account_and_ends_every_session(auth: Ser
         assert await auth.pool.fetchval(f"select count(*) from {table}") == 0
     [said] = await auth.events("UserErased")
     assert (str(said["subject"]), str(said["aggregate"])) == (one["user"]["id"], one["user"]["id"])
+    assert auth.woken == ["eraser"]
 
 
 @pytest.mark.parametrize("kind", ["wrong", "used", "another's", "unknown"])

@@ -217,7 +217,8 @@ class WorkTable:
         while True:
             try:
                 found = await self._measure()
-                if found["due"] or (found["dead"] and await self._pool.fetch(self._sql["release"])):
+                freed = await self._pool.fetch(self._sql["release"]) if found["dead"] else ()
+                if found["due"] or freed or self._state.state != "ok":
                     self.wake()
                 for row in await self.doubtful(100) if found["doubtful"] else ():
                     await self._attempt(judge, row)
@@ -225,6 +226,7 @@ class WorkTable:
                     await self._attempt(expire, row)
             except AWAY as error:
                 log.warning("work table out of reach", table=self.table, error=type(error).__name__)
+                self.wake()  # a lane that tries says so
             await asyncio.sleep(POLL)
 
     async def _attempt(self, act: Act, row: Row) -> None:
