@@ -263,16 +263,18 @@ async def test_workers_without_work_look_now_and_then_together_not_each(
     letters: WorkTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(work, "LOOK", 0.25)
-    looks, claim = list[float](), letters.claim
+    looks, claim = list[tuple[float, int]](), letters.claim
 
     async def noted_claim(limit: int, lane: str) -> Sequence[Row]:
-        looks.append(monotonic())
+        looks.append((monotonic(), limit))
         return await claim(limit, lane)
 
     monkeypatch.setattr(letters, "claim", noted_claim)
     async with running(partial(letters.run, never, judge=never, expire=never, workers=4)):
-        await until(lambda: len(looks) >= 8)
-    assert looks[7] - looks[3] > 3.5 * work.LOOK  # all four look as they begin
+        await until(lambda: len([limit for _, limit in looks if limit == 1]) >= 5)
+    alone = looks[-5:]  # all four look as they begin
+    assert [limit for _, limit in alone] == [1] * 5
+    assert alone[-1][0] - alone[0][0] > 3.5 * work.LOOK
 
 
 async def test_a_dead_claim_is_given_back_though_something_else_is_due_all_the_while(
