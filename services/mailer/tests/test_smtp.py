@@ -15,6 +15,7 @@ from mailserver import PASSWORD, USERNAME, Certificates, MailServer, drop, hang,
 from events.catalog.mailer import MailFailed, MailSent
 from events.health import Health
 from local.fixtures import until
+from mailer.smtp import PREPARE
 
 pytestmark = pytest.mark.usefixtures("impatient")
 
@@ -77,8 +78,9 @@ async def test_a_letter_does_not_wait_for_the_next_poll(post: Post, server: Mail
 
 
 async def test_a_mail_server_is_asked_for_no_more_connections_than_it_is_to_have(
-    post: Post, server: MailServer, by_smtp: dict[str, Any]
+    post: Post, server: MailServer, by_smtp: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr("mailer.smtp.PREPARE", PREPARE)  # a busy machine's pause must not look like a dead link
     server.hesitates = 0.05
     causes = [await post.auth.say(asked()) for _ in range(20)]
     async with post.mailer(**by_smtp, smtp_connections=2):
