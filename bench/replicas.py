@@ -16,13 +16,13 @@ from bench.counts import Unsound, assert_durable, reconcile, rows_of
 from bench.cycled import Cycle, cycled, generator, line
 from bench.figures import spread, table
 from bench.findings import Findings
+from bench.load import CONNECTIONS, cut_off
 from bench.machine import facts
 from bench.posts import BODY
 from bench.stack import Stack, running
 from events.ids import uuid7
 from local.console import say
 
-CONNECTIONS: Final = 32
 _DATABASE: Final = "todos_shared"
 _FIRST_PORT: Final = 11  # after the echo's
 _MOST: Final = 4
@@ -76,7 +76,7 @@ async def _measure(stack: Stack, urls: Sequence[str], rounds: int, seconds: floa
         for many in range(1, len(urls) + 1):
             before = await rows_of(owner)
             one = await _shared(stack, urls[:many], seconds if nr else _WARM_UP)
-            await reconcile(owner, before, sum(cycle.answered for cycle in one.cycles), cut_off=CONNECTIONS)
+            await reconcile(owner, before, sum(cycle.answered for cycle in one.cycles), cut_off=cut_off())
             if nr:
                 runs[many].append(one)
             say(f"bench: {many} processes: {one.rate:,.0f}/s")

@@ -91,17 +91,18 @@ class Eraser:
         while True:
             news.clear()
             try:
-                is_done = await work()
+                found = await work()
                 self._late[name] = ""
             except (FeedError, nats.errors.Error, *AWAY) as error:
-                is_done = False
+                found = True
                 self._late[name] = f"{name} are still to be erased: {type(error).__name__}"
             with suppress(TimeoutError):
-                async with asyncio.timeout(IDLE if is_done else EVERY):
+                async with asyncio.timeout(EVERY if found else IDLE):
                     await news.wait()
 
     async def erase_rows(self) -> bool:
-        """Leave nothing of those with a tombstone in this database; True, nothing is left."""
+        """Leave nothing of those with a tombstone in this database; whether there was anybody."""
+        found = False
         while people := await self._pool.fetch(SQL.erasure_pending, BATCH):
             for row in people:
                 for step in self._steps:
@@ -111,7 +112,8 @@ class Eraser:
                 ERASED_PEOPLE.inc()
             log.info("people are erased", count=len(people))
             self._listed.set()
-        return True
+            found = True
+        return found
 
     async def _connected(self) -> bool:
         while not self._broker.is_connected:
@@ -121,9 +123,9 @@ class Eraser:
                 async with asyncio.timeout(EVERY):
                     await self._broker.connected()
         client = await self._broker.connected()
-        is_done = await self.delete_messages(client.jetstream(timeout=1), fresh=client is not self._audited)
+        found = await self.delete_messages(client.jetstream(timeout=1), fresh=client is not self._audited)
         self._audited = client
-        return is_done
+        return found
 
     async def _is_listed(self) -> bool:
         return any([await self._pool.fetchval(SQL.deletions_left, feed.name) for feed in self._feeds])
@@ -131,16 +133,16 @@ class Eraser:
     async def delete_messages(self, js: JetStreamContext, *, fresh: bool) -> bool:
         """Delete what is listed; on a `fresh` connection also what came back: a broker can lose its last deletions.
 
-        Whether nothing was listed: else something may be left, and it is looked again soon.
+        Whether anything was listed: something of it may be left, and it is looked again soon.
         """
-        is_done = True
+        found = False
         for feed in self._feeds:
             if fresh:
                 self._faults[feed.name] = await self._audit(js, feed)
             if await self._pool.fetchval(SQL.deletions_left, feed.name):
                 await self._delete_listed(js, feed)
-                is_done = False
-        return is_done
+                found = True
+        return found
 
     async def _delete_listed(self, js: JetStreamContext, feed: Feed) -> None:
         """What the stream does not have yet stays listed: the relay may have read it before it was erased."""

@@ -93,19 +93,17 @@ async def ids_at_the_end(
     start = max(first, end - depth + 1 if since is None else min(since, end))
     found: dict[int, str | None] = {}
     while state.messages and end >= first:
-        found |= await _ids_between(js, stream, start, end, at_once=_AT_ONCE)
+        found |= await _ids_between(js, stream, start, end)
         if any(event_id is not None for event_id in found.values()):
             break
         start, end = max(first, start - depth), start - 1
     return found
 
 
-async def _ids_between(
-    js: JetStreamContext, stream: str, start: int, end: int, *, at_once: int
-) -> dict[int, str | None]:
+async def _ids_between(js: JetStreamContext, stream: str, start: int, end: int) -> dict[int, str | None]:
     found: dict[int, str | None] = {}
-    for begin in range(start, end + 1, at_once):
-        seqs = range(begin, min(begin + at_once, end + 1))
+    for begin in range(start, end + 1, _AT_ONCE):
+        seqs = range(begin, min(begin + _AT_ONCE, end + 1))
         ids = await asyncio.gather(*(_id_at(js, stream, seq) for seq in seqs))
         found |= dict(zip(seqs, ids, strict=True))
     return found
