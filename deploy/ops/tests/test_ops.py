@@ -21,6 +21,10 @@ values (
     'TODOS', $1, $2, $2, $2, 1, 'todos.TodoPurged.v1', $2, now(), 'r', 'r', 'a', '', '{}', now() - interval '5 minutes'
 )
 """
+WAITING = """
+insert into letter (id, kind, cause, subject, correlation_id, traceparent, happened_at, message_id, sealed, due_at)
+values ($1, 'code', $1, $1, '', '', now(), '', 'k1.box', now() - interval '1 minute')
+"""
 
 
 def test_all_is_well_where_nothing_is(desk: Desk) -> None:
@@ -48,6 +52,14 @@ def test_what_is_neither_published_nor_heard_is_told_with_its_age(desk: Desk) ->
     assert late == ["mailer", "notifier"]
     assert len(found["troubles"]) == 3
     assert desk.ask("status").exit_code == 1
+
+
+def test_what_waits_in_a_work_table_is_told(desk: Desk) -> None:
+    desk.run("mailer", (WAITING, uuid4()))
+    found = {each["service"]: each for each in desk.told("status")["work"]}
+    assert found.keys() == {"mailer", "notifier"}
+    assert (found["mailer"]["table"], found["mailer"]["queued"], found["mailer"]["claimed"]) == ("letter", 1, 0)
+    assert 59 < found["mailer"]["oldest_seconds"] < 200
 
 
 def test_what_does_not_answer_is_told_and_the_rest_is_asked_all_the_same(desk: Desk) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -207,6 +207,7 @@ async def test_the_age_is_that_of_the_oldest_row_however_often_it_was_put_off(
     await pool.execute("update letter set state = 'sent'")
     await letters._measure()
     assert age() == 0
+    await letters._presence.leave()
 
 
 def age() -> float:
@@ -293,6 +294,91 @@ async def test_a_dead_claim_is_given_back_though_something_else_is_due_all_the_w
 
     async with running(partial(letters.run, act, judge=never, expire=never, lanes=(f"id = '{dead}'",))):
         await until(lambda: acted == [dead], within=3)
+
+
+@asynccontextmanager
+async def doomed(todos: Database, act: Callable[[WorkTable, Row], Awaitable[None]]) -> AsyncIterator[asyncpg.Pool]:
+    """A worker of another process, whose act takes for ever; ending its pool leaves what a kill would."""
+    async with asyncpg.create_pool(todos.url, min_size=0) as other:
+        table = WorkTable("letter", other)
+
+        async def forever(row: Row) -> None:
+            await act(table, row)
+            await asyncio.Event().wait()
+
+        async with running(partial(table.run, forever, judge=never, expire=never, workers=1)):
+            await until(lambda: table._presence.holder)
+            yield other
+
+
+async def test_what_a_killed_process_held_is_taken_up_long_before_its_lease_ends(
+    pool: asyncpg.Pool, todos: Database, letters: WorkTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "POLL", 0.1)
+    sweeps, measure = list[None](), letters._measure
+
+    async def counted_measure() -> Row:
+        sweeps.append(None)
+        return await measure()
+
+    monkeypatch.setattr(letters, "_measure", counted_measure)
+    held = asyncio.Event()
+
+    async def hold(_: WorkTable, __: Row) -> None:
+        held.set()
+
+    async with doomed(todos, hold) as other:
+        [row] = await put(other)
+        await until(held.is_set)
+        async with working(letters) as acted:
+            await until(lambda: len(sweeps) > 2)
+            assert (await state_of(pool, row), acted) == ("claimed", []), "whoever is here keeps it"
+            other.terminate()
+            await until(lambda: acted, within=5)
+    assert acted == [("act", row)]
+
+
+async def test_what_a_killed_process_had_marked_is_judged_long_before_its_lease_ends(
+    pool: asyncpg.Pool, todos: Database, letters: WorkTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "POLL", 0.1)
+    marked: list[float] = []
+
+    async def mark(table: WorkTable, row: Row) -> None:
+        marked.append(monotonic())
+        assert await table.sending(row)
+
+    async with doomed(todos, mark) as other:
+        [row] = await put(other)
+        await until(partial(pool.fetchval, "select state = 'sending' from letter"))
+        other.terminate()
+        async with working(letters) as acted:
+            await until(lambda: acted, within=10)
+    assert acted == [("judge", row)]
+    assert monotonic() - marked[0] > work.DOUBT
+
+
+async def test_who_lost_a_session_and_came_back_holds_what_it_held(
+    pool: asyncpg.Pool, todos: Database, letters: WorkTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "POLL", 0.1)
+    async with working(letters), connection(todos.owner_url) as owner:
+        await until(lambda: letters._presence.holder)
+        token = await owner.fetchval("select events.token_of($1)", letters._presence.holder)
+        gone = "select events.is_gone($1)"
+        assert await owner.fetchval(gone, token) is False
+        await pool.execute("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'")
+        await until(partial(owner.fetchval, gone, token))
+        await until(partial(owner.fetchval, f"select not ({gone.removeprefix('select ')})", token), within=5)
+    async with connection(todos.owner_url) as owner:
+        await until(partial(owner.fetchval, gone, token))
+
+
+async def test_a_token_of_nobody_in_particular_is_never_gone(pool: asyncpg.Pool, letters: WorkTable) -> None:
+    await put(pool)
+    [row] = await letters.claim(1)
+    assert row["token"].version == 4
+    assert await pool.fetchval("select events.is_gone($1)", row["token"]) is False
 
 
 async def test_what_becomes_due_is_seen_by_the_sweep(

@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 import asyncpg
@@ -12,6 +13,7 @@ import nats.js.errors
 from events.catalog.feeds import FEEDS
 from events.feed import Feed
 from events.sql import filled, load
+from events.work import LEASE
 from ops.places import Places, Unreachable
 
 SQL = load("ops")
@@ -129,7 +131,8 @@ class _Look:
         """What waits in a work table; None where its database does not answer (which `heard` tells)."""
         try:
             async with self._places.database(service) as connection:
-                [row] = await connection.fetch(filled(EVENTS_SQL.work_measure, table=table))
+                query = filled(EVENTS_SQL.work_measure, table=table)
+                [row] = await connection.fetch(query, datetime.now(UTC), LEASE)
         except Unreachable:
             return None
         return WorkStatus(service, table, row["queued"], row["claimed"], row["sending"], row["oldest"])

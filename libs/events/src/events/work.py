@@ -19,12 +19,15 @@ from events.batcher import Batcher
 from events.clock import Clock, system_clock
 from events.health import Check
 from events.postgres import AWAY, Connection, is_rejection
+from events.presence import Presence
 from events.sql import filled, load
 from events.telemetry import WORK_AGE, WORK_DONE, WORK_ROWS
 from events.tracing import about_work, hop, note, trace_id_of
 
 SQL = load("events")
 LEASE = 60.0
+DOUBT = 3.0
+"""Seconds from the point of no return until a row whose holder is gone is judged."""
 POLL = 1.0
 LOOK = 5.0
 """The sweep looks for what is due each `POLL` seconds, for all lanes; a lane by itself after so many: that may hang."""
@@ -86,6 +89,7 @@ class WorkTable:
         self._pool = pool
         self._lease = lease
         self._clock = clock
+        self._presence = Presence(pool)
         self._news: dict[str, asyncio.Event] = {}
         self._lookouts: dict[str, asyncio.Lock] = {}
         self._claims: dict[str, Batcher[None, Sequence[Row]]] = {}
@@ -107,15 +111,16 @@ class WorkTable:
 
     async def claim(self, limit: int, lane: str = EVERY_ROW) -> Sequence[Row]:
         """Claim up to `limit` due rows of a lane that have not expired, in their turn."""
-        return await self._pool.fetch(filled(self._sql["claim"], lane=lane), limit, self._lease, self._now())
+        return await self._pool.fetch(filled(self._sql["claim"], lane=lane), limit, *self._claimed())
 
     async def doubtful(self, limit: int) -> Sequence[Row]:
         """Rows whose holder vanished after the point of no return: nobody knows whether the effect happened."""
-        return await self._pool.fetch(self._sql["doubtful"], limit, self._lease)
+        terms = (limit, self._lease, self._presence.holder, self._lease - DOUBT)
+        return await self._pool.fetch(self._sql["doubtful"], *terms)
 
     async def overdue(self, limit: int) -> Sequence[Row]:
         """Queued rows past their expiry, claimed to be settled as expired."""
-        return await self._pool.fetch(self._sql["overdue"], limit, self._lease, self._now())
+        return await self._pool.fetch(self._sql["overdue"], limit, *self._claimed())
 
     async def sending(self, row: Row) -> bool:
         """Commit the mark before the point of no return; False when the claim is lost: then do nothing.
@@ -165,14 +170,17 @@ class WorkTable:
         self._news = {lane: asyncio.Event() for lane in lanes}
         self._lookouts = {lane: asyncio.Lock() for lane in lanes}
         self._claims = {lane: Batcher(partial(self._claim_each, lane)) for lane in lanes}
-        async with asyncio.TaskGroup() as asking:  # asks until the last act has ended
-            for ask in (self._marks.run, *(claims.run for claims in self._claims.values())):
-                asking.create_task(ask())
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._sweep(judge, expire))
-                for lane in lanes:
-                    for _ in range(workers):
-                        group.create_task(self._work(act, lane))
+        try:
+            async with asyncio.TaskGroup() as asking:  # asks until the last act has ended
+                for ask in (self._marks.run, *(claims.run for claims in self._claims.values())):
+                    asking.create_task(ask())
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._sweep(judge, expire))
+                    for lane in lanes:
+                        for _ in range(workers):
+                            group.create_task(self._work(act, lane))
+        finally:
+            await self._presence.leave()
 
     async def _work(self, act: Act, lane: str) -> None:
         news = self._news[lane]  # each lane's own: another would take the word for a row that it does not claim
@@ -254,7 +262,7 @@ class WorkTable:
             log.error("work failed", table=self.table, id=str(row["id"]), error=type(error).__name__)
 
     async def _measure(self) -> Row:
-        [row] = await self._pool.fetch(self._sql["measure"], self._now())
+        [row] = await self._presence.fetch(self._sql["measure"], self._clock(), self._lease - DOUBT)
         for state in ("queued", "claimed", "sending"):
             WORK_ROWS.labels(self.table, state).set(row[state])
         WORK_AGE.labels(self.table).set(row["oldest"])
@@ -267,5 +275,6 @@ class WorkTable:
                 async with asyncio.timeout(LOOK):
                     await self._news[lane].wait()
 
-    def _now(self) -> datetime:
-        return self._clock()
+    def _claimed(self) -> tuple[float, datetime, str]:
+        """What a claim is made with: for how long, what the time is, whose it is."""
+        return self._lease, self._clock(), self._presence.holder

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from events.sql import filled
 from events.work import EVERY_ROW
-from simulation.queries import SQL, columns, query
+from simulation.queries import SQL, columns, is_gone, query
 from simulation.tables import Row, Transaction
 
 TABLE = "letter"
@@ -43,45 +43,51 @@ def _lives(row: Row, now: datetime) -> bool:
 
 
 @query(work_query("claim"))
-def claim(tx: Transaction, limit: int, lease: float, now: datetime) -> list[Row]:
+def claim(tx: Transaction, limit: int, lease: float, now: datetime, holder: str) -> list[Row]:
     def wanted(row: Row) -> bool:
         return row["state"] == "queued" and row["due_at"] <= tx.now() and _lives(row, now)
 
     def change(row: Row) -> Row:
-        return _claimed(tx, lease) | {"state": "claimed", "attempts": row["attempts"] + 1}
+        return _claimed(tx, lease, holder) | {"state": "claimed", "attempts": row["attempts"] + 1}
 
     return _take(tx, limit, wanted, change)
 
 
-def _claimed(tx: Transaction, lease: float) -> Row:
-    return {"token": tx.store.new_id(), "lease_until": tx.now() + lease}
+def _claimed(tx: Transaction, lease: float, holder: str) -> Row:
+    drawn = UUID(int=tx.store.new_id().int, version=4).hex
+    token = UUID(f"{holder}{drawn[8:12]}8{drawn[13:]}") if holder else UUID(drawn)
+    return {"token": token, "lease_until": tx.now() + lease}
+
+
+def _is_doubtful(tx: Transaction, row: Row, left: float) -> bool:
+    if row["state"] != "sending" or row["lease_until"] >= tx.now() + left:
+        return False
+    return row["lease_until"] < tx.now() or is_gone(tx, row["token"])
+
+
+def _is_dead(tx: Transaction, row: Row) -> bool:
+    return row["state"] == "claimed" and (row["lease_until"] < tx.now() or is_gone(tx, row["token"]))
 
 
 @query(work_query("doubtful"))
-def doubtful(tx: Transaction, limit: int, lease: float) -> list[Row]:
-    def wanted(row: Row) -> bool:
-        return row["state"] == "sending" and row["lease_until"] < tx.now()
-
-    return _take(tx, limit, wanted, lambda _: _claimed(tx, lease))
+def doubtful(tx: Transaction, limit: int, lease: float, holder: str, left: float) -> list[Row]:
+    return _take(tx, limit, lambda row: _is_doubtful(tx, row, left), lambda _: _claimed(tx, lease, holder))
 
 
 @query(work_query("overdue"))
-def overdue(tx: Transaction, limit: int, lease: float, now: datetime) -> list[Row]:
+def overdue(tx: Transaction, limit: int, lease: float, now: datetime, holder: str) -> list[Row]:
     def wanted(row: Row) -> bool:
         return row["state"] == "queued" and not _lives(row, now)
 
-    return _take(tx, limit, wanted, lambda _: _claimed(tx, lease) | {"state": "claimed"})
+    return _take(tx, limit, wanted, lambda _: _claimed(tx, lease, holder) | {"state": "claimed"})
 
 
 @query(work_query("release"))
 def release(tx: Transaction) -> list[Row]:
-    def is_dead(row: Row) -> bool:
-        return row["state"] == "claimed" and row["lease_until"] < tx.now()
-
     freed = []
     for place, seen in sorted(tx.rows(TABLE).items()):
-        row = tx.lock(TABLE, place) if is_dead(seen) else None
-        if row is not None and is_dead(row):
+        row = tx.lock(TABLE, place) if _is_dead(tx, seen) else None
+        if row is not None and _is_dead(tx, row):
             tx.put(TABLE, place, row | {"state": "queued", "token": None, "lease_until": None})
             freed.append({"id": row["id"]})
     return freed
@@ -129,16 +135,14 @@ def retry(tx: Transaction, id_: UUID, token: UUID, seconds: float, reason: str |
 
 
 @query(work_query("measure"))
-def measure(tx: Transaction, now: datetime) -> list[Row]:
+def measure(tx: Transaction, now: datetime, left: float) -> list[Row]:
     rows = list(tx.rows(TABLE).values())
     counts: Row = {state: sum(row["state"] == state for row in rows) for state in ("queued", "claimed", "sending")}
-    over = {row["state"] for row in rows if row["lease_until"] is not None and row["lease_until"] < tx.now()}
+    dead = any(_is_dead(tx, row) for row in rows)
+    doubtful = any(_is_doubtful(tx, row, left) for row in rows)
     overdue = any(row["state"] == "queued" and not _lives(row, now) for row in rows)
     due = any(row["state"] == "queued" and row["due_at"] <= tx.now() for row in rows)
-    return [
-        counts
-        | {"due": due, "dead": "claimed" in over, "doubtful": "sending" in over, "overdue": overdue, "oldest": 0.0}
-    ]
+    return [counts | {"due": due, "dead": dead, "doubtful": doubtful, "overdue": overdue, "oldest": 0.0}]
 
 
 @query(EFFECT)

@@ -38,6 +38,7 @@ class Session:
         self._is_leaving = False
         self.is_deaf = False
         self.pid = next(server.pids)
+        self.holder = ""
         server.sessions.append(self)
 
     def arrive(self, future: asyncio.Future[Any], text: str, args: tuple[Any, ...], actor: Any) -> None:

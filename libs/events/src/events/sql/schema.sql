@@ -134,6 +134,12 @@ begin
 end
 $$;
 
+CREATE FUNCTION events.be_present(p_holder text) RETURNS void
+    LANGUAGE sql
+    AS $$
+    select pg_advisory_lock_shared(hashtext('events.holder'), ('x' || p_holder)::bit(32)::int)
+$$;
+
 CREATE FUNCTION events.drop_new_answers() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'events', 'pg_temp'
@@ -206,6 +212,18 @@ begin
 end
 $$;
 
+CREATE FUNCTION events.is_gone(p_holder uuid) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+    select uuid_extract_version(p_holder) = 8 and not exists (
+        select from pg_locks l
+        where l.locktype = 'advisory' and l.objsubid = 2
+            and l.database = (select d.oid from pg_database d where d.datname = current_database())
+            and l.classid::bigint = hashtext('events.holder')::bigint & x'ffffffff'::bigint
+            and l.objid::bigint = ('x' || left(p_holder::text, 8))::bit(32)::bigint
+    )
+$$;
+
 SET default_tablespace = '';
 
 SET default_table_access_method = heap;
@@ -239,6 +257,15 @@ CREATE FUNCTION events.parked_first(p_consumer text, p_feed text, p_seq bigint, 
         and (p_key is null or p.key = p_key)
         and (p_reason is null or p.reason = p_reason)
         and p.reason <> 'behind'
+$$;
+
+CREATE FUNCTION events.token_of(p_holder text) RETURNS uuid
+    LANGUAGE sql
+    AS $$
+    select case
+        when p_holder = '' then gen_random_uuid()
+        else overlay(overlay(gen_random_uuid()::text placing '8' from 15) placing p_holder from 1)::uuid
+    end
 $$;
 
 CREATE FUNCTION events."trim"(p_feed text, p_before timestamp with time zone, p_limit integer) RETURNS bigint
@@ -480,6 +507,8 @@ GRANT USAGE ON SCHEMA events TO events;
 REVOKE ALL ON FUNCTION events.append(p_feed text, c_id uuid[], c_size integer[], c_time timestamp with time zone[], c_correlation text[], c_causation text[], c_actor text[], c_traceparent text[], c_user uuid[], c_route text[], c_key text[], c_hash bytea[], c_answer bytea[], c_expires timestamp with time zone[], e_command integer[], e_id uuid[], e_aggregate uuid[], e_version bigint[], e_type text[], e_subject uuid[], e_data json[], s_command integer[], s_kind text[], s_id uuid[], s_version bigint[], s_state json[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION events.append(p_feed text, c_id uuid[], c_size integer[], c_time timestamp with time zone[], c_correlation text[], c_causation text[], c_actor text[], c_traceparent text[], c_user uuid[], c_route text[], c_key text[], c_hash bytea[], c_answer bytea[], c_expires timestamp with time zone[], e_command integer[], e_id uuid[], e_aggregate uuid[], e_version bigint[], e_type text[], e_subject uuid[], e_data json[], s_command integer[], s_kind text[], s_id uuid[], s_version bigint[], s_state json[]) TO events;
 
+GRANT ALL ON FUNCTION events.be_present(p_holder text) TO events;
+
 REVOKE ALL ON FUNCTION events.drop_new_answers() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION events.erase(p_subject uuid, p_limit integer) FROM PUBLIC;
@@ -493,7 +522,11 @@ GRANT ALL ON FUNCTION events.erased_among(p_subjects uuid[]) TO events;
 REVOKE ALL ON FUNCTION events.forget(p_subject uuid, p_event uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION events.forget(p_subject uuid, p_event uuid) TO events;
 
+GRANT ALL ON FUNCTION events.is_gone(p_holder uuid) TO events;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE events.parked TO events;
+
+GRANT ALL ON FUNCTION events.token_of(p_holder text) TO events;
 
 REVOKE ALL ON FUNCTION events."trim"(p_feed text, p_before timestamp with time zone, p_limit integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION events."trim"(p_feed text, p_before timestamp with time zone, p_limit integer) TO events;

@@ -9,7 +9,7 @@ with due as materialized (
     for update skip locked
 )
 update {table} as w
-set state = 'claimed', token = gen_random_uuid(), lease_until = clock_timestamp() + make_interval(secs => $2),
+set state = 'claimed', token = events.token_of($4), lease_until = clock_timestamp() + make_interval(secs => $2),
     attempts = w.attempts + 1
 from due
 where w.id = due.id

@@ -1,0 +1,2 @@
+-- Says who is here, until this session ends.
+select from events.be_present($1)
