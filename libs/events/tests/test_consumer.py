@@ -247,6 +247,20 @@ async def test_delivery_resumes_within_five_seconds_of_a_broker_restart(plant: P
             await exactly_once(plant.todos, 100 * round_, within=5.0)
 
 
+async def test_an_idle_consumer_knows_at_once_that_the_broker_is_gone(plant: Plant) -> None:
+    consumer = plant.consumer()
+    async with running(*plant.tasks, consumer.run):
+        await plant.append(1)
+        await exactly_once(plant.todos, 1)
+        for _ in range(3):  # whatever its fetch has waited for by then
+            await until(lambda: state_of(consumer)[0] == "ok")
+            plant.server.kill()
+            begun = monotonic()
+            await until(lambda: state_of(consumer)[0] == "late")
+            assert monotonic() - begun < 1  # an idle fetch waits for 2.5
+            plant.server.start()
+
+
 async def test_of_two_instances_one_stands_by_and_takes_over(plant: Plant) -> None:
     async with running(*plant.tasks), plant.process() as active:
         await plant.append(10)

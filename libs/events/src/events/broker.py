@@ -8,7 +8,8 @@ import asyncio
 import socket
 import ssl
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import nats.errors
@@ -41,6 +42,7 @@ class Broker:
         self._client: StrictClient | None = None
         self._arrived = asyncio.Event()
         self._lost = asyncio.Event()
+        self._calls: set[Callable[[], None]] = set()
         self._said: set[str] = set()
         self.trouble = ""
 
@@ -61,6 +63,15 @@ class Broker:
     async def jetstream(self) -> JetStreamContext:
         """JetStream over the live connection, each API call bounded by one second."""
         return (await self.connected()).jetstream(timeout=API_TIMEOUT)
+
+    @contextmanager
+    def calling(self, call: Callable[[], None]) -> Iterator[None]:
+        """Call when a connection is lost, for as long as the block takes: who waits for a message may wait in vain."""
+        self._calls.add(call)
+        try:
+            yield
+        finally:
+            self._calls.discard(call)
 
     async def run(self) -> None:
         """Connect, watch, connect again, until cancelled."""
@@ -144,6 +155,8 @@ class Broker:
 
     async def _on_closed(self) -> None:
         self._lost.set()
+        for call in tuple(self._calls):
+            call()
 
     async def _on_error(self, error: Exception) -> None:
         if self._client is None:

@@ -107,8 +107,9 @@ class Listener:
             start = await self._open(client.jetstream(timeout=1), connection)
             name = name_of(self.consumer, epoch)
             pull = Pull(client, self.feed.name, name, start=start, batch=BATCH, awaited=self.applier.awaited)
-            await pull.open()
-            await self._hear(pull, connection, expected=start)
+            with self._broker.calling(pull.wake):
+                await pull.open()
+                await self._hear(pull, connection, expected=start)
         finally:
             connection.terminate()
             if pull is not None:

@@ -132,7 +132,7 @@ class Pull:
         """The next messages, in the order received; empty after an idle time. Raises `PullBroken`."""
         if self._asked <= 0 and len(self._buffer) < self._batch:
             await self._ask()
-        if not self._buffer and not self._broken:
+        if not self._buffer and not self._broken and self._client.is_connected:
             self._arrived.clear()
             try:
                 async with asyncio.timeout(EXPIRES + 0.5):
@@ -146,6 +146,10 @@ class Pull:
         if messages:
             self.last = number_of(messages[-1])
         return messages
+
+    def wake(self) -> None:
+        """Look up: the connection may be lost."""
+        self._arrived.set()
 
     async def rest(self, seconds: float) -> None:
         """Let messages gather for so long, or until one comes of a type that is awaited."""

@@ -235,4 +235,5 @@ class Link(events.broker.Broker):
                 self._client = Client(self._wire)
                 self._arrived.set()
                 await self._client.lost.wait()
+                await self._on_closed()
             await asyncio.sleep(AGAIN)
