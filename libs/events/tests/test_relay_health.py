@@ -1,6 +1,7 @@
 """What a relay says of itself is true: about rights, what waits, and a stream that changed while it was idle."""
 
 import asyncio
+from time import monotonic
 
 import pytest
 from feeding import FEED, client, create, last_seq, log_ids, make_stream, running, stream_ids
@@ -44,6 +45,22 @@ async def test_a_relay_that_may_not_publish_fails_readiness_and_says_why(todos: 
         await plant.append(3)
         await until(lambda: plant.relay.check().state == "failed")
         assert "ermissions" in plant.relay.check().detail
+
+
+async def test_a_relay_that_waits_for_the_broker_knows_at_once_that_it_is_gone(todos: Database, nats: Nats) -> None:
+    await make_stream(nats)
+    plant = Plant(todos, nats)
+    async with running(*plant.tasks):
+        await plant.append(1)
+        await plant.reaches(1)
+        nats.pause()  # takes what is sent, and answers nothing
+        await plant.append(1)
+        nats.kill()
+        begun = monotonic()
+        await until(lambda: plant.relay.check().state == "late")
+        assert monotonic() - begun < 1.5  # an answer is waited for three seconds
+        nats.start()
+        await plant.reaches(2)
 
 
 async def test_an_idle_relay_fills_a_stream_that_was_made_anew(todos: Database, nats: Nats) -> None:

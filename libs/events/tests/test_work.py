@@ -22,6 +22,10 @@ from events.work import BACKOFF_FIRST, BACKOFF_MAX, Row, WorkTable, backoff
 from local.fixtures import Database, until
 
 SHORT = 0.3
+END_SESSIONS = """
+select pg_terminate_backend(l.pid) from pg_locks l join pg_database d on d.oid = l.database
+where l.locktype = 'advisory' and d.datname = current_database()
+"""
 
 
 @pytest.fixture
@@ -297,10 +301,12 @@ async def test_a_dead_claim_is_given_back_though_something_else_is_due_all_the_w
 
 
 @asynccontextmanager
-async def doomed(todos: Database, act: Callable[[WorkTable, Row], Awaitable[None]]) -> AsyncIterator[asyncpg.Pool]:
+async def doomed(
+    todos: Database, act: Callable[[WorkTable, Row], Awaitable[None]], *, lease: float = work.LEASE
+) -> AsyncIterator[asyncpg.Pool]:
     """A worker of another process, whose act takes for ever; ending its pool leaves what a kill would."""
     async with asyncpg.create_pool(todos.url, min_size=0) as other:
-        table = WorkTable("letter", other)
+        table = WorkTable("letter", other, lease=lease)
 
         async def forever(row: Row) -> None:
             await act(table, row)
@@ -311,18 +317,23 @@ async def doomed(todos: Database, act: Callable[[WorkTable, Row], Awaitable[None
             yield other
 
 
+def sweeps_of(table: WorkTable, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """When the table's sweep looked, from now on, every tenth of a second."""
+    monkeypatch.setattr(work, "POLL", 0.1)
+    looks, measure = list[float](), table._measure
+
+    async def noted_measure() -> Row:
+        looks.append(monotonic())
+        return await measure()
+
+    monkeypatch.setattr(table, "_measure", noted_measure)
+    return looks
+
+
 async def test_what_a_killed_process_held_is_taken_up_long_before_its_lease_ends(
     pool: asyncpg.Pool, todos: Database, letters: WorkTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(work, "POLL", 0.1)
-    sweeps, measure = list[None](), letters._measure
-
-    async def counted_measure() -> Row:
-        sweeps.append(None)
-        return await measure()
-
-    monkeypatch.setattr(letters, "_measure", counted_measure)
-    held = asyncio.Event()
+    looks, held = sweeps_of(letters, monkeypatch), asyncio.Event()
 
     async def hold(_: WorkTable, __: Row) -> None:
         held.set()
@@ -331,47 +342,68 @@ async def test_what_a_killed_process_held_is_taken_up_long_before_its_lease_ends
         [row] = await put(other)
         await until(held.is_set)
         async with working(letters) as acted:
-            await until(lambda: len(sweeps) > 2)
+            await until(lambda: len(looks) > 2)
             assert (await state_of(pool, row), acted) == ("claimed", []), "whoever is here keeps it"
             other.terminate()
             await until(lambda: acted, within=5)
     assert acted == [("act", row)]
 
 
-async def test_what_a_killed_process_had_marked_is_judged_long_before_its_lease_ends(
-    pool: asyncpg.Pool, todos: Database, letters: WorkTable, monkeypatch: pytest.MonkeyPatch
+async def mark(table: WorkTable, row: Row) -> None:
+    assert await table.sending(row)
+
+
+@pytest.mark.parametrize("killed_early", [True, False])
+async def test_what_a_killed_process_had_marked_is_judged_once_nobody_can_act_on_it(
+    pool: asyncpg.Pool, todos: Database, monkeypatch: pytest.MonkeyPatch, *, killed_early: bool
 ) -> None:
-    monkeypatch.setattr(work, "POLL", 0.1)
-    marked: list[float] = []
-
-    async def mark(table: WorkTable, row: Row) -> None:
-        marked.append(monotonic())
-        assert await table.sending(row)
-
-    async with doomed(todos, mark) as other:
+    table = WorkTable("letter", pool, lease=(lease := 6.0))
+    looks = sweeps_of(table, monkeypatch)
+    left = "select extract(epoch from lease_until - clock_timestamp())::float8 from letter where state = 'sending'"
+    async with doomed(todos, mark, lease=lease) as other:
         [row] = await put(other)
-        await until(partial(pool.fetchval, "select state = 'sending' from letter"))
-        other.terminate()
-        async with working(letters) as acted:
-            await until(lambda: acted, within=10)
+        await until(lambda: pool.fetchval(left))
+        if killed_early:
+            other.terminate()
+        async with working(table) as acted:
+            await until(partial(pool.fetchval, f"select ({left}) < {lease / 2 + 0.2}"))
+            assert acted == [], "its holder might have lost a session alone"
+            if not killed_early:
+                await until(partial(pool.fetchval, f"select ({left}) < {lease / 2}"))
+                before = len(looks)
+                await until(lambda: len(looks) > before + 2)
+                assert acted == [], "whoever is here keeps it"
+                other.terminate()
+            await until(lambda: acted, within=2)
     assert acted == [("judge", row)]
-    assert monotonic() - marked[0] > work.DOUBT
 
 
-async def test_who_lost_a_session_and_came_back_holds_what_it_held(
+async def test_who_lost_a_session_and_came_back_is_here_again(
     pool: asyncpg.Pool, todos: Database, letters: WorkTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(work, "POLL", 0.1)
-    async with working(letters), connection(todos.owner_url) as owner:
-        await until(lambda: letters._presence.holder)
-        token = await owner.fetchval("select events.token_of($1)", letters._presence.holder)
-        gone = "select events.is_gone($1)"
-        assert await owner.fetchval(gone, token) is False
-        await pool.execute("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'")
-        await until(partial(owner.fetchval, gone, token))
-        await until(partial(owner.fetchval, f"select not ({gone.removeprefix('select ')})", token), within=5)
+    sweeps_of(letters, monkeypatch)
+    is_gone = "select events.is_gone($1)"
     async with connection(todos.owner_url) as owner:
-        await until(partial(owner.fetchval, gone, token))
+        async with working(letters):
+            await until(lambda: letters._presence.holder)
+            token = await owner.fetchval("select events.token_of($1)", letters._presence.holder)
+            assert await owner.fetchval(is_gone, token) is False
+            await pool.execute(END_SESSIONS)
+            await until(partial(owner.fetchval, is_gone, token))
+            await until(partial(owner.fetchval, "select not events.is_gone($1)", token))
+        await until(partial(owner.fetchval, is_gone, token))
+
+
+async def test_a_question_that_fails_ends_no_presence(pool: asyncpg.Pool, letters: WorkTable) -> None:
+    await letters._measure()
+    holder = letters._presence.holder
+    with pytest.raises(asyncpg.UndefinedTableError):
+        await letters._presence.fetch("select from nowhere")
+    token = await pool.fetchval("select events.token_of($1)", holder)
+    assert await pool.fetchval("select events.is_gone($1)", token) is False
+    await letters._presence.leave()
+    assert letters._presence.holder == ""
+    await until(partial(pool.fetchval, "select events.is_gone($1)", token))
 
 
 async def test_a_token_of_nobody_in_particular_is_never_gone(pool: asyncpg.Pool, letters: WorkTable) -> None:

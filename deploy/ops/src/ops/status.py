@@ -98,6 +98,10 @@ class _Look:
         self._places = places
         self.troubles: list[str] = []
 
+    def _tell(self, trouble: Unreachable) -> None:
+        if str(trouble) not in self.troubles:
+            self.troubles.append(str(trouble))
+
     async def streams(self) -> Mapping[str, int]:
         """The last number of every stream that is there."""
         found: dict[str, int] = {}
@@ -119,7 +123,7 @@ class _Look:
                 places = {row["feed"]: row["seq"] for row in await connection.fetch(SQL.checkpoints, service)}
                 parked = {row["feed"]: row for row in await connection.fetch(EVENTS_SQL.parked_now, service)}
         except Unreachable as error:
-            self.troubles.append(str(error))
+            self._tell(error)
             return None
         empty: Mapping[str, int] = defaultdict(int)
         return {
@@ -128,12 +132,13 @@ class _Look:
         }
 
     async def work(self, service: str, table: str) -> WorkStatus | None:
-        """What waits in a work table; None where its database does not answer (which `heard` tells)."""
+        """What waits in a work table; None where its database does not answer."""
         try:
             async with self._places.database(service) as connection:
                 query = filled(EVENTS_SQL.work_measure, table=table)
                 [row] = await connection.fetch(query, datetime.now(UTC), LEASE)
-        except Unreachable:
+        except Unreachable as error:
+            self._tell(error)
             return None
         return WorkStatus(service, table, row["queued"], row["claimed"], row["sending"], row["oldest"])
 
@@ -148,8 +153,7 @@ class _Look:
                     name: await connection.fetchrow(SQL.feed, feed.name, at.seq) for name, at in heard.items() if at
                 }
         except Unreachable as error:
-            if str(error) not in self.troubles:
-                self.troubles.append(str(error))
+            self._tell(error)
             unpublished, waits = None, {}
         consumers = tuple(_listening(name, at, waits.get(name)) for name, at in heard.items())
         log = unpublished["last_seq"] if unpublished else None

@@ -1,16 +1,16 @@
-"""Who is active: a lease row by the database's clock, and a lock by which a killed one is known as gone at once.
+"""Who is active: a lease row by the database's clock.
 
-Safe because the fence is arithmetic: the lease only spares two instances the same work. The lock alone would be kept
-for ever by a stopped process or a vanished node.
+Safe because the fence is arithmetic: the lease only spares two instances the same work. A session advisory lock would
+be kept for ever by a stopped process or a vanished node.
 """
 
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from uuid import UUID, uuid4
 
 from events.errors import LostFence
 from events.postgres import AWAY, Connection, Dial
-from events.presence import new_holder, said
 from events.sql import load
 
 SQL = load("events")
@@ -24,7 +24,7 @@ class Lease:
 
     def __init__(self, name: str, dial: Dial) -> None:
         self.name = name
-        self.holder = new_holder()
+        self.holder: UUID = uuid4()
         self._dial = dial
         self._connection: Connection | None = None
 
@@ -78,17 +78,7 @@ class Lease:
                 break
         self._connection.terminate()
 
-    async def _come(self) -> Connection:
-        connection = await self._dial()
-        try:
-            async with asyncio.timeout(TIMEOUT):
-                await connection.execute(SQL.present, said(self.holder))
-        except BaseException:
-            connection.terminate()
-            raise
-        return connection
-
     async def _connected(self) -> Connection:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await self._come()
+            self._connection = await self._dial()
         return self._connection

@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 import msgspec
+import nats.errors
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -57,10 +58,10 @@ class Window:
         self.waiting = waiting
         self.is_whole = is_whole
         self.answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.refusal: RefusedError | None = None
+        self.refusal: RefusedError | nats.errors.Error | None = None
 
-    def refuse(self, refusal: RefusedError) -> None:
-        """The stream did not take it."""
+    def refuse(self, refusal: RefusedError | nats.errors.Error) -> None:
+        """The stream did not take it, or nobody will say."""
         # Kept, not set as the future's: nobody may ask any more, since a window before it was refused too.
         self.refusal = refusal
         self.answered.set_result(None)
@@ -93,6 +94,12 @@ class Publisher:
         with suppress(Exception):
             await self._subscription.unsubscribe()
 
+    def give_up(self) -> None:
+        """The connection is lost: no answer comes any more."""
+        for window in self._on_their_way:
+            if not window.answered.done():
+                window.refuse(nats.errors.ConnectionClosedError())
+
     async def publish(self, rows: Sequence[asyncpg.Record], *, whole: bool = False) -> None:
         """Publish rows of the log in order; returns when the stream has them all. Raises `RefusedError`."""
         await self.stored(await self.send(rows, whole=whole))
@@ -115,7 +122,10 @@ class Publisher:
         return window
 
     async def stored(self, window: Window) -> None:
-        """Wait until the stream has a window. Raises `RefusedError`; what was sent behind it is forgotten then."""
+        """Wait until the stream has a window.
+
+        Raises `RefusedError`, or what a lost connection raises: what was sent behind it is forgotten then.
+        """
         with self._forgetting():
             async with asyncio.timeout(ACK_TIMEOUT):
                 await window.answered

@@ -124,14 +124,15 @@ class Relay:
         try:
             await publisher.open()
             proven = None
-            while client.is_connected:
-                self._last = await self._look(client.jetstream(timeout=1), connection, proven)
-                await self._measure(connection)
-                try:
-                    await self._publish(client, connection, publisher)
-                except RefusedError as refusal:
-                    await self._step_back(refusal)
-                proven = self._last
+            with self._broker.calling(publisher.give_up):
+                while client.is_connected:
+                    self._last = await self._look(client.jetstream(timeout=1), connection, proven)
+                    await self._measure(connection)
+                    try:
+                        await self._publish(client, connection, publisher)
+                    except RefusedError as refusal:
+                        await self._step_back(refusal)
+                    proven = self._last
         finally:
             await publisher.close()
 

@@ -26,8 +26,6 @@ from events.tracing import about_work, hop, note, trace_id_of
 
 SQL = load("events")
 LEASE = 60.0
-DOUBT = 3.0
-"""Seconds from the point of no return until a row whose holder is gone is judged."""
 POLL = 1.0
 LOOK = 5.0
 """The sweep looks for what is due each `POLL` seconds, for all lanes; a lane by itself after so many: that may hang."""
@@ -115,8 +113,7 @@ class WorkTable:
 
     async def doubtful(self, limit: int) -> Sequence[Row]:
         """Rows whose holder vanished after the point of no return: nobody knows whether the effect happened."""
-        terms = (limit, self._lease, self._presence.holder, self._lease - DOUBT)
-        return await self._pool.fetch(self._sql["doubtful"], *terms)
+        return await self._pool.fetch(self._sql["doubtful"], limit, self._lease, self._presence.holder)
 
     async def overdue(self, limit: int) -> Sequence[Row]:
         """Queued rows past their expiry, claimed to be settled as expired."""
@@ -262,7 +259,7 @@ class WorkTable:
             log.error("work failed", table=self.table, id=str(row["id"]), error=type(error).__name__)
 
     async def _measure(self) -> Row:
-        [row] = await self._presence.fetch(self._sql["measure"], self._clock(), self._lease - DOUBT)
+        [row] = await self._presence.fetch(self._sql["measure"], self._clock(), self._lease)
         for state in ("queued", "claimed", "sending"):
             WORK_ROWS.labels(self.table, state).set(row[state])
         WORK_AGE.labels(self.table).set(row["oldest"])

@@ -22,7 +22,7 @@ from simulation.queries_work import EFFECT, LETTERS, work_query
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FAR = datetime(2100, 1, 1, tzinfo=UTC)
 WHO = "hearer"
-HOLDERS = ("0badcafe", "0badf00d")
+HOLDERS = ("cafebabe", "0badf00d")
 Told: TypeAlias = list[tuple[Any, ...]]
 Settle: TypeAlias = Callable[[Sequence["asyncio.Task[Any]"]], Awaitable[None]]
 """Waits until every call has ended or waits for a lock."""
@@ -46,7 +46,7 @@ class Script:
         self._letters: list[UUID] = []
         self._claims: list[tuple[UUID, UUID]] = [(self._id(), self._id())]
         self._acts: list[UUID | None] = [None]
-        self._holders = [UUID(f"{name}-0000-8000-8000-000000000000") for name in HOLDERS]
+        self._holders = [self._id(), self._id()]
         self._place = 0
 
     def _id(self) -> UUID:
@@ -172,8 +172,6 @@ class Script:
         return "checkpoint_move", SQL.checkpoint_move, (WHO, FEED.name, self._place, self._id(), left, [], None)
 
     def lease(self) -> tuple[str, str, tuple[Any, ...]]:
-        if self._chance.random() < 0.2:
-            return "present", SQL.present, (HOLDERS[0],)
         holder = self._chance.choice(self._holders)
         if self._chance.random() < 0.2:
             return "lease_leave", SQL.lease_leave, ("consumer", holder)
@@ -223,16 +221,17 @@ class Script:
     def work(self) -> tuple[str, str, tuple[Any, ...]]:
         lease, limit = self._chance.choice([9000.0, 9000.0, -3.0]), self._chance.randint(1, 2)
         id_, token = self._chance.choice(self._claims[-4:])
-        holder, left = self._chance.choice(["", *HOLDERS]), self._chance.choice([5000.0, 9500.0])
+        holder, judged_by = self._chance.choice(["", *HOLDERS]), self._chance.choice([lease, 20_000.0])
         asked: dict[str, tuple[Any, ...]] = {
             "claim": (limit, lease, NOW, holder),
             "sending": ([id_], [token], lease),
             "settle": (id_, token, self._chance.choice(["sent", "failed"]), None),
             "retry": (id_, token, self._chance.choice([-9000.0, 9000.0]), "again"),
             "release": (),
-            "doubtful": (100, lease, holder, left),
+            "doubtful": (100, judged_by, holder),
             "overdue": (100, lease, NOW, holder),
-            "measure": (NOW, left),
+            "measure": (NOW, judged_by),
+            "present": (HOLDERS[0],),
         }
         name = self._chance.choice(list(asked))
         return name, work_query(name), asked[name]

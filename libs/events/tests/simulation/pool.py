@@ -1,6 +1,5 @@
 """What asyncpg adds to its connections: transactions as blocks, and pools."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -49,6 +48,7 @@ class Pool:
             idle = self._idle.pop()
             connection = idle if idle.is_idle else None
         connection = connection or await self._dial()
+        connection.patience = COMMAND_TIMEOUT
         try:
             yield connection
         finally:
@@ -58,7 +58,7 @@ class Pool:
                 connection.terminate()
 
     async def fetch(self, text: str, *args: Any) -> list[Row]:
-        async with asyncio.timeout(COMMAND_TIMEOUT), self.acquire() as connection:
+        async with self.acquire() as connection:
             rows: list[Row] = await connection.fetch(text, *args)
             return rows
 

@@ -79,6 +79,7 @@ class Connection:
         self.listeners: dict[str, Callable[..., None]] = {}
         self.is_hung = False
         self.slow = 0.0
+        self.patience: float | None = None
         self._closed = False
         self._gone = False
         self._calls: list[asyncio.Future[Any]] = []
@@ -143,8 +144,9 @@ class Connection:
         arguments = (future, text, args, actor)
         loop.at(self._sent_at, self._server.process, self.session.arrive, *arguments)
         try:
-            answer = await future
-        except asyncio.CancelledError:
+            async with asyncio.timeout(self.patience):
+                answer = await future
+        except (asyncio.CancelledError, TimeoutError):
             loop.later(self._network.delay(), self._server.process, self.session.cancel)
             raise
         self._calls = []

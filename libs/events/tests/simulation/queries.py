@@ -149,21 +149,10 @@ def checkpoint_hold(tx: Transaction, consumer: str, feed: str | None) -> list[Ro
     return [{"seq": row["seq"]} for place in places if (row := tx.lock("checkpoint", place))]
 
 
-@query(SQL.present)
-def be_present(tx: Transaction, holder: str) -> list[Row]:
-    tx.session.holder = holder
-    return [{}]
-
-
-def is_gone(tx: Transaction, holder: UUID) -> bool:
-    """Nobody's session says that a holder with a name of version 8 is here."""
-    return holder.version == 8 and holder.hex[:8] not in {each.holder for each in tx.session.server.sessions}
-
-
 @query(SQL.lease_take)
 def lease_take(tx: Transaction, name: str, holder: UUID, seconds: float) -> list[Row]:
     row = tx.lock("lease", (name,))
-    if row is not None and row["holder"] != holder and row["expires_at"] >= tx.now() and not is_gone(tx, row["holder"]):
+    if row is not None and row["holder"] != holder and row["expires_at"] >= tx.now():
         return []
     epoch = 1 if row is None else row["epoch"] + (row["holder"] != holder)
     tx.put("lease", (name,), {"holder": holder, "expires_at": tx.now() + seconds, "epoch": epoch})

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from events.sql import filled
 from events.work import EVERY_ROW
-from simulation.queries import SQL, columns, is_gone, query
+from simulation.queries import SQL, columns, query
 from simulation.tables import Row, Transaction
 
 TABLE = "letter"
@@ -42,6 +42,17 @@ def _lives(row: Row, now: datetime) -> bool:
     return row["expires_at"] is None or row["expires_at"] > now
 
 
+@query(work_query("present"))
+def be_present(tx: Transaction, holder: str) -> list[Row]:
+    tx.session.holder = holder
+    return [{}]
+
+
+def _is_gone(tx: Transaction, token: UUID) -> bool:
+    """Nobody's session says that the holder, whom a token of version 8 names, is here."""
+    return token.version == 8 and token.hex[:8] not in {each.holder for each in tx.session.server.sessions}
+
+
 @query(work_query("claim"))
 def claim(tx: Transaction, limit: int, lease: float, now: datetime, holder: str) -> list[Row]:
     def wanted(row: Row) -> bool:
@@ -59,19 +70,19 @@ def _claimed(tx: Transaction, lease: float, holder: str) -> Row:
     return {"token": token, "lease_until": tx.now() + lease}
 
 
-def _is_doubtful(tx: Transaction, row: Row, left: float) -> bool:
-    if row["state"] != "sending" or row["lease_until"] >= tx.now() + left:
+def _is_doubtful(tx: Transaction, row: Row, lease: float) -> bool:
+    if row["state"] != "sending" or row["lease_until"] >= tx.now() + lease / 2:
         return False
-    return row["lease_until"] < tx.now() or is_gone(tx, row["token"])
+    return row["lease_until"] < tx.now() or _is_gone(tx, row["token"])
 
 
 def _is_dead(tx: Transaction, row: Row) -> bool:
-    return row["state"] == "claimed" and (row["lease_until"] < tx.now() or is_gone(tx, row["token"]))
+    return row["state"] == "claimed" and (row["lease_until"] < tx.now() or _is_gone(tx, row["token"]))
 
 
 @query(work_query("doubtful"))
-def doubtful(tx: Transaction, limit: int, lease: float, holder: str, left: float) -> list[Row]:
-    return _take(tx, limit, lambda row: _is_doubtful(tx, row, left), lambda _: _claimed(tx, lease, holder))
+def doubtful(tx: Transaction, limit: int, lease: float, holder: str) -> list[Row]:
+    return _take(tx, limit, lambda row: _is_doubtful(tx, row, lease), lambda _: _claimed(tx, lease, holder))
 
 
 @query(work_query("overdue"))
@@ -135,11 +146,11 @@ def retry(tx: Transaction, id_: UUID, token: UUID, seconds: float, reason: str |
 
 
 @query(work_query("measure"))
-def measure(tx: Transaction, now: datetime, left: float) -> list[Row]:
+def measure(tx: Transaction, now: datetime, lease: float) -> list[Row]:
     rows = list(tx.rows(TABLE).values())
     counts: Row = {state: sum(row["state"] == state for row in rows) for state in ("queued", "claimed", "sending")}
     dead = any(_is_dead(tx, row) for row in rows)
-    doubtful = any(_is_doubtful(tx, row, left) for row in rows)
+    doubtful = any(_is_doubtful(tx, row, lease) for row in rows)
     overdue = any(row["state"] == "queued" and not _lives(row, now) for row in rows)
     due = any(row["state"] == "queued" and row["due_at"] <= tx.now() for row in rows)
     return [counts | {"due": due, "dead": dead, "doubtful": doubtful, "overdue": overdue, "oldest": 0.0}]

@@ -137,7 +137,7 @@ $$;
 CREATE FUNCTION events.be_present(p_holder text) RETURNS void
     LANGUAGE sql
     AS $$
-    select pg_advisory_lock_shared(hashtext('events.holder'), ('x' || p_holder)::bit(32)::int)
+    select pg_advisory_lock_shared(hashtext('events.work'), ('x' || p_holder)::bit(32)::int)
 $$;
 
 CREATE FUNCTION events.drop_new_answers() RETURNS trigger
@@ -212,15 +212,15 @@ begin
 end
 $$;
 
-CREATE FUNCTION events.is_gone(p_holder uuid) RETURNS boolean
+CREATE FUNCTION events.is_gone(p_token uuid) RETURNS boolean
     LANGUAGE sql STABLE
     AS $$
-    select uuid_extract_version(p_holder) = 8 and not exists (
+    select uuid_extract_version(p_token) = 8 and not exists (
         select from pg_locks l
         where l.locktype = 'advisory' and l.objsubid = 2
             and l.database = (select d.oid from pg_database d where d.datname = current_database())
-            and l.classid::bigint = hashtext('events.holder')::bigint & x'ffffffff'::bigint
-            and l.objid::bigint = ('x' || left(p_holder::text, 8))::bit(32)::bigint
+            and l.classid::bigint = hashtext('events.work')::bigint & x'ffffffff'::bigint
+            and l.objid::bigint = ('x' || left(p_token::text, 8))::bit(32)::bigint
     )
 $$;
 
@@ -522,7 +522,7 @@ GRANT ALL ON FUNCTION events.erased_among(p_subjects uuid[]) TO events;
 REVOKE ALL ON FUNCTION events.forget(p_subject uuid, p_event uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION events.forget(p_subject uuid, p_event uuid) TO events;
 
-GRANT ALL ON FUNCTION events.is_gone(p_holder uuid) TO events;
+GRANT ALL ON FUNCTION events.is_gone(p_token uuid) TO events;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE events.parked TO events;
 

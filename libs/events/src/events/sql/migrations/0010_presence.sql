@@ -1,8 +1,8 @@
--- Who holds a lease or a claim is here for as long as one of its sessions holds a lock: what a killed process held is known as
--- dead at once, not when its time ends. A lease's holder and a claim's token are UUIDs of version 8 (RFC 9562: for what a program
--- makes of it), whose first eight digits say who it is; of version 4 they name nobody: then the time alone counts.
+-- Who holds a claim is here for as long as a session of theirs holds a lock: what a killed process held is known as dead at once,
+-- not when its lease ends. A token names its holder in its first eight digits, as a UUID of version 8 (RFC 9562: for what a
+-- program makes of it); one of version 4 names nobody: then the lease alone counts.
 
--- A fresh token for a claim; of nobody in particular where p_holder is empty.
+-- A fresh token; of nobody in particular where p_holder is empty.
 create function events.token_of(p_holder text) returns uuid
 language sql volatile as $$
     select case
@@ -14,18 +14,18 @@ $$;
 -- Says that a holder is here until the session ends.
 create function events.be_present(p_holder text) returns void
 language sql volatile as $$
-    select pg_advisory_lock_shared(hashtext('events.holder'), ('x' || p_holder)::bit(32)::int)
+    select pg_advisory_lock_shared(hashtext('events.work'), ('x' || p_holder)::bit(32)::int)
 $$;
 
--- Whether who is meant has gone. One that is stopped, or on a machine that vanished, keeps its session: it has not.
-create function events.is_gone(p_holder uuid) returns boolean
+-- Whether a token's holder has gone. One that is stopped, or on a machine that vanished, keeps its session: it has not.
+create function events.is_gone(p_token uuid) returns boolean
 language sql stable as $$
-    select uuid_extract_version(p_holder) = 8 and not exists (
+    select uuid_extract_version(p_token) = 8 and not exists (
         select from pg_locks l
         where l.locktype = 'advisory' and l.objsubid = 2
             and l.database = (select d.oid from pg_database d where d.datname = current_database())
-            and l.classid::bigint = hashtext('events.holder')::bigint & x'ffffffff'::bigint
-            and l.objid::bigint = ('x' || left(p_holder::text, 8))::bit(32)::bigint
+            and l.classid::bigint = hashtext('events.work')::bigint & x'ffffffff'::bigint
+            and l.objid::bigint = ('x' || left(p_token::text, 8))::bit(32)::bigint
     )
 $$;
 
