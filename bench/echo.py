@@ -50,18 +50,18 @@ async def _main(settings: Settings) -> None:
     dial = dialer(settings.database_url, application="echo")
     outlet = Outlet(FEEDS["TODOS"], dial, Broker(settings.nats, name="echo"), Roles(worker=False))
     async with await open_pool(settings.database_url, application="echo") as pool, Jwks(settings.jwks_url) as keys:
-        find = Batcher(partial(get_todos, pool))
+        find, quota = Batcher(partial(get_todos, pool)), Quota(pool, settings.todos_per_person)
         app = create_app(
             title="To-dos with an echo",
             routes=(*ROUTES, echo),
             health=health,
             guard=Guard(keys.find, issuer=settings.issuer, audience=settings.audience),
-            parts={"todos": Todos(outlet.log, pool, find, system_clock, Quota(pool, settings.todos_per_person))},
+            parts={"todos": Todos(outlet.log, pool, find, system_clock, quota)},
         )
         server = partial(serve, app, listen(settings.host, settings.port))
         gc.collect()
         gc.freeze()  # as the service does
-        await run(server=server, tasks=[find.run, *outlet.tasks()], health=health)
+        await run(server=server, tasks=[find.run, quota.run, *outlet.tasks()], health=health)
 
 
 if __name__ == "__main__":

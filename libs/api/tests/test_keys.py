@@ -56,6 +56,30 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keys, "_PAUSE", 0.0)
 
 
+async def test_all_who_wait_for_keys_go_on_together() -> None:
+    """After a restart hundreds wait; one in each turn of the loop would keep the last one for seconds."""
+    auth = Auth()
+    turns, woken = 0, list[int]()
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    async with auth.present(), Jwks(auth.url) as jwks:
+
+        async def wait() -> None:
+            assert await jwks.find("one") is not None
+            woken.append(turns)
+
+        counting = asyncio.create_task(count())
+        await asyncio.gather(*(wait() for _ in range(100)))
+        counting.cancel()
+    assert auth.fetches == 1
+    assert max(woken) - min(woken) <= 2
+
+
 async def test_keys_are_not_asked_for_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     auth = Auth()

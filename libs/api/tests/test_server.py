@@ -6,12 +6,14 @@ from typing import Any
 
 import httpx
 import pytest
+import uvloop
 from litestar import get
 
 from api.answers import Answer
 from api.app import create_app
 from api.server import KEEP_ALIVE, AddressTaken, _Joined, listen, serve
 from events.health import Health
+from local.fixtures import until
 
 
 class Sent(asyncio.Transport):
@@ -61,6 +63,45 @@ async def test_what_is_long_is_sent_at_once_so_that_a_slow_client_is_noticed() -
     for _ in range(100):
         joined.write(b"x" * 64 * 1024)
     assert len(sent.packets) == 100
+
+
+def test_who_comes_anew_does_not_wait_behind_those_who_have_a_connection() -> None:
+    """As the services run: uvloop takes one connection from a listening socket in each turn of the loop."""
+
+    async def burst() -> int:
+        kept, ends = 0, asyncio.Event()
+
+        async def app(scope: Any, _: Any, send: Any) -> None:
+            nonlocal kept
+            kept += scope["path"] == "/kept"
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+            await send({"type": "http.response.body", "body": b""})
+
+        listener = listen("127.0.0.1", 0)
+        port = listener.getsockname()[1]
+        server = asyncio.create_task(serve(app, listener, drain=1))
+
+        async def ask(path: str, *, again: bool = False) -> None:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            while not ends.is_set():
+                writer.write(f"GET {path} HTTP/1.1\r\nhost: a\r\n\r\n".encode())
+                await reader.readuntil(b"\r\n\r\n")
+                if not again:
+                    break
+            writer.close()
+
+        keeping = asyncio.create_task(ask("/kept", again=True))
+        await until(lambda: kept)
+        before = kept
+        await asyncio.gather(*(ask("/new") for _ in range(200)))
+        during = kept - before
+        ends.set()
+        await keeping
+        server.cancel()
+        await asyncio.wait([server])
+        return during
+
+    assert uvloop.run(burst()) < 30
 
 
 async def test_a_download_waits_for_a_client_that_does_not_read() -> None:

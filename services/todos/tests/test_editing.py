@@ -1,13 +1,18 @@
 """Editing, deleting, restoring, undoing; what was, and who did it."""
 
+import asyncio
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 from todoing import Service, running
 
 from local.fixtures import DatabaseFactory
+from todos import writing
+from todos.tables import count_kept
 
 SEOUL = {"due_at": "2030-12-01T09:00:00+09:00", "due_zone": "Asia/Seoul"}
 
@@ -277,6 +282,22 @@ async def test_who_has_as_many_as_they_may_keep_is_told_so_and_can_make_room(dat
         await todos.done(kept[0], "delete")
         first, again = [await todos.http.post("/todos", json={"title": "a"}, headers=headers) for _ in range(2)]
         assert (first.status_code, again.content) == (201, first.content)
+
+
+async def test_who_is_waited_for_by_many_is_counted_once(
+    database: DatabaseFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = list[list[UUID]]()
+
+    async def noted(pool: asyncpg.Pool, most: int, people: Sequence[UUID]) -> list[int]:
+        counted.append(sorted(set(people)))
+        return await count_kept(pool, most, people)
+
+    monkeypatch.setattr(writing, "count_kept", noted)
+    async with running(database("todos").url, quota=100) as todos:
+        other = uuid4()
+        await asyncio.gather(*(todos.create(by=person) for person in [todos.me, other] * 10))
+    assert sum(map(len, counted)) <= 4, "and not once for each of twenty"
 
 
 @pytest.mark.parametrize("act", ["restore", "undo"])

@@ -49,7 +49,8 @@ async def test_every_list_is_read_by_an_index_that_begins_with_its_person(
         await connection.execute("vacuum analyze todo", timeout=120)
         for name, (query, values) in QUERIES.items():
             for person in await people(connection):
-                text = await connection.fetchval(f"explain (format json) {query}", person, *values)
+                asked = [person] if name == "quota" else person
+                text = await connection.fetchval(f"explain (format json) {query}", asked, *values)
                 used = scans(json.loads(text)[0]["Plan"])
                 assert used, name
                 assert used <= {"todo_created", "todo_due", "todo_priority", "todo_deleted", "todo_search"}, name

@@ -104,11 +104,11 @@ async def running(url: str, *, quota: int = 10_000) -> AsyncIterator[Service]:
     people, dial, watch = People(), dialer(url, application="todos"), Watch()
     outlet = Outlet(FEEDS["TODOS"], dial, Broker("nats://127.0.0.1:1", name="todos"), Roles(worker=False))
     async with await open_pool(url, application="todos", replans=True) as pool, asyncio.TaskGroup() as group:
-        find = Batcher(partial(get_todos, pool))
-        tasks = [group.create_task(task()) for task in (*outlet.tasks(), find.run)]
+        find, brake = Batcher(partial(get_todos, pool)), Quota(pool, quota)
+        tasks = [group.create_task(task()) for task in (*outlet.tasks(), find.run, brake.run)]
         health = Health()
         health.add(*outlet.checks())
-        parts = {"todos": Todos(outlet.log, pool, find, watch, Quota(pool, quota))}
+        parts = {"todos": Todos(outlet.log, pool, find, watch, brake)}
         app = create_app(title="To-dos", routes=ROUTES, health=health, guard=people.guard, parts=parts)
         async with serving(app) as http:
             yield Service(http, pool, people, uuid4(), outlet.log, Alarms(outlet.log, pool, watch), watch)

@@ -50,7 +50,7 @@ _SERVICE = """\
 	handle @{name} {{
 		reverse_proxy {address} {{
 			lb_try_duration 8s
-			lb_try_interval 50ms
+			lb_try_interval 250ms
 			transport http {{
 				dial_timeout 1s
 				keepalive 1s

@@ -27,7 +27,6 @@ class Jwks:
         self._keys: dict[str, Ed25519PublicKey] = {}
         self._fetched = self._tried = -_FRESH
         self._reachable = False
-        self._turn = asyncio.Lock()
         self._renewal: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -44,31 +43,39 @@ class Jwks:
         if kid in self._keys:
             self._renew_if_stale()
             return self._keys[kid]
-        await self._refresh()
+        if (renewal := self._renew()) is not None:
+            await asyncio.shield(renewal)
         if kid not in self._keys and not self._reachable:
             raise Problem(UNAVAILABLE, retry_after=int(_PAUSE) or 1)
         return self._keys.get(kid)
 
     def _renew_if_stale(self) -> None:
         """Beside the request: who brings a known key never waits for auth."""
-        stale = monotonic() - self._fetched > _FRESH
-        if stale and (self._renewal is None or self._renewal.done()):
+        if monotonic() - self._fetched > _FRESH:
+            self._renew()
+
+    def _renew(self) -> asyncio.Task[None] | None:
+        """What fetches for all who wait; None where somebody tried a moment ago.
+
+        It wakes them together: a lock would let one of them go on in each turn of the loop.
+        """
+        if self._renewal is None or self._renewal.done():
+            if monotonic() - self._tried < _PAUSE:
+                return None
             self._renewal = asyncio.create_task(self._refresh())
+        return self._renewal
 
     async def _refresh(self) -> None:
-        """Fetch once for all who wait; a failure keeps what is at hand."""
-        async with self._turn:
-            if monotonic() - self._tried < _PAUSE:
-                return
-            self._tried = monotonic()
-            try:
-                self._keys = await self._fetch()
-            except (httpx.HTTPError, jwt.PyJWTError, ValueError) as error:
-                self._reachable = False
-                log.warning("keys could not be fetched; the known ones stay in use", url=self._url, reason=repr(error))
-            else:
-                self._reachable = True
-                self._fetched = monotonic()
+        """A failure keeps what is at hand."""
+        self._tried = monotonic()
+        try:
+            self._keys = await self._fetch()
+        except (httpx.HTTPError, jwt.PyJWTError, ValueError) as error:
+            self._reachable = False
+            log.warning("keys could not be fetched; the known ones stay in use", url=self._url, reason=repr(error))
+        else:
+            self._reachable = True
+            self._fetched = monotonic()
 
     async def _fetch(self) -> dict[str, Ed25519PublicKey]:
         response = await self._client.get(self._url)

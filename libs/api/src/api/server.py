@@ -19,6 +19,11 @@ IDLE = 1.5
 """The same when leaving, while a gateway sends nothing new: longer than the local one keeps a connection."""
 
 
+ACCEPTED = 64
+"""How many connections are accepted in one turn of the loop: uvloop takes one from each listening socket, and after a
+restart who came meanwhile would wait for seconds behind those who have a connection (docs/adr/0031)."""
+
+
 class AddressTaken(Exception):
     """The address cannot be listened on: stop what holds it, or set another HOST or PORT."""
 
@@ -126,7 +131,8 @@ async def serve(
         timeout_graceful_shutdown=int(drain),
     )
     server = _Server(config)
-    running = asyncio.create_task(server.serve([listener]))
+    listeners = [listener, *(listener.dup() for _ in range(ACCEPTED - 1))]
+    running = asyncio.create_task(server.serve(listeners))
     try:
         await asyncio.shield(running)
     except asyncio.CancelledError:
@@ -142,12 +148,14 @@ async def _empty(server: uvicorn.Server) -> None:
 
     A request that was already on its way to a connection closed at once would be lost.
     """
+    # Not `asyncio.timeout`: in a task that is being cancelled it raises CancelledError before Python 3.11.3.
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + IDLE
+    while not server.started and clock() < deadline:  # noqa: ASYNC110 - uvicorn tells nobody
+        await asyncio.sleep(0)
     for listening in server.servers:
         listening.close()
     for headers in (server.config.encoded_headers, server.server_state.default_headers):
         headers.append((b"connection", b"close"))
-    # Not `asyncio.timeout`: in a task that is being cancelled it raises CancelledError before Python 3.11.3.
-    clock = asyncio.get_running_loop().time
-    deadline = clock() + IDLE
-    while server.server_state.connections and clock() < deadline:  # noqa: ASYNC110 - uvicorn tells nobody
+    while server.server_state.connections and clock() < deadline:  # noqa: ASYNC110 - as above
         await asyncio.sleep(0.02)

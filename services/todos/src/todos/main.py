@@ -65,6 +65,7 @@ async def _main(parts: Roles, settings: Settings) -> None:
     opened = await open_pool(settings.database_url, application=NAME, replans=True)
     async with opened as pool, Jwks(settings.jwks_url) as keys:
         tombstones, find = Tombstones(pool), Batcher(partial(get_todos, pool))
+        quota = Quota(pool, settings.todos_per_person)
         eraser = Eraser(pool, broker, feeds_of(NAME), [erase_todos])
         consumer = Consumer(NAME, hears(eraser.wake), dial, broker, Codec(TYPES), clock=clock)
         health.add(*([*consumer.checks(), eraser.check] if parts.worker else []))
@@ -79,7 +80,7 @@ async def _main(parts: Roles, settings: Settings) -> None:
                 clock=clock,
                 refuse=lambda person: person.id in tombstones,
             ),
-            parts={"todos": Todos(outlet.log, pool, find, clock, Quota(pool, settings.todos_per_person))},
+            parts={"todos": Todos(outlet.log, pool, find, clock, quota)},
             cors_origins=[origin for origin in settings.cors_origins.split(",") if origin],
         )
         alarms = Alarms(outlet.log, pool, clock)
@@ -91,7 +92,7 @@ async def _main(parts: Roles, settings: Settings) -> None:
         gc.freeze()  # modules and routes stay: a full collection that walks over them holds every request up for 30 ms
         await run(
             server=partial(serve, app, listen(settings.host, settings.port)),
-            tasks=[tombstones.run, find.run, *work, *outlet.tasks()],
+            tasks=[tombstones.run, find.run, quota.run, *work, *outlet.tasks()],
             health=health,
         )
 

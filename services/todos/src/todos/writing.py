@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from time import monotonic
 from typing import Any, Final, TypeAlias
 from uuid import UUID
@@ -17,6 +18,7 @@ from api.idempotency import Intent, once, settled
 from api.messages import Message, Text
 from api.problems import NOT_FOUND, Kind, Problem
 from api.requests import Request, context_of
+from events.batcher import Batcher
 from events.catalog.todos import TodoCreated
 from events.clock import Clock
 from events.command import Change, Command, Context, new_command
@@ -63,25 +65,32 @@ class Quota:
     """How many to-dos a person may keep. A brake, not an invariant: what is in flight at the border still gets in.
 
     Who has much room left is not counted again for each to-do: half of the room is given out in advance for a minute.
+    Who is waited for by many is counted once: after a restart all that came meanwhile would each ask. `run` must run.
     """
 
     def __init__(self, pool: asyncpg.Pool, most: int) -> None:
-        self._pool = pool
         self._most = most
+        self._kept: Batcher[UUID, int] = Batcher(partial(count_kept, pool, most))
         self._room: OrderedDict[UUID, tuple[int, float]] = OrderedDict()
+        self.run = self._kept.run
 
     async def take(self, user_id: UUID) -> None:
         """Take one; raises `Problem` (409) where none is left."""
-        left, until = self._room.get(user_id, (0, 0.0))
-        if left <= 0 or monotonic() > until:
-            room = self._most - await count_kept(self._pool, user_id, self._most)
-            if room <= 0:
-                raise Problem(FULL)
-            left, until = (room + 1) // 2, monotonic() + _FOR
+        if not self._has_room(user_id):
+            room = self._most - await self._kept(user_id)
+            if not self._has_room(user_id):  # nobody else's answer came first
+                if room <= 0:
+                    raise Problem(FULL)
+                self._room[user_id] = ((room + 1) // 2, monotonic() + _FOR)
+        left, until = self._room[user_id]
         self._room[user_id] = (left - 1, until)
         self._room.move_to_end(user_id)
         if len(self._room) > _REMEMBERED:
             self._room.popitem(last=False)
+
+    def _has_room(self, user_id: UUID) -> bool:
+        left, until = self._room.get(user_id, (0, 0.0))
+        return left > 0 and monotonic() <= until
 
 
 @dataclass(frozen=True, slots=True)
