@@ -58,7 +58,7 @@ async def test_a_relay_that_waits_for_the_broker_knows_at_once_that_it_is_gone(t
         nats.kill()
         begun = monotonic()
         await until(lambda: plant.relay.check().state == "late")
-        assert monotonic() - begun < 1.5  # an answer is waited for three seconds
+        assert monotonic() - begun < 2  # an answer is waited for three seconds
         nats.start()
         await plant.reaches(2)
 

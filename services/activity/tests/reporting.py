@@ -13,7 +13,7 @@ import msgspec
 from activity import analytics, explain
 from activity.analytics import Analytics
 from activity.api import Activity
-from activity.consumers import keep
+from activity.consumers import Memory, keep
 from activity.figures import Figures
 from activity.projections import PROJECTIONS, Projections
 from activity.reports import Reports
@@ -85,7 +85,7 @@ class Diary:
         for feed in dict.fromkeys(event.feed for event in events):
             async with self.pool.acquire() as connection, connection.transaction():
                 batch = [event for event in events if event.feed == feed]
-                await keep(connection, batch, clock=self.clock, months=set())
+                await keep(connection, batch, clock=self.clock, memory=Memory())
 
     def event(
         self, feed: str, subject: UUID, when: datetime, data: msgspec.Struct, came_of: tuple[str, str] = ("r-1", "r-1")

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 from reporting import Diary, at, keeping, new_todo
 
-from activity.consumers import keep
+from activity.consumers import Memory, keep
 from activity.tables import drop_months, open_months
 from events.catalog.auth import UserSignedIn
 from events.catalog.mailer import MailSent
@@ -46,46 +46,66 @@ async def waits(diary: Diary, connection: asyncpg.Connection) -> None:
 
 
 async def test_a_history_of_years_lies_in_its_months_as_soon_as_it_is_heard(diary: Diary) -> None:
-    known = set[date]()
+    memory = Memory()
     for events in (told(diary, *HISTORY[:3]), told(diary, *HISTORY[2:])):
         async with diary.pool.acquire() as connection, connection.transaction():
-            await keep(connection, events, clock=diary.clock, months=known)
+            await keep(connection, events, clock=diary.clock, memory=memory)
     assert await where(diary) == sorted([*MONTHS, "entry_2024_05"])
-    assert known == {date(2024, 5, 1)}, "the others were made in a transaction that might have been taken back"
+    assert memory.months == {date(2024, 5, 1)}, "the others were made in a transaction that might have been taken back"
 
 
 async def test_a_month_is_made_again_after_a_batch_that_was_taken_back(diary: Diary) -> None:
-    known = set[date]()
+    memory = Memory()
     [event] = told(diary, HISTORY[0])
     for is_kept in (False, True):
         async with diary.pool.acquire() as connection:
             block = connection.transaction()
             await block.start()
-            await keep(connection, [event], clock=diary.clock, months=known)
+            await keep(connection, [event], clock=diary.clock, memory=memory)
             await (block.commit() if is_kept else block.rollback())
     assert await where(diary) == MONTHS[:1]
 
 
 async def test_of_months_that_are_there_nothing_is_asked_again(diary: Diary) -> None:
-    known = set[date]()
+    memory = Memory()
     for event in told(diary, *HISTORY[:1] * 2):
         async with diary.pool.acquire() as connection, connection.transaction():
-            await keep(connection, [event], clock=diary.clock, months=known)
-    assert known == {date(2024, 1, 1)}
+            await keep(connection, [event], clock=diary.clock, memory=memory)
+    assert memory.months == {date(2024, 1, 1)}
     async with diary.pool.acquire() as connection:
         asked: list[str] = []
         connection.add_query_logger(lambda each: asked.append(each.query))
         async with connection.transaction():
-            await keep(connection, told(diary, HISTORY[0]), clock=diary.clock, months=known)
+            await keep(connection, told(diary, HISTORY[0]), clock=diary.clock, memory=memory)
         assert any("insert into entry" in query for query in asked)
         assert not any("open_entry_months" in query for query in asked)
 
 
+async def test_what_the_archive_has_is_asked_only_up_to_where_it_went_when_a_connection_began(diary: Diary) -> None:
+    memory, events = Memory(), told(diary, *HISTORY[:1] * 5)
+    asked: list[str] = []
+
+    async def hear(connection: asyncpg.Connection, *events: Event) -> bool:
+        asked.clear()
+        connection.add_query_logger(lambda each: asked.append(each.query))
+        async with connection.transaction():
+            await keep(connection, events, clock=diary.clock, memory=memory)
+        return any("select event_id from archive" in query for query in asked)
+
+    async with diary.pool.acquire() as first, diary.pool.acquire() as second:
+        assert not any([await hear(first, events[0]), await hear(first, *events[1:3])])
+        again = [await hear(second, events[0]), await hear(second, *events[1:3]), await hear(second, *events[3:])]
+        assert again == [True, True, False], "set back by two batches, and on from there"
+        assert await hear(first, events[2]), "what was parked is heard over another one"
+    rows = await diary.pool.fetch("select seq from archive order by number")
+    assert [row["seq"] for row in rows] == [event.envelope.seq for event in events]
+
+
 async def test_what_comes_after_its_month_was_dropped_is_kept_and_the_month_is_made_anew(diary: Diary) -> None:
-    known = set[date]()
+    memory = Memory()
     for nr, event in enumerate(told(diary, *HISTORY[:1] * 4)):
         async with diary.pool.acquire() as connection, connection.transaction():
-            await keep(connection, [event], clock=diary.clock, months=known)
+            await keep(connection, [event], clock=diary.clock, memory=memory)
         if nr == 1:
             assert await drop_months(diary.pool, lambda: at("2026-11-23T00:00"), 100, 1) == 1
         if nr == 2:
@@ -141,10 +161,10 @@ async def test_however_many_hear_and_open_at_once_nothing_fails_and_nothing_is_l
     over = asyncio.Event()
 
     async def hear(events: list[Event]) -> None:
-        known = set[date]()
+        memory = Memory()
         for event in events:
             async with diary.pool.acquire() as connection, connection.transaction():
-                await keep(connection, [event], clock=diary.clock, months=known)
+                await keep(connection, [event], clock=diary.clock, memory=memory)
 
     async def open_() -> None:
         while not over.is_set():

@@ -70,7 +70,7 @@ class Jwks:
         self._tried = monotonic()
         try:
             self._keys = await self._fetch()
-        except (httpx.HTTPError, jwt.PyJWTError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever auth answers: those who wait are told that it is away
             self._reachable = False
             log.warning("keys could not be fetched; the known ones stay in use", url=self._url, reason=repr(error))
         else:

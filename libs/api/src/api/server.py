@@ -137,13 +137,13 @@ async def serve(
         await asyncio.shield(running)
     except asyncio.CancelledError:
         on_leaving()
-        await _empty(server)
+        await _empty(server, running)
         server.should_exit = True
         await running
         raise
 
 
-async def _empty(server: uvicorn.Server) -> None:
+async def _empty(server: uvicorn.Server, running: asyncio.Task[None]) -> None:
     """Accept nobody, and see those out who are inside.
 
     A request that was already on its way to a connection closed at once would be lost.
@@ -151,8 +151,10 @@ async def _empty(server: uvicorn.Server) -> None:
     # Not `asyncio.timeout`: in a task that is being cancelled it raises CancelledError before Python 3.11.3.
     clock = asyncio.get_running_loop().time
     deadline = clock() + IDLE
-    while not server.started and clock() < deadline:  # noqa: ASYNC110 - uvicorn tells nobody
+    while not (server.started or running.done()) and clock() < deadline:  # noqa: ASYNC110 - uvicorn tells nobody
         await asyncio.sleep(0)
+    if not server.started:
+        return
     for listening in server.servers:
         listening.close()
     for headers in (server.config.encoded_headers, server.server_state.default_headers):

@@ -152,6 +152,7 @@ class Broker:
         with suppress(OSError, TimeoutError, nats.errors.Error):
             async with asyncio.timeout(1):
                 await client.close()
+        await self._on_closed()  # also where it could not be closed
 
     async def _on_closed(self) -> None:
         self._lost.set()

@@ -1,7 +1,7 @@
 """What activity hears: everything. Each event is archived; some lead to an entry in a person's log."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from functools import partial
 from hashlib import sha256
 from typing import Any, Final, cast, get_args
@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET
 
-from activity.domain import ACTIONS, entry_of, known_after, todo_entry, without_seal
+from activity.domain import ACTIONS, WHOLE, entry_of, known_after, todo_entry, without_seal
 from activity.periods import PERIODS, closes_at, opened, zone_of
 from activity.tables import (
     Heard,
@@ -20,6 +20,7 @@ from activity.tables import (
     add_archive,
     add_entries,
     archived,
+    archived_to,
     choose_zones,
     forget_todos,
     keep_people,
@@ -49,17 +50,39 @@ _TODOS: Final = Codec({name: kind for name, kind in TYPES.items() if kind in get
 _SAYS_ERASED: Final = Codec(TYPES).name_of_type(UserErased)
 
 
-async def keep(connection: Connection, events: Sequence[Event], *, clock: Clock, months: set[date]) -> None:
+class Memory:
+    """What this process need not ask again.
+
+    Which months of the log are there, and up to where a feed was archived when a connection first heard it.
+    """
+
+    def __init__(self) -> None:
+        self.months: set[date] = set()
+        self._archived: dict[str, tuple[Connection, int]] = {}
+
+    async def may_have(self, connection: Connection, event: Event) -> bool:
+        """Whether the archive may have an event: a consumer that was set back hears over another connection."""
+        heard_over, top = self._archived.get(event.feed, (None, 0))
+        if heard_over is not connection:
+            top = await archived_to(connection, event.feed)
+            self._archived[event.feed] = (connection, top)
+        return event.envelope.seq <= top
+
+
+async def keep(connection: Connection, events: Sequence[Event], *, clock: Clock, memory: Memory) -> None:
     """Entries first, the archive last: its counter is locked until the commit. Of the erased only numbers stay.
 
-    What the archive has is passed over: it is heard again, by a consumer that was set back. `months` is where this
-    process remembers which months of the log are there.
+    What the archive has is passed over: it is heard again, by a consumer that was set back.
     """
     feed = events[0].feed
-    known = await archived(connection, feed, events[0].envelope.seq, events[-1].envelope.seq)
-    events = [event for event in events if event.envelope.id not in known]
-    if not events:
-        return
+    if await memory.may_have(connection, events[0]):
+        known = await archived(connection, feed, events[0].envelope.seq, events[-1].envelope.seq)
+        events = [event for event in events if event.envelope.id not in known]
+    if events:
+        await _keep(connection, feed, events, clock(), memory)
+
+
+async def _keep(connection: Connection, feed: str, events: Sequence[Event], heard_at: datetime, memory: Memory) -> None:
     said = [event for event in events if event.envelope.type == _SAYS_ERASED]
     await forget(connection, said)
     shown = await living(connection, events)
@@ -67,9 +90,9 @@ async def keep(connection: Connection, events: Sequence[Event], *, clock: Clock,
         await _know_people(connection, shown)
     entries = await _todo_entries(connection, shown) if feed == "TODOS" else list(_entries(shown))
     if entries:
-        await _add(connection, feed, entries, months)
+        await _add(connection, feed, entries, memory.months)
     kept = {event.envelope.seq for event in (*shown, *said)}
-    await add_archive(connection, feed, clock(), [_archived(event, kept) for event in events])
+    await add_archive(connection, feed, heard_at, [_archived(event, kept) for event in events])
 
 
 async def _add(connection: Connection, feed: str, entries: Sequence[NewEntry], months: set[date]) -> None:
@@ -105,7 +128,8 @@ def _first(person: Person, period: Period) -> Moved:
 async def _todo_entries(connection: Connection, events: Sequence[Event]) -> list[NewEntry]:
     """The entries of to-dos; what is known of these moves on. Raises `Undecodable`."""
     told = [(event, cast("TodoEvent | None", _TODOS.decode(event.envelope.type, event.raw))) for event in events]
-    known = await known_todos(connection, {data.todo_id for _, data in told if data})
+    partly = {data.todo_id for _, data in told if data and not isinstance(data, WHOLE)}
+    known = await known_todos(connection, partly) if partly else {}
     people: dict[UUID, UUID] = {}
     entries = []
     for event, data in told:
@@ -147,7 +171,6 @@ def hears(clock: Clock, wake: Callable[[], None], wake_eraser: Callable[[], None
         wake()
         wake_eraser()
 
-    months: set[date] = set()
-    handle = partial(keep, clock=clock, months=months)
+    handle = partial(keep, clock=clock, memory=Memory())
     others = tuple(Hears(FEEDS[feed], handle, on_heard=wake) for feed in HEARS[NAME] if feed != "AUTH")
     return (Hears(FEEDS["AUTH"], handle, on_heard=wake_both, never_held=(UserErased,)), *others)

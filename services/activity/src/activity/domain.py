@@ -64,6 +64,9 @@ TODO_ACTIONS: Final[Mapping[type[TodoEvent], Action]] = {
 }
 """The same for to-dos: their entries always tell id, title, priority and whether completed."""
 
+WHOLE: Final = (TodoCreated, TodoToggled, TodoDeleted, TodoRestored)
+"""What tells all of a to-do that an entry tells."""
+
 DOINGS: Final[tuple[Action, ...]] = ("todo_created", "todo_toggled", "todo_edited", "todo_deleted", "todo_restored")
 """What people do themselves; who did none of it was not active. The rest is the clock's."""
 

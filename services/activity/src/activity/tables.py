@@ -141,6 +141,11 @@ async def archived(connection: Connection, feed: str, first: int, last: int) -> 
     return frozenset(row["event_id"] for row in await connection.fetch(SQL.archived, feed, first, last))
 
 
+async def archived_to(connection: Connection, feed: str) -> int:
+    """The last number of a feed that the archive has; 0 for none."""
+    return int(await connection.fetchval(SQL.archived_to, feed))
+
+
 async def open_entry_months(connection: Connection, entries: Sequence[NewEntry], known: set[date]) -> None:
     """Make the months of entries, before any is added; asks of none that is `known`, and puts there those it found.
 

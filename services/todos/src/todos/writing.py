@@ -65,7 +65,7 @@ class Quota:
     """How many to-dos a person may keep. A brake, not an invariant: what is in flight at the border still gets in.
 
     Who has much room left is not counted again for each to-do: half of the room is given out in advance for a minute.
-    Who is waited for by many is counted once: after a restart all that came meanwhile would each ask. `run` must run.
+    People are counted together: after a restart all that came meanwhile would each ask. `run` must run.
     """
 
     def __init__(self, pool: asyncpg.Pool, most: int) -> None:
