@@ -169,6 +169,17 @@ async def test_a_lost_claim_writes_nothing(pool: asyncpg.Pool, short: WorkTable,
     assert await settled(pool, letters, taken, "unknown")
 
 
+async def test_of_two_claims_of_a_row_that_are_marked_together_one_is_lost(
+    pool: asyncpg.Pool, short: WorkTable, letters: WorkTable
+) -> None:
+    await put(pool)
+    [lost] = await short.claim(1)
+    await lease_ended(pool, lost["id"])
+    await pool.execute("update letter set state = 'queued'")
+    [kept] = await letters.claim(1)
+    assert await letters._mark([lost, kept]) == [False, True]
+
+
 async def test_a_row_past_its_expiry_is_expired_and_never_acted_on(pool: asyncpg.Pool, letters: WorkTable) -> None:
     [late] = await put(pool, expires_at=datetime.now(UTC) - timedelta(seconds=1))
     [alive] = await put(pool, expires_at=datetime.now(UTC) + timedelta(hours=1))

@@ -207,7 +207,7 @@ async def test_a_seal_that_does_not_open_fails_its_own_letter_alone(
         good = await post.auth.say(asked())
         await post.settled(bad, "failed")
         await post.settled(good, "sent")
-    assert len(server.mails) == 1
+    assert len(server.mails) == 1, await post.owner.fetch("select state, attempts, resent, reason from letter")
     assert {said.reason for said in await post.said() if isinstance(said, MailFailed)} == {"unreadable"}
 
 

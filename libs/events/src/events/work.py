@@ -129,8 +129,8 @@ class WorkTable:
     async def _mark(self, rows: Sequence[Row]) -> Sequence[bool]:
         ids, tokens = [row["id"] for row in rows], [row["token"] for row in rows]
         found = await self._pool.fetch(self._sql["sending"], ids, tokens, self._lease)
-        marked = {row["id"] for row in found}
-        return [id_ in marked for id_ in ids]
+        marked = {(row["id"], row["token"]) for row in found}
+        return [claim in marked for claim in zip(ids, tokens, strict=True)]
 
     async def retry(self, row: Row, reason: str | None, *, after: float | None = None) -> bool:
         """Queue again after `after` seconds (default: by back-off); False when the claim is lost."""

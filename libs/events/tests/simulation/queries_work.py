@@ -127,7 +127,9 @@ def _change(
 def sending(tx: Transaction, ids: Sequence[UUID], tokens: Sequence[UUID], lease: float) -> list[Row]:
     new = {"state": "sending", "lease_until": tx.now() + lease}
     marked = zip(ids, tokens, strict=True)
-    return [row for id_, token in marked for row in _change(tx, id_, token, ["claimed"], new, alive=True)]
+    return [
+        row | {"token": token} for id_, token in marked for row in _change(tx, id_, token, ["claimed"], new, alive=True)
+    ]
 
 
 SETTLE = work_query("settle")

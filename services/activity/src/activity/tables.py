@@ -99,7 +99,6 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
 
 
 TOP: Final = Place(datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1))
-
 _ARCHIVED: Final = (
     "seq",
     "id",
@@ -113,8 +112,6 @@ _ARCHIVED: Final = (
     "actor",
     "traceparent",
 )
-
-
 _ARCHIVED_AS: Final = tuple({"id": "event_id"}.get(name, name) for name in _ARCHIVED)
 
 

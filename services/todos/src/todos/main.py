@@ -87,12 +87,11 @@ async def _main(parts: Roles, settings: Settings) -> None:
         drops: dict[str, Drop] = {"answers": partial(drop_answers, pool), "purged": alarms.purge}
         hearings = Hearings(pool, "TODOS", clock, on_told=outlet.wake)
         tasks = [broker.run, alarms.run, Retention(drops).run, consumer.run, hearings.run, eraser.run]
-        work = tasks if parts.worker else []
         gc.collect()
         gc.freeze()  # modules and routes stay: a full collection that walks over them holds every request up for 30 ms
         await run(
             server=partial(serve, app, listen(settings.host, settings.port)),
-            tasks=[tombstones.run, find.run, quota.run, *work, *outlet.tasks()],
+            tasks=[tombstones.run, find.run, quota.run, *(tasks if parts.worker else []), *outlet.tasks()],
             health=health,
         )
 

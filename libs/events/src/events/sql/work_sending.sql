@@ -2,4 +2,4 @@
 update {table} as w set state = 'sending', lease_until = clock_timestamp() + make_interval(secs => $3)
 from unnest($1::uuid[], $2::uuid[]) as marked (id, token)
 where w.id = marked.id and w.token = marked.token and w.state = 'claimed' and w.lease_until > clock_timestamp()
-returning w.id
+returning w.id, w.token
