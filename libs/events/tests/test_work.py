@@ -180,6 +180,16 @@ async def test_of_two_claims_of_a_row_that_are_marked_together_one_is_lost(
     assert await letters._mark([lost, kept]) == [False, True]
 
 
+async def test_who_judges_has_the_time_that_was_said(pool: asyncpg.Pool) -> None:
+    table = WorkTable("letter", pool, lease=1.9)
+    await put(pool)
+    [row] = await table.claim(1)
+    assert await table.sending(row)
+    await pool.execute("update letter set lease_until = clock_timestamp()")
+    assert len(await table.doubtful(1)) == 1
+    assert await pool.fetchval("select lease_until > clock_timestamp() + interval '1.1 s' from letter")
+
+
 async def test_a_row_past_its_expiry_is_expired_and_never_acted_on(pool: asyncpg.Pool, letters: WorkTable) -> None:
     [late] = await put(pool, expires_at=datetime.now(UTC) - timedelta(seconds=1))
     [alive] = await put(pool, expires_at=datetime.now(UTC) + timedelta(hours=1))

@@ -2,7 +2,7 @@
 -- nobody acts any more: from then on it is enough that the holder is gone.
 with late as materialized (
     select id from {table}
-    where state = 'sending' and lease_until < clock_timestamp() + make_interval(secs => $2 / 2)
+    where state = 'sending' and lease_until < clock_timestamp() + make_interval(secs => $2::float8 / 2)
         and (lease_until < clock_timestamp() or events.is_gone(token))
     limit $1
     for update skip locked

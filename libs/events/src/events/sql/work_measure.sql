@@ -14,7 +14,7 @@ select
     coalesce(bool_or(state = 'queued' and due_at <= clock_timestamp()), false) as due,
     coalesce(bool_or(state = 'claimed' and (lease_until < clock_timestamp() or events.is_gone(token))), false) as dead,
     coalesce(bool_or(
-        state = 'sending' and lease_until < clock_timestamp() + make_interval(secs => $2 / 2)
+        state = 'sending' and lease_until < clock_timestamp() + make_interval(secs => $2::float8 / 2)
         and (lease_until < clock_timestamp() or events.is_gone(token))
     ), false) as doubtful,
     exists (select from {table} where state = 'queued' and expires_at <= $1) as overdue,
