@@ -15,6 +15,7 @@ async def test_completions_come_in_one_letter_until_its_link_stops_them(world: S
     async with world.person() as me:
         await until(lambda: about(me, "환영"))
         await complete(me, "우유 사기", "빵 사기")
+        await until(lambda: gathered(world, me.id, 2))  # what is heard later waits from then on
         with world.later(IN_A_WHILE):
             [letter] = await until(lambda: about(me, "할 일 2개를 완료했습니다"))
         text = body(letter)
@@ -29,12 +30,18 @@ async def test_completions_come_in_one_letter_until_its_link_stops_them(world: S
         assert stopped.status_code == 200
         assert (await me.http.get("/mail/preferences")).json()["data"]["completion"] is False
         await complete(me, "버터 사기")
+        await until(lambda: gathered(world, me.id, 3))
         with world.later(IN_A_WHILE):
             query = (
                 "select state from letter where subject = $1 and kind = 'completion' order by happened_at desc limit 1"
             )
             await until(lambda: skipped(world, query, me.id))
         assert about(me, "버터") == []
+
+
+async def gathered(world: System, person: str, count: int) -> bool:
+    query = "select count(*) from letter where subject = $1 and kind = 'completion'"
+    return bool(await world.value("mailer", query, person) == count)
 
 
 async def skipped(world: System, query: str, person: str) -> bool:
