@@ -17,8 +17,6 @@ KEEP_ALIVE = 75
 meets a closed one. Most keep one for a minute; others must be told (deploy/chart/README.md)."""
 IDLE = 1.5
 """The same when leaving, while a gateway sends nothing new: longer than the local one keeps a connection."""
-
-
 ACCEPTED = 64
 """How many connections are accepted in one turn of the loop: uvloop takes one from each listening socket, and after a
 restart who came meanwhile would wait for seconds behind those who have a connection (docs/adr/0031)."""

@@ -19,7 +19,6 @@ from events.postgres import Connection
 from events.sql import load
 
 SQL = load("activity")
-EVENTS_SQL = load("events")
 
 
 class Heard(msgspec.Struct, frozen=True):
@@ -99,6 +98,7 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
 
 
 TOP: Final = Place(datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1))
+
 _ARCHIVED: Final = (
     "seq",
     "id",
