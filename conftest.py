@@ -1,5 +1,7 @@
 """What every test folder shares: the fixtures of the local stack, and how much a test tries."""
 
+import gc
+
 import pytest
 
 pytest_plugins = ["local.fixtures"]
@@ -17,6 +19,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         shares = item.path.parent == config.rootpath / "tests" and "world" in getattr(item, "fixturenames", ())
         item.add_marker(pytest.mark.xdist_group("the stack" if shares else item.nodeid.partition("::")[0]))
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays: no collection of garbage need go through all of it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ import pytest
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 
+from api.outgoing import trust
 from events.catalog.activity import Period, ReportReady
 from local import ports
 from local.fixtures import until
@@ -114,8 +115,9 @@ class System:
 
     async def readiness(self, service: str) -> dict[str, Any]:
         """What a service says of its parts."""
-        async with httpx.AsyncClient(timeout=5) as http:
-            answer = await http.get(f"{self.url(service)}/healthz/ready")
+        url = self.url(service)
+        async with httpx.AsyncClient(timeout=5, verify=trust(url)) as http:
+            answer = await http.get(f"{url}/healthz/ready")
         return {"status": answer.status_code, **{check["name"]: check["state"] for check in answer.json()["checks"]}}
 
     async def ready(self, *services: str, within: float = 20) -> None:
@@ -139,7 +141,8 @@ class System:
     @asynccontextmanager
     async def visitor(self, **headers: str) -> AsyncIterator["Person"]:
         """Somebody who is not signed in."""
-        async with httpx.AsyncClient(base_url=self.stack.gateway, timeout=15, headers=headers) as http:
+        url = self.stack.gateway
+        async with httpx.AsyncClient(base_url=url, timeout=15, headers=headers, verify=trust(url)) as http:
             yield Person(self, http, f"{secrets.token_hex(6)}@example.com")
 
     @asynccontextmanager

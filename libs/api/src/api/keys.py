@@ -9,6 +9,7 @@ import jwt
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from api.outgoing import trust
 from api.problems import UNAVAILABLE, Problem
 
 log = structlog.get_logger(__name__)
@@ -23,7 +24,8 @@ class Jwks:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._client = httpx.AsyncClient(timeout=_TIMEOUT, trust_env=False)  # auth is next door: no proxy
+        # auth is next door: no proxy
+        self._client = httpx.AsyncClient(timeout=_TIMEOUT, trust_env=False, verify=trust(url))
         self._keys: dict[str, Ed25519PublicKey] = {}
         self._fetched = self._tried = -_FRESH
         self._reachable = False

@@ -12,6 +12,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from api.guard import Guard
+from api.outgoing import trust
 from api.requests import Person
 from api.server import listen, serve
 from events.clock import Clock, system_clock
@@ -64,7 +65,8 @@ async def serving(
     port = listener.getsockname()[1]
     server = asyncio.create_task(serve(app, listener, drain=drain, on_leaving=on_leaving))
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10, trust_env=False) as client:
+        url = f"http://127.0.0.1:{port}"
+        async with httpx.AsyncClient(base_url=url, timeout=10, trust_env=False, verify=trust(url)) as client:
             yield client
     finally:
         server.cancel()

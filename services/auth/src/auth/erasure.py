@@ -12,6 +12,7 @@ import structlog
 from msgspec import Raw, Struct
 
 from api.messages import Text
+from api.outgoing import trust
 from api.problems import Kind, Problem
 from auth.signin import CODEC, Attempt, Auth
 from auth.tables import Account, ChallengeUsedState, export_of
@@ -69,6 +70,7 @@ class Exports:
     def __init__(self, pool: asyncpg.Pool, urls: Mapping[str, str]) -> None:
         self._pool = pool
         self._urls = urls
+        self._trust = trust(*urls.values())
         self._turn = asyncio.Semaphore(AT_ONCE)
 
     async def of(self, person_id: UUID, authorization: str) -> dict[str, Raw]:
@@ -77,11 +79,14 @@ class Exports:
             log.error("there is no export: EXPORT_URLS names no service")
             raise Problem(INCOMPLETE, retry_after=60)
         headers = {"authorization": authorization}
-        # A person's token goes to our own services alone, not through what HTTP_PROXY names.
-        async with self._turn, httpx.AsyncClient(timeout=TIMEOUT, headers=headers, trust_env=False) as client:
+        async with self._turn, self._client(headers) as client:
             own = Raw((await export_of(self._pool, person_id)).encode())
             parts = await asyncio.gather(*(_part(client, name, url) for name, url in self._urls.items()))
         return {"auth": own, **dict(zip(self._urls, parts, strict=True))}
+
+    def _client(self, headers: Mapping[str, str]) -> httpx.AsyncClient:
+        """A person's token goes to our own services alone, not through what HTTP_PROXY names."""
+        return httpx.AsyncClient(timeout=TIMEOUT, headers=headers, trust_env=False, verify=self._trust)
 
 
 async def _part(client: httpx.AsyncClient, name: str, url: str) -> Raw:
