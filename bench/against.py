@@ -23,7 +23,7 @@ from bench.load import NUMBER, Target, cut_off, load
 from bench.machine import facts
 from bench.posts import BODY
 from bench.rivals import ECHO, PEERS, Peers, startable
-from bench.sides import Ours, Running, Side
+from bench.sides import AUTH_ALONE, Ours, Running, Side
 from bench.smtp import Counts, Postbox
 from bench.stack import Stack, running
 from local.console import say
@@ -53,6 +53,7 @@ def _found(options: argparse.Namespace) -> Findings:
     with smtp.serving() as postbox, tempfile.TemporaryDirectory(prefix="bench-peers-") as logs:
         os.environ |= smtp.settings(postbox.port)
         with running() as stack:
+            stack.add_database(AUTH_ALONE, "auth")
             bench = _Bench(stack, postbox, Path(logs), options.seconds)
             found = uvloop.run(bench.measure(names, options.rounds, options.only))
     return replace(found, text=found.text + without)
@@ -95,7 +96,8 @@ class _Bench:
 
     def _code_sides(self, names: Sequence[str]) -> dict[str, Side]:
         peers = {name: partial(self._peers.peer, name, self._mails) for name in names}
-        return {comparison.CODES: self._ours.auth, **peers}
+        ours = {comparison.ALONE: self._ours.auth_alone, comparison.PIPELINE: self._ours.auth}
+        return {**ours, **peers}
 
     async def _posts(self, name: str, side: Side) -> Measured:
         async with side() as up:

@@ -117,7 +117,7 @@ def _starts(starts: Starts) -> str:
 
 def _rests(rests: Rests, seconds: float) -> str:
     lines = [_line(name, [(before[name], after[name]) for before, after in rests], seconds) for name in rests[0][1]]
-    lines.append(_line("all", _whole(rests), seconds))
+    lines.append(_line("all but the supervisor", _whole(rests), seconds))
     return table((f"idle, {seconds:.0f} s", "processes", "MiB (PSS)", "% of a core"), lines)
 
 
@@ -130,7 +130,12 @@ def _rest_goals(rests: Rests, seconds: float) -> list[Goal]:
 
 
 def _whole(rests: Rests) -> list[tuple[Held, Held]]:
-    return [(total(before), total(after)) for before, after in rests]
+    """What is deployed: the supervisor starts what an orchestrator or a person would start elsewhere."""
+    return [(total(_deployed(before)), total(_deployed(after))) for before, after in rests]
+
+
+def _deployed(parts: Parts) -> Parts:
+    return {name: part for name, part in parts.items() if name != "supervisor"}
 
 
 def _line(name: str, pairs: Sequence[tuple[Held, Held]], seconds: float) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import psutil
 from msgspec import Struct
@@ -11,6 +11,9 @@ from bench import usage
 from bench.counts import SQL, rows_of
 from bench.stack import Stack
 from events.ids import uuid7
+
+AUTH_ALONE: Final = "auth_alone"
+_PLACE: Final = 12  # the port after the base, behind those of other parts of the bench
 
 Count: TypeAlias = Callable[[], Awaitable[int]]
 
@@ -81,6 +84,22 @@ class Ours:
         finally:
             await todos.close()
             await activity.close()
+
+    @asynccontextmanager
+    async def auth_alone(self) -> AsyncIterator[Running]:
+        """The API role of `auth` on a database that no relay reads: nobody mails."""
+        others = usage.started_as("auth")
+        with self._stack.beside("auth", AUTH_ALONE, _PLACE, service="auth") as url:
+            alone = await self._stack.connect_alone(AUTH_ALONE, "auth")
+
+            async def stored() -> int:
+                return int(await alone.fetchval(SQL.codes_asked))
+
+            try:
+                processes = [each for each in usage.started_as("auth") if each not in others]
+                yield Running(url=url, token="", processes=processes, stored=stored, done=stored)
+            finally:
+                await alone.close()
 
     @asynccontextmanager
     async def auth(self) -> AsyncIterator[Running]:

@@ -50,9 +50,9 @@ class Servers:
         self.postgres.create_database(name, service="todos")
         return self.postgres.url(name, "todos")
 
-    async def connect_alone(self, database: str = _ALONE) -> asyncpg.Connection:
+    async def connect_alone(self, database: str = _ALONE, service: str = "todos") -> asyncpg.Connection:
         """A connection as its owner to such a database, or to the one that no relay reads."""
-        return await asyncpg.connect(self.postgres.url(database, "todos_owner"))
+        return await asyncpg.connect(self.postgres.url(database, f"{service}_owner"))
 
 
 class Stack(Servers):
@@ -131,20 +131,22 @@ class Stack(Servers):
         urls = {"DATABASE_URL": self.postgres.url(database, service), "NATS_URL": self.nats.url(service)}
         return service_environment(service, self._supervisor.layout, self._supervisor.secrets, urls)
 
-    def add_database(self, name: str) -> None:
-        """A further database of the to-do service, migrated."""
-        self.postgres.create_database(name, service="todos")
-        asyncio.run(migrate_database("todos", self.postgres.url(name, "todos_owner")))
+    def add_database(self, name: str, service: str = "todos") -> None:
+        """A further database of a service, migrated."""
+        self.postgres.create_database(name, service=service)
+        asyncio.run(migrate_database(service, self.postgres.url(name, f"{service}_owner")))
 
     @contextmanager
-    def beside(self, module: str, database: str, place: int, *, role: str = "api") -> Iterator[str]:
-        """`python -m MODULE ROLE` on a database of the to-do service while the body runs, on port base + `place`.
+    def beside(
+        self, module: str, database: str, place: int, *, role: str = "api", service: str = "todos"
+    ) -> Iterator[str]:
+        """`python -m MODULE ROLE` on a database of a service while the body runs, on port base + `place`.
 
         Gives its URL.
         """
         layout = self._supervisor.layout
         port = layout.port_base + place
-        environment = self._environment("todos", database) | {"PORT": str(port)}
+        environment = self._environment(service, database) | {"PORT": str(port)}
         log = layout.logs / f"{module}-{database}.log"
         program = parts.Program([sys.executable, "-m", module, role], log=log, env=environment)
         program.start()

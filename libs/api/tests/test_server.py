@@ -6,12 +6,14 @@ from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 import uvloop
 from litestar import get
 
 from api.answers import Answer
 from api.app import create_app
-from api.server import KEEP_ALIVE, AddressTaken, _Joined, listen, serve
+from api.server import KEEP_ALIVE, AddressTaken, _Joined, _Server, listen, serve
+from api.testing import serving
 from events.health import Health
 from local.fixtures import until
 
@@ -43,6 +45,31 @@ async def test_a_head_and_its_body_are_one_packet_and_the_next_answer_another() 
         joined.write(b"body %d" % turn)
         await asyncio.sleep(0)
     assert sent.packets == [b"head 1\r\nbody 1", b"head 2\r\nbody 2"]
+
+
+async def test_a_server_that_is_told_to_end_ends_at_once() -> None:
+    server = _Server(uvicorn.Config(lambda: None))
+    running = asyncio.create_task(server.main_loop())
+    await asyncio.sleep(0)
+    assert not running.done()
+    server.leave()
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert running.done()
+
+
+async def test_an_answer_says_when_it_was_given() -> None:
+    """The server puts it together once a second."""
+
+    async def given() -> str:
+        return str((await client.get("/")).headers.get("date", ""))
+
+    async def later() -> bool:
+        return await given() != first
+
+    async with serving(create_app(title="Test", routes=(), health=Health())) as client:
+        first = await until(given)
+        await until(later, within=5)
 
 
 async def test_what_is_written_before_a_close_is_sent_and_nothing_after_it() -> None:

@@ -3,11 +3,13 @@
 import asyncio
 import socket
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from events.beat import beat
 
 MESSAGE_LIMIT = 16 * 1024
 """The longest message of a WebSocket's client, in bytes; a longer one closes it (1009)."""
@@ -27,6 +29,27 @@ class AddressTaken(Exception):
 
 
 class _Server(uvicorn.Server):
+    """uvicorn's, which looks ten times a second whether it is to end: a fifth of what an idle service costs.
+
+    This one is told. It wakes for the header `date` alone.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._leaving = asyncio.Event()
+
+    def leave(self) -> None:
+        """End, once `serve` runs."""
+        self.should_exit = True
+        self._leaving.set()
+
+    async def main_loop(self) -> None:
+        """Until told to end."""
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(beat(1)):
+                    await self._leaving.wait()
+
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         """Leave signals to the process."""
@@ -136,7 +159,7 @@ async def serve(
     except asyncio.CancelledError:
         on_leaving()
         await _empty(server, running)
-        server.should_exit = True
+        server.leave()
         await running
         raise
 

@@ -16,6 +16,7 @@ import nats.js.errors
 import structlog
 from nats.js import JetStreamContext
 
+from events.beat import beat
 from events.broker import Broker
 from events.envelope import ERASED
 from events.errors import FeedError, HistoryDiffers
@@ -97,7 +98,7 @@ class Eraser:
                 found = True
                 self._late[name] = f"{name} are still to be erased: {type(error).__name__}"
             with suppress(TimeoutError):
-                async with asyncio.timeout(EVERY if found else IDLE):
+                async with asyncio.timeout(beat(EVERY if found else IDLE)):
                     await news.wait()
 
     async def erase_rows(self) -> bool:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
+from events.beat import beat
 from events.hearing import Event
 from events.postgres import AWAY, Connection
 from events.sql import load
@@ -71,4 +72,4 @@ class Tombstones:
             with suppress(*AWAY):
                 rows = await self._pool.fetch(SQL.erasure_recent)
                 self._people = frozenset(row["subject"] for row in rows)
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(beat(EVERY))

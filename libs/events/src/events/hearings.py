@@ -8,6 +8,7 @@ from typing import Final
 import asyncpg
 import structlog
 
+from events.beat import beat
 from events.catalog import core
 from events.catalog.core import Batch, EventsHeard
 from events.clock import Clock
@@ -45,7 +46,7 @@ class Hearings:
                     pass
             except (*AWAY, NotNow) as error:
                 log.warning("what was heard is told later", error=type(error).__name__)
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(beat(EVERY))
 
     async def tell(self) -> int:
         """Tell of the oldest batches that nobody was told of; how many these were."""

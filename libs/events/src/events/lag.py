@@ -8,6 +8,7 @@ from contextlib import suppress
 import nats.errors
 from nats.js import JetStreamContext
 
+from events.beat import beat
 from events.broker import Broker
 from events.telemetry import LAG_EVENTS, LAG_SECONDS
 
@@ -31,7 +32,7 @@ class Lag:
         """Measure until cancelled."""
         caught_up_at = time.time()
         while True:
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(beat(EVERY))
             if self._told_at is not None:
                 caught_up_at, self._told_at = self._told_at, None
                 continue

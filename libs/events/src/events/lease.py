@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from uuid import UUID, uuid4
 
+from events.beat import beat
 from events.errors import LostFence
 from events.postgres import AWAY, Connection, Dial
 from events.sql import load
@@ -42,7 +43,7 @@ class Lease:
                 if epoch is not None:
                     return epoch
                 tell(None)
-            await asyncio.sleep(RENEW)
+            await asyncio.sleep(beat(RENEW))
 
     async def take(self) -> int | None:
         """Take or renew now; the epoch, or None when somebody else holds it."""
@@ -61,7 +62,7 @@ class Lease:
         Who takes the lease away for a moment (an operator who rewinds) so has the checkpoint read anew.
         """
         while True:
-            await asyncio.sleep(RENEW)
+            await asyncio.sleep(beat(RENEW))
             with suppress(*AWAY):
                 if await self.take() != epoch:
                     raise LostFence(f"another instance is active as {self.name}, or was")

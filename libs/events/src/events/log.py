@@ -14,6 +14,7 @@ import asyncpg
 import msgspec
 import structlog
 
+from events.beat import beat
 from events.command import Command, appending
 from events.errors import BadCommand, EventsError, KeyReused, OutcomeUnknown, Overloaded, Unavailable, VersionConflict
 from events.health import Check
@@ -140,7 +141,7 @@ class Log:
         connection = await self._connected()
         self._answers()
         try:
-            async with asyncio.timeout(PROBE_EVERY):
+            async with asyncio.timeout(beat(PROBE_EVERY)):
                 await self._wake.wait()
         except TimeoutError:
             try:

@@ -4,6 +4,7 @@ import asyncio
 
 import asyncpg
 
+from events.beat import beat
 from events.health import Check
 from events.postgres import AWAY
 
@@ -26,7 +27,7 @@ class Probe:
         """Look until cancelled."""
         while True:
             self._state = await self._look()
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(beat(EVERY))
 
     async def _look(self) -> Check:
         try:

@@ -18,6 +18,8 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
+from events.beat import beat
+
 INACTIVE = 3600.0
 EXPIRES = 2.0
 PLACES = 4
@@ -168,7 +170,7 @@ class Pull:
 
     async def _ask(self) -> None:
         self._asked = self._batch
-        request = {"batch": self._batch, "expires": int(EXPIRES * 1e9)}
+        request = {"batch": self._batch, "expires": int(beat(EXPIRES) * 1e9)}
         await self._client.publish(
             f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._name}", msgspec.json.encode(request), reply=self._inbox
         )

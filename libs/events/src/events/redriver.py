@@ -11,6 +11,7 @@ import msgspec
 import structlog
 
 from events.applying import APPLY_TIMEOUT, GIVE_WAY, Applier, event_of
+from events.beat import beat
 from events.feed import Feed
 from events.health import Check
 from events.hearing import Event
@@ -59,7 +60,7 @@ class Redriver:
                     detail = f"parked events are out of reach: {type(error).__name__}"
                     self._state = msgspec.structs.replace(self._state, state="late", detail=detail)
                     log.warning("parked events are out of reach", consumer=self._consumer, error=type(error).__name__)
-                await asyncio.sleep(EVERY)
+                await asyncio.sleep(beat(EVERY))
         finally:
             self._show({})
 

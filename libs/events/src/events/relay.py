@@ -22,6 +22,7 @@ import structlog
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
+from events.beat import beat
 from events.broker import Broker
 from events.errors import FeedError, HistoryDiffers
 from events.feed import Feed
@@ -284,7 +285,7 @@ class Relay:
     async def _hears_news(self) -> bool:
         """Wait for a wake-up; False when the poll's time passed without one."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(POLL_IDLE):
+            async with asyncio.timeout(beat(POLL_IDLE)):
                 return await self._news.wait()
         return False
 

@@ -16,6 +16,7 @@ import asyncpg
 import structlog
 
 from events.batcher import Batcher
+from events.beat import beat
 from events.clock import Clock, system_clock
 from events.health import Check
 from events.postgres import AWAY, Connection, is_rejection
@@ -232,7 +233,7 @@ class WorkTable:
             except AWAY as error:
                 log.warning("work table out of reach", table=self.table, error=type(error).__name__)
                 self.wake()  # a lane that tries says so
-            await asyncio.sleep(POLL)
+            await asyncio.sleep(beat(POLL))
 
     async def _attempt(self, act: Act, row: Row) -> None:
         """Act on a row; cancelled, let that end first: cut off past its mark, nobody would know what it did."""

@@ -10,6 +10,7 @@ import structlog
 from msgspec import Struct
 
 from activity.tables import SQL
+from events.beat import beat
 from events.erasure import hold_off
 from events.health import Check
 from events.postgres import AWAY, Connection, is_too_slow
@@ -147,7 +148,7 @@ class Projections:
                     self._trouble[projection] = f"{projection} stands still: {type(error).__name__}"
             await asyncio.sleep(PAUSE)
             with suppress(TimeoutError):
-                async with asyncio.timeout(EVERY):
+                async with asyncio.timeout(beat(EVERY)):
                     await self._news.wait()
 
     async def _behind_the_archive(self) -> Sequence[str]:

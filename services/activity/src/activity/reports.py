@@ -26,6 +26,7 @@ from activity.periods import (
     span_of,
 )
 from activity.tables import Due, Moved, due_periods, is_due, move_periods, tally
+from events.beat import beat
 from events.broker import Broker
 from events.catalog.activity import TYPES, ReportReady
 from events.clock import Clock
@@ -86,7 +87,7 @@ class Reports:
                 self._limit = max(1, self._limit // 2) if is_too_slow(error) else self._limit
                 self._late = f"reports wait: {type(error).__name__}"
                 log.warning("reports are late; they will be tried again", error=type(error).__name__)
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(beat(EVERY))
 
     async def close_due(self) -> None:
         """Close every period that is due by now, once everything that was said until now is heard."""

@@ -7,6 +7,7 @@ from typing import Final
 import asyncpg
 import structlog
 
+from events.beat import beat
 from events.clock import Clock
 from events.health import Check
 from events.postgres import AWAY
@@ -43,4 +44,4 @@ class Holding:
             except AWAY as error:
                 self._state = Check(_OK.name, "late", f"letters are held for longer: {type(error).__name__}")
                 log.warning("letters are held for longer", error=type(error).__name__)
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(beat(EVERY))

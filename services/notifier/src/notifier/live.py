@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from api.messages import Locale
 from api.requests import Person
+from events.beat import beat
 from events.clock import Clock
 from events.health import Check
 from events.notify import Notifier
@@ -247,7 +248,7 @@ class Live:
 
     async def _keep_beating(self) -> None:
         while True:
-            await asyncio.sleep(BEAT)
+            await asyncio.sleep(beat(BEAT))
             for line in self._all():
                 line.beat()
 
@@ -270,7 +271,7 @@ class Live:
                 async with asyncio.timeout(TIMEOUT):
                     await self._poll(connection)  # asked here: one that died in silence would bring no news
                 self._state = Check("live", "ok")
-                await asyncio.sleep(POLL)
+                await asyncio.sleep(beat(POLL))
         finally:
             connection.terminate()
 

@@ -11,6 +11,7 @@ import asyncpg
 import msgspec
 import structlog
 
+from events.beat import beat
 from events.clock import Clock
 from events.command import Change, Context, new_command
 from events.errors import NotNow, VersionConflict
@@ -50,7 +51,7 @@ class Alarms:
                     pass
             except* (*AWAY, NotNow) as errors:
                 log.warning("alarms ring late; they will be tried again", error=repr(errors.exceptions[0])[:80])
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(beat(EVERY))
 
     async def ring(self, limit: int) -> int:
         """Say what is due now of up to `limit` to-dos; how many were looked at."""
