@@ -122,10 +122,10 @@ def _rests(rests: Rests, seconds: float) -> str:
 
 
 def _rest_goals(rests: Rests, seconds: float) -> list[Goal]:
-    whole = _whole(rests)
+    whole, what = _whole(rests), "the idle stack without its supervisor in"
     return [
-        at_most("the idle stack in MiB", [after.memory for _, after in whole], MEMORY_GOAL),
-        at_most("the idle stack in % of a core", [_share(*pair, seconds) for pair in whole], CPU_GOAL),
+        at_most(f"{what} MiB", [after.memory for _, after in whole], MEMORY_GOAL),
+        at_most(f"{what} % of a core", [_share(*pair, seconds) for pair in whole], CPU_GOAL),
     ]
 
 

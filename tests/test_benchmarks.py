@@ -150,6 +150,18 @@ def test_each_peer_is_drawn_and_has_a_goal_where_one_is_set():
     ]
 
 
+def test_mails_are_those_of_everything_behind_beside_the_best_peers_where_there_is_one():
+    ours = {comparison.ALONE: [_measured(900)], comparison.PIPELINE: [_measured(30)]}
+    beside = ours | {"background": [_measured(10)], "threaded": [_measured(20)]}
+
+    assert comparison.findings({}, {}, {0: ours, 50: {}}).goals == []
+    assert [str(goal) for goal in comparison.findings({}, {}, {0: beside, 50: {}}).goals] == [
+        "met: request-otp, mail in 0 ms, ours, API role alone, to background, at least 8: 90.0",
+        "missed: request-otp, mail in 0 ms, ours, everything behind it running too, to background, at least 8: 3.00",
+        "met: mails a connection-second to the best peer's, mail in 0 ms, at least 1.5: 1.50",
+    ]
+
+
 def test_the_chart_has_a_bar_for_each_peer_and_a_mark_for_each_goal():
     bars = [
         Bar(panel="POST", peer="background", values=[9, 11, 12], goal=10),

@@ -1,4 +1,4 @@
-"""Those who look from time to time wake together: at a beat, never later than they said, never at once."""
+"""Those who look from time to time wake together: at a beat, at most 10 ms after the time they said, never at once."""
 
 import asyncio
 
@@ -44,10 +44,15 @@ def test_it_ends_with_the_last_beat_that_is_not_too_late(moment: float, seconds:
     assert beat_at(moment, seconds) == pytest.approx(wait)
 
 
+@pytest.mark.parametrize("moment", [100.0, 100.2, 100.249])
+def test_what_is_shorter_than_a_beat_stays_as_it_is(moment: float) -> None:
+    assert beat_at(moment, 0.1) == 0.1
+
+
 @given(moment=st.floats(0, 1e7), seconds=st.sampled_from((0.25, 1.0, 2.0, 5.0, 60.0)))
 def test_whenever_somebody_waits_it_is_a_beat_that_ends_it(moment: float, seconds: float) -> None:
     wait = beat_at(moment, seconds)
-    assert seconds - BEAT < wait <= seconds + 0.01
+    assert seconds - BEAT < wait < seconds + 0.011
     beats = (moment + wait) / BEAT
     assert beats == pytest.approx(round(beats), abs=1e-6)
     assert wait > 0

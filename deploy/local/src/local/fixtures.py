@@ -77,7 +77,7 @@ async def until(condition: Callable[[], T | Awaitable[T]], *, within: float = 10
         waited = loop.time() - started
         if waited > within:
             pytest.fail(f"still not true after {within} s; the last answer was {value!r}")
-        await asyncio.sleep(min(max(0.01, waited / 10), 0.2))
+        await asyncio.sleep(min(max(0.01, waited / 10), 0.1))
 
 
 @pytest.fixture

@@ -1,7 +1,4 @@
-"""When those who look from time to time do so: at once, for a process that wakes for one looks for all.
-
-Half of what an idle process costs is waking: the loop, the connections, the servers behind them.
-"""
+"""When those who look from time to time do so: together, so that a process wakes once for all (docs/adr/0032)."""
 
 import asyncio
 from math import floor
@@ -13,6 +10,11 @@ _EARLY: Final = 0.01
 
 
 def beat(seconds: float) -> float:
-    """How long to wait for `seconds` (one beat at least) to be over at a beat: a quarter of a second less at most."""
+    """How long to wait for `seconds` to be over at a beat: up to a quarter of a second less, or 10 ms more.
+
+    What is less than a beat is told as it is.
+    """
+    if seconds < BEAT:
+        return seconds
     now = asyncio.get_running_loop().time()
     return floor((now + seconds + _EARLY) / BEAT) * BEAT - now

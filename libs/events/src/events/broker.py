@@ -20,7 +20,6 @@ from nats.aio.subscription import Subscription
 from nats.js import JetStreamContext
 
 from events.access import Access, StrictClient
-from events.beat import beat
 
 API_TIMEOUT = 1.0
 CONNECT_TIMEOUT = 2
@@ -141,7 +140,7 @@ class Broker:
                 log.error("nats is silent: the connection is cut", seconds=SILENCE_MAX)
                 return
             with suppress(TimeoutError):
-                async with asyncio.timeout(beat(PROBE_EVERY)):
+                async with asyncio.timeout(PROBE_EVERY):
                     await self._lost.wait()
 
     async def _drop(self) -> None:

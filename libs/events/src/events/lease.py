@@ -43,7 +43,8 @@ class Lease:
                 if epoch is not None:
                     return epoch
                 tell(None)
-            await asyncio.sleep(beat(RENEW))
+            # Not at a beat: who looks at the holder's own would find each time that the lease ends a moment later.
+            await asyncio.sleep(RENEW)
 
     async def take(self) -> int | None:
         """Take or renew now; the epoch, or None when somebody else holds it."""

@@ -83,7 +83,7 @@ class Redriver:
         async with asyncio.timeout(READ_TIMEOUT):
             due = await connection.fetchrow(SQL.parked_due, self._consumer, list(self._appliers))
         if due is None or due["wait"] > 0:
-            return EVERY if due is None else min(due["wait"], EVERY)
+            return beat(EVERY) if due is None else min(due["wait"], EVERY)
         self._tried = due["feed"], due["seq"]
         await self._try(self._appliers[due["feed"]], due["seq"], connection)
         self._tried = None

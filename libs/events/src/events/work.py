@@ -270,7 +270,7 @@ class WorkTable:
         """Wait for news. Of a lane's workers that rest, one is on the look-out: the look is the lane's."""
         async with self._lookouts[lane]:
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK):
+                async with asyncio.timeout(beat(LOOK)):
                     await self._news[lane].wait()
 
     def _claimed(self) -> tuple[float, datetime, str]:

@@ -16,10 +16,11 @@ from typing import Any
 
 
 class Process:
-    """What runs together, is paused together and dies together."""
+    """What runs together, is paused together and dies together; its clock began at a moment of its own."""
 
-    def __init__(self, loop: "Loop", name: str) -> None:
+    def __init__(self, loop: "Loop", name: str, began: float) -> None:
         self.name = name
+        self.began = began
         self.ready: deque[Handle] = deque()
         self.paused = False
         self.dead = False
@@ -111,13 +112,13 @@ class Loop(asyncio.AbstractEventLoop):
         self._timers: list[tuple[float, int, Handle]] = []
         self._numbers = count()
         self._is_running = False
-        self.outside = Process(self, "world")
+        self.outside = self.process("world")
         Task._numbers = count()
 
     # What asyncio asks of a loop
 
     def time(self) -> float:
-        return self.now
+        return self.now + PROCESS.get(self.outside).began
 
     def get_debug(self) -> bool:
         return False
@@ -150,14 +151,14 @@ class Loop(asyncio.AbstractEventLoop):
         self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> Handle:
         context = context or copy_context()
-        handle = Handle(callback, args, context, context.get(PROCESS, self.outside), when)
-        heapq.heappush(self._timers, (when, next(self._numbers), handle))
-        return handle
+        process = context.get(PROCESS, self.outside)
+        return self._call_at(when - process.began, callback, args, context, process)
 
     def call_later(  # type: ignore[override]
         self, delay: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> Handle:
-        return self.call_at(self.now + delay, callback, *args, context=context)
+        context = context or copy_context()
+        return self._call_at(self.now + delay, callback, args, context, context.get(PROCESS, self.outside))
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         error = context.get("exception")
@@ -167,6 +168,10 @@ class Loop(asyncio.AbstractEventLoop):
         pass
 
     # What the simulation asks of it
+
+    def process(self, name: str) -> Process:
+        """A new one."""
+        return Process(self, name, self._chance.random())
 
     def spawn(self, process: Process, coro: Coroutine[Any, Any, Any]) -> Task:
         """Start a task of a process."""
@@ -179,9 +184,7 @@ class Loop(asyncio.AbstractEventLoop):
 
     def at(self, when: float, process: Process, callback: Callable[..., Any], *args: Any) -> Handle:
         """Have a process run something at that time."""
-        handle = Handle(callback, args, process.context, process, when)
-        heapq.heappush(self._timers, (when, next(self._numbers), handle))
-        return handle
+        return self._call_at(when, callback, args, process.context, process)
 
     def is_ready(self, process: Process) -> None:
         """A process that was paused can move again."""
@@ -219,6 +222,13 @@ class Loop(asyncio.AbstractEventLoop):
             self.call_later(10, self.stop)
             self.run()
         self.errors += [f"never ended: {task!r}" for task in self.tasks if not task.done()]
+
+    def _call_at(
+        self, when: float, callback: Callable[..., Any], args: tuple[Any, ...], context: Context, process: Process
+    ) -> Handle:
+        handle = Handle(callback, args, context, process, when)
+        heapq.heappush(self._timers, (when, next(self._numbers), handle))
+        return handle
 
     def _push(self, handle: Handle) -> None:
         process = handle.process

@@ -16,7 +16,7 @@ from nats.js import JetStreamContext
 from nats.js.manager import JetStreamManager
 
 import events.broker
-from simulation.loop import PROCESS, Loop, Process
+from simulation.loop import PROCESS, Loop
 from simulation.network import Network
 from simulation.stream import Broker, Headers, Want
 
@@ -30,7 +30,7 @@ class Wire:
         self.loop = loop
         self.network = network
         self.broker = broker
-        self.process = Process(loop, "nats")
+        self.process = loop.process("nats")
         self.clients: list[Client] = []
         self.is_up = True
         self.is_over = False

@@ -57,7 +57,7 @@ class Part:
         return self.process is not None and not self.process.dead
 
     def start(self) -> None:
-        self.process = Process(self.world.loop, self.name)
+        self.process = self.world.loop.process(self.name)
         self.world.loop.spawn(self.process, self._run())
 
     def kill(self) -> None:

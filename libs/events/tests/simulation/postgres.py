@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 
 from events.postgres import CONNECT_TIMEOUT
-from simulation.loop import PROCESS, Loop, Process
+from simulation.loop import PROCESS, Loop
 from simulation.network import Network
 from simulation.pool import Block
 from simulation.session import Session
@@ -30,7 +30,7 @@ class Server:
         self.loop = loop
         self.network = network
         self.store = store
-        self.process = Process(loop, "postgres")
+        self.process = loop.process("postgres")
         self.sessions: list[Session] = []
         self.pids = count(1)
         self.is_up = True

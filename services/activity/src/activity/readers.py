@@ -9,6 +9,7 @@ import asyncpg
 import structlog
 
 from activity.tables import SQL
+from events.beat import beat
 from events.postgres import AWAY
 
 EVERY: Final = 5.0
@@ -31,7 +32,7 @@ class Readers:
             with suppress(*AWAY):
                 if ended := await self.end_overdue():
                     log.warning("readers ended", sessions=ended)
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(beat(EVERY))
 
     async def end_overdue(self) -> int:
         """End the sessions whose transaction lasts too long; how many."""
