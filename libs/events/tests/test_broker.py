@@ -68,6 +68,33 @@ async def test_a_connection_with_unsent_bytes_is_dropped_without_a_word(nats: Na
         nats.resume()
 
 
+async def test_a_silent_server_is_cut_at_the_second_question_that_is_not_answered(
+    nats: Nats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A third one would be three seconds more: no consumer would be back within ten."""
+    for name, quarter in (("PROBE_EVERY", 0.5), ("API_TIMEOUT", 0.25), ("SILENCE_MAX", 1.5)):
+        assert getattr(events.broker, name) == quarter * 4
+        monkeypatch.setattr(events.broker, name, quarter)
+    broker = Broker(nats.url(), name="test")
+    answered, unanswered = 0, 0
+
+    async def counted(*arguments: Any, **options: Any) -> Any:
+        nonlocal answered, unanswered
+        unanswered += 1
+        answer = await request(*arguments, **options)
+        unanswered, answered = 0, answered + 1
+        return answer
+
+    async with running(broker.run):
+        client = await broker.connected()
+        request, client.request = client.request, counted  # type: ignore[method-assign]
+        await until(lambda: answered)
+        nats.pause()
+        await until(lambda: client.is_closed)
+        nats.resume()
+    assert unanswered == 2
+
+
 ASKED: dict[str, tuple[Callable[[Client], Awaitable[object]], Callable[[Client], list[asyncio.Future[Any]]]]] = {
     "a request": (
         lambda client: client.request("$JS.API.INFO", b"", timeout=1),
