@@ -13,14 +13,16 @@ from pathlib import Path
 import httpx
 import pytest
 
+from local import ports
 from local.fixtures import until
 from local.layout import REPOSITORY
 from local.permissions import service_permissions
-from system import Person, System, system
+from system import PLAIN, Person, System, system
 
 PAGE = (REPOSITORY / "docs" / "tutorial.md").read_text()
 FILES = dict(re.findall(r"^`(\S+)`\n\n```\w+\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
 UP, MAKE, MIGRATE, RUN, REWIND = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+[RUN_BESIDE] = re.findall(r"`(\$TODO/run as tally env PORT=0 [^`]+)`", PAGE)
 SPOKEN_OF = re.compile(r"takes (\d+) lines of Python")
 COUNTED = "select coalesce(sum(completed), 0)::int from tally"
 AT = "select coalesce(max(seq), 0) from events.checkpoint where consumer = 'tally' and feed = 'TODOS'"
@@ -48,7 +50,7 @@ class Reader:
         done = subprocess.run(
             ["sh", "-euc", commands],
             cwd=folder or self.folder,
-            env=self._environment({}),
+            env=self._environment(),
             capture_output=True,
             text=True,
             check=False,
@@ -58,11 +60,11 @@ class Reader:
         return done.stdout
 
     @contextmanager
-    def running(self, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    def running(self, command: str = RUN) -> Iterator[subprocess.Popen[bytes]]:
         """Tally, killed at the end if it is still there; a failure shows what it said."""
         with self.log.open("ab") as log:
             process = subprocess.Popen(
-                ["sh", "-euc", f"exec {RUN}"], cwd=self.folder, env=self._environment(environment), stderr=log
+                ["sh", "-euc", f"exec {command}"], cwd=self.folder, env=self._environment(), stderr=log
             )
         try:
             yield process
@@ -81,9 +83,8 @@ class Reader:
         assert await self.system.value("tally", "select count(*) from events.parked") == 0
         assert await self.system.value("tally", COUNTED) == number, self.log.read_text()[-2000:]
 
-    def _environment(self, more: Mapping[str, str]) -> Mapping[str, str]:
-        port = str(self.system.stack.layout.port_base)
-        return os.environ | {"TODO": str(self.todo), "PORT_BASE": port} | more
+    def _environment(self) -> Mapping[str, str]:
+        return os.environ | {"TODO": str(self.todo), "PORT_BASE": str(self.system.stack.layout.port_base)}
 
 
 @pytest.fixture(scope="module")
@@ -111,14 +112,16 @@ async def test_a_service_that_follows_the_page_counts_each_event_once_whatever_h
         await complete(ann)  # before tally was ever there
         with reader.running() as first:
             await reader.counts(2)
-            await well(hosting, first)
+            await well(first, hosting.stack.layout.port_base + 9)
             assert reader.does("$TODO/run ops acts tally --json") == "[]\n"
         await complete(ann)
         with reader.running() as again:
             await reader.counts(4)
             reader.does(REWIND)
             await reader.counts(4)
-            with reader.running(PORT="0"):
+            port = ports.free_port()  # which nobody could ask for at 0
+            with reader.running(RUN_BESIDE.replace("PORT=0", f"PORT={port}")) as beside:
+                await well(beside, port)
                 await complete(ann)
                 await reader.counts(6)
                 again.send_signal(signal.SIGKILL)
@@ -126,20 +129,20 @@ async def test_a_service_that_follows_the_page_counts_each_event_once_whatever_h
                 await reader.counts(8)
 
 
-async def well(stack: System, process: subprocess.Popen[bytes]) -> None:
-    """Its own health says so, and todo-ops shows it."""
-    port = stack.stack.layout.port_base + 9
-    async with httpx.AsyncClient(timeout=5) as http:
-        told = await until(lambda: _asked(http, f"http://127.0.0.1:{port}/healthz/ready"))
-    assert process.poll() is None
-    assert {check["name"]: check["state"] for check in told["checks"]} == {
-        "consumer tally TODOS": "ok",
-        "parked tally": "ok",
-    }
+async def well(process: subprocess.Popen[bytes], port: int) -> None:
+    """Wait until it listens there, and its own health says so."""
 
+    async def is_well() -> bool:
+        try:
+            told = (await http.get(f"http://127.0.0.1:{port}/healthz/ready")).json()
+        except httpx.TransportError:
+            assert process.poll() is None
+            return False
+        states = {check["name"]: check["state"] for check in told["checks"]}
+        return states == {"consumer tally TODOS": "ok", "parked tally": "ok"}
 
-async def _asked(http: httpx.AsyncClient, url: str) -> dict[str, object]:
-    return (await http.get(url)).json()
+    async with httpx.AsyncClient(timeout=5, verify=PLAIN) as http:
+        await until(is_well, within=40)
 
 
 def test_the_page_says_how_much_it_takes_and_it_is_less_than_fifty_lines() -> None:

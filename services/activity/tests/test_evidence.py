@@ -1,6 +1,7 @@
 """What a person with all rights on the database does to the archive is found by seals that are kept elsewhere."""
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -212,7 +213,7 @@ async def test_what_was_emptied_before_it_was_heard_is_sealed_as_it_came(
 async def test_a_seal_of_another_key_is_no_seal_and_an_older_key_still_counts(
     seals: Seals, me: UUID, tmp_path: Path, diary: Diary, watch: Watch
 ) -> None:
-    last = sealed(tmp_path)[-1].statement
+    last = sealed(tmp_path)[0][-1].statement
     keep(signed(msgspec.structs.replace(last, number=7), STRANGE), tmp_path)
     assert (await wrong(seals))[2] == "the seal is not signed by a key of SEAL_KEYS (new)"
     with pytest.raises(Unsealed, match="seal of number 7 is not signed"):
@@ -247,8 +248,39 @@ async def test_seals_are_made_each_hour_and_only_where_something_came(
 async def test_a_seal_is_never_written_over(seals: Seals, me: UUID, tmp_path: Path) -> None:
     path = first(tmp_path)
     before = sha256(path.read_bytes())
-    keep(signed(msgspec.structs.replace(sealed(tmp_path)[0].statement, head="00"), KEYS), tmp_path)
+    keep(signed(msgspec.structs.replace(sealed(tmp_path)[0][0].statement, head="00"), KEYS), tmp_path)
     assert sha256(path.read_bytes()).digest() == before.digest()
+
+
+async def test_what_a_full_disk_cut_short_ends_no_sealing_and_the_rest_is_still_judged(
+    seals: Seals, me: UUID, diary: Diary, tmp_path: Path
+) -> None:
+    (tmp_path / f"{7:015}.json").touch()
+    await diary.create(me, MORNING, MORNING)
+    made = await seals.seal()
+    assert made
+    assert made.statement.number == 8
+    assert [(each.about[:4], each.wrong) for each in await seals.look_through()] == [
+        ("seal", "the file is no seal"),
+        *[("arch", "")] * 3,
+        ("only", ""),
+    ]
+
+
+async def test_a_seal_that_no_room_is_left_for_leaves_nothing_behind(
+    seals: Seals, me: UUID, diary: Diary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    await diary.create(me, MORNING)
+    with monkeypatch.context() as patched:
+        patched.setattr("activity.evidence.os.fsync", full)
+        with pytest.raises(Unsealed, match="No space left"):
+            await seals.seal()
+    seals_kept, others = sealed(tmp_path)
+    assert (len(seals_kept), others) == (2, [])
+    assert await seals.seal()
 
 
 async def test_a_folder_that_is_not_there_is_said_and_sealing_goes_on_once_it_is(
@@ -264,7 +296,7 @@ async def test_a_folder_that_is_not_there_is_said_and_sealing_goes_on_once_it_is
         assert str(folder) in seals.check().detail
         folder.unlink()
         folder.mkdir()
-        await until(lambda: seals.check().state == "ok" and sealed(folder))
+        await until(lambda: seals.check().state == "ok" and sealed(folder)[0])
 
 
 async def test_long_stretches_are_sealed_piece_by_piece(

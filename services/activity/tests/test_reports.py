@@ -159,6 +159,16 @@ async def test_what_cannot_be_closed_is_late_and_readiness_says_so(
     assert await diary.said() == []
 
 
+async def test_a_day_whose_midnight_comes_twice_counts_from_the_first(diary: Diary) -> None:
+    """In the Azores it is midnight at 00:00 and at 01:00 UTC on 25 October 2026, the last day of a week."""
+    me = await diary.register("2026-10-19T00:00", zone="Atlantic/Azores")
+    todos = await diary.create(me, *["2026-10-24T12:00"] * 2)
+    for when, todo in zip(("2026-10-24T12:30", "2026-10-25T00:30"), todos, strict=True):
+        await diary.toggle(me, when, todo)
+    week = (await diary.close("2026-10-27T00:00"))[0]
+    assert week.figures.streak == 2
+
+
 async def test_a_streak_goes_back_beyond_its_period_until_the_first_day_without(diary: Diary) -> None:
     me = await diary.register("2026-11-02T00:00")
     todos = await diary.create(me, *["2026-11-12T01:00"] * 20)

@@ -72,6 +72,8 @@ async def test_a_patch_that_changes_nothing_says_nothing(auth: Service) -> None:
         ({"quiet_from": "07:00", "quiet_to": "07:00"}, "quiet_to"),
         ({"quiet_from": "24:00", "quiet_to": "07:00"}, "quiet_from"),
         ({"quiet_from": "22:00:00", "quiet_to": "07:00"}, "quiet_from"),
+        ({"quiet_from": "22:00\n", "quiet_to": "07:00"}, "quiet_from"),
+        ({"quiet_from": "22:00", "quiet_to": "07:00\n"}, "quiet_to"),
         ([], "body"),
         (None, "body"),
     ],

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from uuid import uuid4
 
@@ -11,6 +11,7 @@ from notifying import World, completed
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
+from api.requests import Person
 from events.catalog.auth import UserErased
 from local.fixtures import until
 from notifier import live, sockets
@@ -182,6 +183,15 @@ async def test_of_too_many_connections_the_oldest_ends(world: World, monkeypatch
         assert await first.closed() == (4409, "replaced")
         await world.told(me, 1)
         assert await last.numbers(1) == [1]
+
+
+async def test_however_many_come_at_once_only_so_many_stay(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An ended line is there until its client has heard of it."""
+    monkeypatch.setattr("notifier.live.LINES", 2)
+    me = Person(id=uuid4(), sid=uuid4())
+    with ExitStack() as lines:
+        all_of_them = [lines.enter_context(world.live.line(me, "en", 0)) for _ in range(5)]
+        assert [line.is_ended for line in all_of_them] == [True, True, True, False, False]
 
 
 async def test_a_slow_client_is_told_so_and_resumes_without_loss(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """A person decides what they are told, and on which ways."""
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,9 +13,10 @@ from msgspec.structs import replace
 from notifying import World, completed, due_soon, world_of
 
 from events.catalog.auth import ProfileChanged, UserRegistered
-from local.fixtures import DatabaseFactory
+from local.fixtures import DatabaseFactory, until
 from local.nats import Nats
 from notifier.domain import Preferences
+from notifier.tables import keep_profiles
 
 PATH = "/notifications/preferences"
 
@@ -129,6 +131,32 @@ async def test_quiet_hours_of_the_profile_silence_what_comes_in_them(world: Worl
         await world.say("TODOS", due_soon(), to=me)
         await world.heard()
     assert [each["silent"] for each in reversed(await world.inbox(me))] == [True, False, False]
+
+
+async def test_quiet_hours_that_came_with_a_line_break_are_heard_without_it(world: World) -> None:
+    """They were accepted once, and are in logs for ever."""
+    me, now = uuid4(), world.watch()
+    quiet = {"quiet_from": f"{now - timedelta(hours=1):%H:%M}\n", "quiet_to": f"{now + timedelta(hours=1):%H:%M}\n"}
+    await world.say("AUTH", ProfileChanged(user_id=me, timezone="UTC", **quiet), to=me)
+    async with world.hearing():
+        await world.heard()
+        await world.say("TODOS", due_soon(), to=me)
+        await world.heard()
+    assert [each["silent"] for each in await world.inbox(me)] == [True]
+
+
+async def test_a_choice_made_while_the_registration_is_heard_is_waited_for(world: World) -> None:
+    me = uuid4()
+    waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+    async with world.pool.acquire() as chooser, world.pool.acquire() as hearer:
+        choice = chooser.transaction()
+        await choice.start()
+        await chooser.execute("insert into preference (user_id) values ($1)", me)
+        hearing = asyncio.create_task(keep_profiles(hearer, [ProfileChanged(user_id=me, timezone="Asia/Seoul")]))
+        await until(lambda: world.pool.fetchval(waiting))
+        await choice.commit()
+        await hearing
+    assert await world.pool.fetchval("select timezone from preference where user_id = $1", me) == "Asia/Seoul"
 
 
 def test_a_person_rests_until_the_last_of_their_wishes_is_over() -> None:

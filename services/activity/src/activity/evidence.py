@@ -6,6 +6,7 @@ back a seal that is kept where they do not reach.
 
 import asyncio
 import base64
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -71,15 +72,28 @@ def is_genuine(seal: Seal, keys: Keys) -> bool:
     return True
 
 
-def sealed(folder: Path) -> list[Seal]:
-    """The seals of a folder in the order of their numbers; raises OSError, or ValueError for what is no seal."""
-    return [_read(path) for path in sorted(folder.glob("*.json"))]
+def sealed(folder: Path) -> tuple[list[Seal], list[str]]:
+    """The seals of a folder in the order of their numbers, and the names of files that are none; raises OSError."""
+    seals, others = [], []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            seals.append(_read(path))
+        except ValueError:
+            others.append(path.name)
+    return seals, others
 
 
 def newest(folder: Path) -> Seal | None:
-    """The seal of the highest number; None where there is none yet. Raises as `sealed` does."""
-    path = max(folder.glob("*.json"), default=None)
-    return _read(path) if path else None
+    """The seal of the highest number; None where there is none yet. Raises OSError.
+
+    What is none is passed over (`verify` tells of it): one that a full disk cut short would end all sealing.
+    """
+    for path in sorted(folder.glob("*.json"), reverse=True):
+        try:
+            return _read(path)
+        except ValueError as error:
+            log.warning("a seal is passed over", error=str(error))
+    return None
 
 
 def _read(path: Path) -> Seal:
@@ -90,10 +104,19 @@ def _read(path: Path) -> Seal:
 
 
 def keep(seal: Seal, folder: Path) -> Path:
-    """Write a seal beside the others, never over one; raises OSError."""
+    """Write a seal beside the others, never over one, and whole where the disk allows; raises OSError."""
     path = folder / f"{seal.statement.number:015}.json"
-    with suppress(FileExistsError), path.open("xb") as file:  # another instance sealed up to the same number
-        file.write(msgspec.json.format(msgspec.json.encode(seal)) + b"\n")
+    with suppress(FileExistsError):  # another instance sealed up to the same number
+        file = path.open("xb")
+        try:
+            with file:
+                file.write(msgspec.json.format(msgspec.json.encode(seal)) + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            with suppress(OSError):
+                path.unlink()
+            raise
     return path
 
 
@@ -190,15 +213,16 @@ class Seals:
     async def look_through(self) -> list[Finding]:
         """Whether the archive is what was sealed; raises one of `AWAY`."""
         try:
-            seals = await asyncio.to_thread(sealed, self._folder)
-        except (OSError, ValueError) as error:
+            seals, others = await asyncio.to_thread(sealed, self._folder)
+        except OSError as error:
             return [Finding("seals", f"{self._folder}: {error}")]
-        return await look_at_seals(self._pool, seals, self._keys)
+        found = [Finding(f"seal {name}", "the file is no seal") for name in others]
+        return found + await look_at_seals(self._pool, seals, self._keys)
 
     async def _last(self) -> Statement:
         try:
             seal = await asyncio.to_thread(newest, self._folder)
-        except (OSError, ValueError) as error:
+        except OSError as error:
             raise Unsealed(f"the seals of {self._folder} cannot be read: {error}") from None
         if seal is None:
             return Statement(0, GENESIS.hex(), datetime.fromtimestamp(0, UTC))

@@ -36,7 +36,7 @@ from auth.tables import (
     list_sessions,
     other_sessions,
 )
-from events.catalog.auth import Locale, Role, WallClock
+from events.catalog.auth import Locale, Role
 from events.catalog.zones import known_zones
 from events.clock import Clock
 from events.command import Change, Context, new_command
@@ -73,7 +73,12 @@ Zone: TypeAlias = Annotated[str, Meta(max_length=64, description="IANA name, as 
 
 
 Quiet: TypeAlias = Annotated[
-    WallClock, Meta(description="A time of day in the profile's time zone, as `22:30`", examples=["22:30"])
+    str,
+    Meta(
+        pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9](?!\n)$",  # `$` alone also matches before a last line break
+        description="A time of day in the profile's time zone, as `22:30`",
+        examples=["22:30"],
+    ),
 ]
 
 

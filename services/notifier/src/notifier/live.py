@@ -103,6 +103,11 @@ class Line:
         if self._left() <= 0 or monotonic() - self._said_at >= HEARTBEAT:
             self._called.set()
 
+    @property
+    def is_ended(self) -> bool:
+        """Whether its client is to go."""
+        return self._ended is not None
+
     def end(self, reason: Reason) -> None:
         """Let `next` raise `Goodbye`; the first reason stands."""
         self._ended = self._ended or reason
@@ -218,8 +223,9 @@ class Live:
         if self._leaving:
             line.end(RESTARTING)
         lines = self._lines[person.id]
-        if len(lines) >= LINES:
-            next(iter(lines)).end(REPLACED)
+        standing = [each for each in lines if not each.is_ended]  # some have not left yet
+        for each in standing[: max(0, len(standing) - LINES + 1)]:
+            each.end(REPLACED)
         lines[line] = None
         try:
             yield line

@@ -193,6 +193,7 @@ async def keep_profiles(connection: Connection, changes: Sequence[ProfileChanged
     if not changes:
         return
     people = [change.user_id for change in changes]
+    await connection.execute(SQL.add_preferences, people)
     await connection.execute(SQL.keep_profiles, people, *columns(changes, "timezone", "quiet_from", "quiet_to"))
     await connection.execute(SQL.wake_deliveries, people)
 

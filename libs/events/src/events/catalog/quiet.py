@@ -7,7 +7,9 @@ def quiet_until(now: datetime, zone: tzinfo, start: str | None, end: str | None)
     """When the quiet hours end that are on now, None while there are none; `start`, `end`: wall times as `22:30`."""
     if start is None or end is None:
         return None
-    begins, ends, there = time.fromisoformat(start), time.fromisoformat(end), now.astimezone(zone)
+    # A line break at the end got into logs: it was accepted once.
+    begins, ends = (time.fromisoformat(wall.strip()) for wall in (start, end))
+    there = now.astimezone(zone)
     wall = there.time()
     is_on = begins <= wall < ends if begins < ends else wall >= begins or wall < ends
     if not is_on:

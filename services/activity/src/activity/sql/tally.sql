@@ -47,7 +47,10 @@ with recursive span as materialized (
     where (
         select true from entry n
         where n.user_id = k.user_id
-        and n.at >= k.day::timestamp at time zone k.zone and n.at < (k.day + 1)::timestamp at time zone k.zone
+        -- A midnight that comes twice is the second one here: so the index is asked for more, and the day decides.
+        and n.at >= (k.day::timestamp at time zone k.zone) - interval '3 hours'
+        and n.at < ((k.day + 1)::timestamp at time zone k.zone) + interval '3 hours'
+        and (n.at at time zone k.zone)::date = k.day
         and n.action in ('todo_created', 'todo_toggled') and n.details -> 'completed' = 'true'
         limit 1
     )
