@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 from todoing import Service
 
+from todos import batch
 from todos.tables import TodoRow
 from todos.writing import Todos, own
 
@@ -64,6 +65,20 @@ async def test_a_batch_names_its_last_event_and_says_whether_all_of_it_was_done_
     gone = {"commands": [{"op": "toggle", "id": str(uuid4())}]}
     refused = await todos.http.post("/todos/batch", json=gone, headers=todos.as_(todos.me))
     assert "x-event-position" not in refused.headers
+
+
+async def test_an_error_of_ours_harms_no_other_command(todos: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    fields_of_new = batch.fields_of_new
+
+    def broken(form: Any) -> dict[str, Any]:
+        if form.title == "broken":
+            raise RuntimeError
+        return fields_of_new(form)
+
+    monkeypatch.setattr(batch, "fields_of_new", broken)
+    results = await send(todos, *({"op": "create", "todo": {"title": title}} for title in ("a", "broken", "b")))
+    assert [result["status"] for result in results] == [201, 500, 201]
+    assert await todos.titles() == ["b", "a"]
 
 
 async def test_a_hundred_are_taken_and_no_more(todos: Service) -> None:

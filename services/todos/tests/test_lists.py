@@ -17,6 +17,9 @@ FILL = (REPOSITORY / "bench" / "sql" / "fill_todos.sql").read_text()
 DAYS = [None, "2026-12-01T00:00:00Z", "2026-12-02T00:00:00Z", "2026-12-03T00:00:00Z"]
 
 
+LAST = "9999-12-31T23:59:59.999999Z"
+
+
 async def pages(todos: Service, query: str, *, limit: int) -> list[list[str]]:
     path, seen = f"/todos?{query}&limit={limit}", []
     while path:
@@ -141,6 +144,13 @@ async def test_a_bad_parameter_is_named(todos: Service, query: str, status: int,
     answer = await todos.get(f"/todos?{query}")
     assert answer.status_code == status, answer.text
     assert field is None or field in {error["field"] for error in answer.json()["errors"]}
+
+
+async def test_the_last_moment_that_there_is_comes_before_no_deadline(todos: Service) -> None:
+    """asyncpg sends it as PostgreSQL's infinity."""
+    for title, due_at in zip("abcd", [None, None, LAST, LAST], strict=True):
+        await todos.create(title=title, due_at=due_at)
+    assert await pages(todos, "sort=due", limit=1) == [["c"], ["d"], ["a"], ["b"]]
 
 
 @pytest.mark.parametrize("sort", ["created", "due", "priority"])

@@ -2,12 +2,15 @@
 
 # ruff: noqa: DTZ001 - wall times
 
+from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from todos import recurrence
 from todos.recurrence import BadRule, canonical, following, moment
 
 LONG_AGO = datetime(1990, 1, 1, tzinfo=UTC)
@@ -112,11 +115,64 @@ def test_missed_ones_count() -> None:
         "FREQ=DAILY\nDTSTART:20200101",
         "FREQ=WEEKLY;BYSETPOS=0",
         "FREQ=DAILY;INTERVAL=²",
+        "FREQ=MONTHLY;BYDAY=99MO",
+        "FREQ=YEARLY;BYDAY=99MO",
+        "FREQ=YEARLY;BYMONTH=13;BYDAY=1MO",
+        "FREQ=DAILY;UNTIL=00010101T000000Z",
     ],
 )
 def test_what_no_to_do_can_follow_is_refused(rule: str) -> None:
     with pytest.raises(BadRule):
         canonical(rule, datetime(2026, 11, 24, 9), "Asia/Seoul")
+
+
+@pytest.mark.parametrize("rule", ["FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30", "FREQ=DAILY;BYMONTH=1;BYYEARDAY=200"])
+def test_a_rule_that_never_comes_is_followed_for_ten_years_and_not_to_the_end_of_time(
+    rule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at = Counter[int]()
+    rebuild = recurrence._Years.rebuild
+
+    def counted(self: recurrence._Years, year: int, month: int) -> None:
+        looked_at[year] += 1
+        rebuild(self, year, month)
+
+    monkeypatch.setattr(recurrence._Years, "rebuild", counted)
+    with pytest.raises(BadRule):
+        canonical(rule, datetime(2026, 11, 24, 9), "Asia/Seoul")
+    assert 2026 in looked_at
+    assert max(looked_at) == 2037
+
+
+def test_a_rule_that_began_long_before_anybody_had_a_to_do_is_refused() -> None:
+    """Each of its days would be counted, while nobody else is served."""
+    with pytest.raises(BadRule):
+        canonical("FREQ=DAILY", datetime(1, 1, 1, 9), "UTC")
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Seoul", "America/New_York"])
+def test_calendars_say_the_year_9999_for_never(zone: str) -> None:
+    assert canonical("FREQ=DAILY;UNTIL=99991231T235959Z", datetime(2026, 11, 24, 9), zone)
+
+
+def test_at_the_end_of_time_nothing_comes_again() -> None:
+    with pytest.raises(BadRule):
+        canonical("FREQ=DAILY", datetime(9999, 12, 31, 9), "UTC")
+
+
+@given(
+    st.sampled_from(["DAILY", "WEEKLY", "MONTHLY", "YEARLY"]),
+    st.dictionaries(
+        st.sampled_from(["BYDAY", "BYMONTHDAY", "BYYEARDAY", "BYWEEKNO", "BYMONTH", "BYSETPOS"]),
+        st.integers(-999, 999),
+        max_size=3,
+    ),
+)
+def test_whatever_a_rule_says_it_is_kept_or_refused(frequency: str, parts: dict[str, int]) -> None:
+    told = [f"{name}={number}{'MO' * (name == 'BYDAY')}" for name, number in parts.items()]
+    rule = ";".join([f"FREQ={frequency}", *told])
+    with suppress(BadRule):
+        assert canonical(rule, datetime(2026, 11, 24, 9), "Asia/Seoul") == rule
 
 
 def test_a_rule_is_kept_in_one_spelling() -> None:

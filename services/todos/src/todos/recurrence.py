@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from dateutil.rrule import rrulestr
+from dateutil import rrule
 from msgspec import Struct
 
 from events.catalog.zones import known_zones
@@ -19,10 +19,35 @@ _NAMES: Final = frozenset(
 )
 _FREQUENCIES: Final = frozenset({"DAILY", "WEEKLY", "MONTHLY", "YEARLY"})
 _LONGEST: Final = 1000
+_EARLIEST: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - a wall time
+_FAULTS: Final = (ValueError, TypeError, IndexError, AttributeError, OverflowError)
+"""What dateutil raises for what is no rule, when it reads it or when it follows it."""
 
 
 class BadRule(Exception):
     """A rule that is none, or that no to-do can follow."""
+
+
+class _Over(Exception):
+    """The rule's last year is over."""
+
+
+class _Years(rrule._iterinfo):  # noqa: SLF001 - there is no other place to end it
+    """What dateutil asks at each new month or year.
+
+    It compares UNTIL with what it found alone: a rule that finds nothing, as each 30 February, would be followed to the
+    year 9999, for seconds in which nobody else is served.
+    """
+
+    def rebuild(self, year: int, month: int) -> None:
+        """Go on with a month; raises `_Over`."""
+        until: datetime = self.rrule._until  # type: ignore[attr-defined]  # noqa: SLF001 - always there, `_after` says it
+        if year > until.year:
+            raise _Over
+        super().rebuild(year, month)
+
+
+rrule._iterinfo = _Years  # type: ignore[misc]  # noqa: SLF001
 
 
 class Occurrence(Struct, frozen=True):
@@ -52,7 +77,12 @@ def moment(wall: datetime, zone: str) -> datetime:
 
 
 def canonical(rule: str, wall: datetime, zone: str) -> str:
-    """The rule as it is kept; raises `BadRule` for one that is malformed or never comes after `wall`."""
+    """The rule as it is kept; raises `BadRule` for one that is malformed or never comes after `wall`.
+
+    Or that began before 1970: all that was missed since is counted.
+    """
+    if wall < _EARLIEST:
+        raise BadRule("began before 1970")
     kept = rule.strip().upper().removeprefix("RRULE:")
     if following(kept, wall, zone, datetime.min.replace(tzinfo=UTC)) is None:
         raise BadRule("never comes")
@@ -66,6 +96,15 @@ def following(rule: str, wall: datetime, zone: str, now: datetime) -> Occurrence
     """
     parts = _parts(rule)
     count = int(parts.pop("COUNT", "0"))
+    try:
+        return _next(parts, count, wall, zone, now)
+    except _Over:
+        return None
+    except _FAULTS as error:
+        raise BadRule("not a rule of RFC 5545") from error
+
+
+def _next(parts: dict[str, str], count: int, wall: datetime, zone: str, now: datetime) -> Occurrence | None:
     for number, at in enumerate(_after(parts, wall, zone, now), start=1):
         if count and number >= count:
             return None
@@ -94,10 +133,7 @@ def _after(parts: dict[str, str], wall: datetime, zone: str, now: datetime) -> I
     start = max(wall, wall_time(now, zone)) if now > datetime(2, 1, 1, tzinfo=UTC) else wall
     end = start + _HORIZON
     until = min(_until(parts["UNTIL"], zone), end) if "UNTIL" in parts else end
-    try:
-        rule = rrulestr(_text(parts | {"UNTIL": f"{until:%Y%m%dT%H%M%S}"}), dtstart=wall)
-    except (ValueError, TypeError, IndexError, AttributeError) as error:
-        raise BadRule("not a rule of RFC 5545") from error
+    rule = rrule.rrulestr(_text(parts | {"UNTIL": f"{until:%Y%m%dT%H%M%S}"}), dtstart=wall)
     return (at for at in rule if at > wall)
 
 
@@ -108,7 +144,10 @@ def _until(text: str, zone: str) -> datetime:
         at = datetime.strptime(text.removesuffix("Z"), "%Y%m%dT%H%M%S")  # noqa: DTZ007 - a wall time
     except ValueError as error:
         raise BadRule("UNTIL must be a date or a time as in RFC 5545") from error
-    return wall_time(at.replace(tzinfo=UTC), zone) if text.endswith("Z") else at
+    try:
+        return wall_time(at.replace(tzinfo=UTC), zone) if text.endswith("Z") else at
+    except OverflowError:  # calendars write the year 9999 for never
+        return at
 
 
 def _text(parts: dict[str, str]) -> str:

@@ -126,7 +126,8 @@ async def list_todos(
     due = (filters.due_from, filters.due_before, filters.pattern)
     match after:
         case Due():
-            since = after.due_at or datetime.max.replace(tzinfo=UTC)
+            # As text: asyncpg sends the last moment that there is as infinity, which is later than that moment.
+            since = after.due_at.isoformat() if after.due_at else "infinity"
             rows = await pool.fetch(
                 SQL.list_by_due, user_id, filters.states, since, after.id, limit, *due, filters.priority
             )

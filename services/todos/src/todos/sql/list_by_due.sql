@@ -2,7 +2,7 @@
 select t.* from unnest($2::boolean[]) as c (completed), lateral (
     select * from todo
     where user_id = $1 and completed = c.completed and not deleted
-        and (coalesce(due_at, 'infinity'), id) > ($3::timestamptz, $4::uuid)
+        and (coalesce(due_at, 'infinity'), id) > ($3::text::timestamptz, $4::uuid)
         and ($6::timestamptz is null or due_at >= $6)
         and ($7::timestamptz is null or due_at < $7)
         and ($8::text is null or title || E'\n' || coalesce(description, '') ilike $8)
