@@ -10,6 +10,7 @@ from mailing import RECIPIENT
 from mailserver import Certificates, MailServer, Reply, hang, mail_server, slow
 
 from events.work import LEASE
+from local.fixtures import until
 from mailer.letters import Mail
 from mailer.smtp import PREPARE, TRANSFER, Deferred, Server, Smtp, Unsure
 
@@ -58,6 +59,20 @@ async def lasting_less_than(seconds: float) -> AsyncIterator[None]:
     started = time.monotonic()
     yield
     assert time.monotonic() - started < seconds
+
+
+async def test_a_link_that_ends_while_the_letter_is_marked_took_nothing_of_it(smtp: Smtp, server: MailServer):
+    used = smtp._idle[-1]
+
+    async def ends() -> None:
+        assert used.transport
+        used.transport.abort()
+        await until(lambda: not used.is_connected)
+
+    with pytest.raises(Deferred):
+        await smtp.send(MAIL, ends)
+    await smtp.send(MAIL, mark)
+    assert len(server.mails) == KEPT + 1
 
 
 @pytest.mark.parametrize("reply", [hang, "421 4.4.2 idle for too long", "452 4.3.1 enough for one connection"])

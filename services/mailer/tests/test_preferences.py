@@ -87,6 +87,17 @@ async def test_a_change_is_made_once_and_not_on_what_another_changed(post: Post)
     assert len(await post.said()) == 1
 
 
+async def test_after_a_restore_that_lost_what_was_chosen_people_choose_again(post: Post) -> None:
+    """Its events are in the log again, the row is not."""
+    async with facing(post) as (http, people):
+        headers = people.headers(ADA)
+        await http.patch(WISHES, json={"overdue": False}, headers=headers)
+        await post.owner.execute("delete from preference")
+        again = await http.patch(WISHES, json={"overdue": False}, headers=headers)
+        assert (again.status_code, again.headers["etag"]) == (200, '"2"')
+        assert again.json()["data"] == EVERYTHING | {"overdue": False}
+
+
 async def test_the_link_shows_with_get_and_acts_with_post(post: Post) -> None:
     path = LINKS.link(ADA, "overdue").removeprefix("https://issuer.test")
     async with facing(post) as (http, people):

@@ -209,6 +209,8 @@ async def _commit(mark: Mark, deadline: float) -> None:
 
 
 async def _transfer(client: aiosmtplib.SMTP, mail: Mail) -> None:
+    if not client.is_connected:
+        raise Deferred("the connection ended while the letter was marked: nothing of it went out")
     try:
         async with asyncio.timeout(TRANSFER):
             await client.data(mail.content)

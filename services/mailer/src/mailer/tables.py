@@ -135,8 +135,8 @@ async def resume(connection: Connection, since: Mapping[UUID, datetime]) -> Mapp
 
 async def get_preference(pool: asyncpg.Pool, person_id: UUID) -> tuple[int, Preferences]:
     """What a person chose, and its version; 0 where nothing was chosen yet."""
-    row = await pool.fetchrow(SQL.get_preference, person_id)
-    return (row["version"], Preferences(frozenset(row["off"]))) if row else (0, Preferences())
+    [row] = await pool.fetch(SQL.get_preference, person_id)
+    return row["version"] or 0, Preferences(frozenset(row["off"] or ()))
 
 
 async def erase_preference(pool: asyncpg.Pool, person_id: UUID, _: int) -> int:
