@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
+from uuid import UUID
 
 import asyncpg
 import pytest
 from mailing import CODEC, Post, running
 
-from events.catalog.mailer import MailSent
+from events.catalog.mailer import MailResumed, MailSent
 from events.clock import system_clock
 from events.command import Change, Context, new_command
 from events.errors import VersionConflict
@@ -16,9 +18,10 @@ from events.ids import uuid7
 from events.log import append_last
 from events.postgres import open_pool
 from events.work import Row, WorkTable
+from mailer.consumers import tell_resumed
 from mailer.domain import sent
 from mailer.outcomes import Outcomes
-from mailer.tables import letter_of
+from mailer.tables import letter_of, refused
 
 _COLUMNS = "id, due_at, kind, cause, subject, correlation_id, traceparent, happened_at, message_id, sealed"
 _VALUES = "gen_random_uuid(), now(), 'code', gen_random_uuid(), $1, '', '', now(), '', 'k1.box'"
@@ -88,6 +91,30 @@ async def test_a_code_whose_end_the_log_knows_already_harms_none_that_came_with_
     assert [type(error) for error in errors] == [VersionConflict, type(None), type(None)]
     states = dict(await post.owner.fetch("select id, state from letter"))
     assert states == {row["id"]: "claimed" if row is rows[0] else "sent" for row in rows}
+
+
+async def test_after_a_restore_an_address_has_the_number_that_the_log_says(post: Post):
+    """Its row is as it was before it was let go; what was told of it since is in the log."""
+    person, day = uuid7(), timedelta(days=1)
+    await post.owner.execute(
+        "insert into contact (user_id, sealed_contact, registered_at) values ($1, 'k1.box', now())", person
+    )
+
+    async def refuse(times: int) -> int | None:
+        told = [await refused(post.owner, person, system_clock() - (times - nr) * day) for nr in range(times)]
+        return told[-1]
+
+    async def resume() -> list[UUID]:
+        async with post.owner.transaction():
+            return list(await tell_resumed(post.owner, {person: system_clock()}, system_clock, actor="system"))
+
+    assert await refuse(3) == 1
+    await post.owner.execute("update contact set address_version = 0")
+    assert await resume() == [person]
+    assert await refuse(3) == 2
+    await post.owner.execute("update contact set address_version = 0")
+    assert await resume() == [person]
+    assert [type(said) for said in await post.said()] == [MailResumed] * 2
 
 
 async def test_who_lost_the_claim_meanwhile_writes_and_tells_nothing(post: Post):

@@ -16,7 +16,7 @@ from events.clock import Clock
 from events.postgres import Connection
 from events.sql import load
 from events.work import Row
-from mailer.domain import Letter
+from mailer.domain import Letter, address_id
 from mailer.preferences import Preferences
 
 SQL = load("mailer")
@@ -118,7 +118,7 @@ async def reseal_contacts(connection: Connection, boxes: Sequence[tuple[UUID, st
 
 async def refused(connection: Connection, person_id: UUID, now: datetime) -> int | None:
     """Count that a person's address refused a letter; the version of its suppression where this brings it about."""
-    version: int | None = await connection.fetchval(SQL.refused, person_id, now)
+    version: int | None = await connection.fetchval(SQL.refused, person_id, now, address_id(person_id))
     return version
 
 
@@ -129,7 +129,7 @@ async def accepted(connection: Connection, person_id: UUID) -> None:
 
 async def resume(connection: Connection, since: Mapping[UUID, datetime]) -> Mapping[UUID, int]:
     """Take addresses for working again since a moment each; whose were suppressed, with the version of their return."""
-    rows = await connection.fetch(SQL.resume, list(since), list(since.values()))
+    rows = await connection.fetch(SQL.resume, list(since), list(since.values()), [address_id(each) for each in since])
     return {row["user_id"]: row["version"] for row in rows}
 
 
