@@ -191,7 +191,7 @@ async def test_however_many_come_at_once_only_so_many_stay(world: World, monkeyp
     me = Person(id=uuid4(), sid=uuid4())
     with ExitStack() as lines:
         all_of_them = [lines.enter_context(world.live.line(me, "en", 0)) for _ in range(5)]
-        assert [line.is_ended for line in all_of_them] == [True, True, True, False, False]
+        assert [line.ended for line in all_of_them] == [live.REPLACED] * 3 + [None] * 2
 
 
 async def test_a_slow_client_is_told_so_and_resumes_without_loss(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

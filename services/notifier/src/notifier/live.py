@@ -80,11 +80,9 @@ class Line:
     ) -> None:
         self.person = person
         self.seen = seen
-        self._pool = pool
-        self._reader = reader
-        self._clock = clock
+        self.ended: Reason | None = None
+        self._pool, self._reader, self._clock = pool, reader, clock
         self._locale = locale
-        self._ended: Reason | None = None
         # What the client can count by itself: what was unread at its greeting, and each notification since.
         self._unread = self._greeted_at = 0
         self._answers: list[Frame] = []
@@ -103,14 +101,9 @@ class Line:
         if self._left() <= 0 or monotonic() - self._said_at >= HEARTBEAT:
             self._called.set()
 
-    @property
-    def is_ended(self) -> bool:
-        """Whether its client is to go."""
-        return self._ended is not None
-
     def end(self, reason: Reason) -> None:
         """Let `next` raise `Goodbye`; the first reason stands."""
-        self._ended = self._ended or reason
+        self.ended = self.ended or reason
         self.wake()
 
     def renew(self, person: Person) -> None:
@@ -160,8 +153,8 @@ class Line:
     def _assert_open(self) -> None:
         if self._left() <= 0:
             self.end(TOKEN_EXPIRED)
-        if self._ended is not None:
-            raise Goodbye(self._ended)
+        if self.ended is not None:
+            raise Goodbye(self.ended)
 
     async def _read(self) -> list[Frame]:
         found = await self._reader.news(self.person.id, self.seen)
@@ -223,7 +216,7 @@ class Live:
         if self._leaving:
             line.end(RESTARTING)
         lines = self._lines[person.id]
-        standing = [each for each in lines if not each.is_ended]  # some have not left yet
+        standing = [each for each in lines if each.ended is None]  # the others have not left yet
         for each in standing[: max(0, len(standing) - LINES + 1)]:
             each.end(REPLACED)
         lines[line] = None
