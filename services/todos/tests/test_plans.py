@@ -20,7 +20,7 @@ QUERIES: dict[str, tuple[str, list[Any]]] = {
     "open": (SQL.list_by_created, [OPEN, LATE, FIRST[Created].id, 21, None, None, None]),
     "overdue": (SQL.list_by_created, [OPEN, LATE, FIRST[Created].id, 21, None, LATE, None]),
     "search": (SQL.list_by_created, [BOTH, LATE, FIRST[Created].id, 21, None, None, "%c4ca42%"]),
-    "due": (SQL.list_by_due, [BOTH, FIRST[Due].due_at, FIRST[Due].id, 21, None, None, None, None]),
+    "due": (SQL.list_by_due, [BOTH, "0001-01-01T00:00:00+00:00", FIRST[Due].id, 21, None, None, None, None]),
     "priority": (SQL.list_by_priority, [BOTH, [1, 2, 3, 4, 5], 0, LATE, FIRST[Ranked].id, 21, None, None, None]),
     "deleted": (SQL.list_deleted, [BOTH, LATE, FIRST[Created].id, 21, None, None, None, None]),
     "count": (SQL.count_todos, [BOTH, None, None, None, None, 10_001]),
