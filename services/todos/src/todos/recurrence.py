@@ -77,9 +77,9 @@ def moment(wall: datetime, zone: str) -> datetime:
 
 
 def canonical(rule: str, wall: datetime, zone: str) -> str:
-    """The rule as it is kept; raises `BadRule` for one that is malformed or never comes after `wall`.
+    """The rule as it is kept; raises `BadRule` for one that is malformed, or never comes after `wall`.
 
-    Or that began before 1970: all that was missed since is counted.
+    Also for one that began before 1970: what was missed since then is gone through one by one.
     """
     if wall < _EARLIEST:
         raise BadRule("began before 1970")
