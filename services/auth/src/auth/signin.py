@@ -208,8 +208,8 @@ class Auth:
         try:
             command = new_command(CODEC, context, *(change for change in changes if change.events))
             appended = await self.log.append(command)
-        except BadCommand:  # a session needs its account
-            raise VersionConflict("the person left meanwhile") from None
+        except BadCommand:  # a session needs its account, an address has one account
+            raise VersionConflict("the person left meanwhile, or their reserved id went and another one came") from None
         return Opened(account, token, appended.position)
 
     async def _child(self, presented: RefreshToken, context: Context, clock: Clock) -> RefreshToken | None:

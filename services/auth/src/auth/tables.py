@@ -271,7 +271,7 @@ async def add_signing_key(
 
 def drops(pool: asyncpg.Pool, clock: Clock) -> Mapping[str, Drop]:
     """What must not outlive its purpose, by name: letters with codes in the log, rows that mean nothing any more."""
-    by_clock = ("challenges", "allowances", "streaks", "sessions", "signing_keys")
+    by_clock = ("challenges", "reservations", "allowances", "streaks", "sessions", "signing_keys")
     return {
         "codes": partial(trim_otp, pool),
         "answers": partial(drop_answers, pool),

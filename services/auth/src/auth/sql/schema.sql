@@ -39,6 +39,20 @@ begin
 end
 $$;
 
+CREATE FUNCTION public.drop_reservations(p_before timestamp with time zone, p_limit integer) RETURNS integer
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+    with gone as (
+        delete from account where id in (
+            select id from account where registered_at is null and uuid_extract_timestamp(id) < p_before
+            limit p_limit for update skip locked
+        )
+        returning 1
+    )
+    select count(*)::int from gone
+$$;
+
 CREATE FUNCTION public.forget_person() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'public', 'pg_temp'
@@ -186,6 +200,8 @@ ALTER TABLE ONLY public.signing_key
 ALTER TABLE ONLY public.streak
     ADD CONSTRAINT streak_pkey PRIMARY KEY (key);
 
+CREATE INDEX account_reserved ON public.account USING btree (id) WHERE (registered_at IS NULL);
+
 CREATE INDEX allowance_age ON public.allowance USING btree (free_at);
 
 CREATE INDEX challenge_email ON public.challenge USING btree (email);
@@ -202,6 +218,9 @@ CREATE TRIGGER forget_person AFTER INSERT ON events.log FOR EACH ROW WHEN ((new.
 
 ALTER TABLE ONLY public.session
     ADD CONSTRAINT session_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.account(id);
+
+REVOKE ALL ON FUNCTION public.drop_reservations(p_before timestamp with time zone, p_limit integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.drop_reservations(p_before timestamp with time zone, p_limit integer) TO auth;
 
 REVOKE ALL ON FUNCTION public.take(p_keys bytea[], p_steps interval[], p_bursts integer[], p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.take(p_keys bytea[], p_steps interval[], p_bursts integer[], p_now timestamp with time zone) TO auth;
