@@ -248,9 +248,14 @@ def environment(post: Post, folder: Path) -> dict[str, str]:
     }
 
 
+_AT_WORK = """
+    select exists (select from pg_stat_activity where datname = current_database() and usename = 'mailer')
+"""
+
+
 @asynccontextmanager
 async def service(post: Post, folder: Path, *, port: int = 0, **changes: str) -> AsyncIterator[Process]:
-    """`python -m mailer` in development; SIGTERM ends it, unless it was killed before."""
+    """`python -m mailer` in development, once it works; SIGTERM ends it, unless it was killed before."""
     variables = environment(post, folder) | {"PORT": str(port), **changes}
     with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
         child = await asyncio.create_subprocess_exec(
@@ -258,6 +263,8 @@ async def service(post: Post, folder: Path, *, port: int = 0, **changes: str) ->
         )
         process = Process(child.pid)
         try:
+            # On a busy machine a process takes longer to start than a letter may take.
+            await until(lambda: post.owner.fetchval(_AT_WORK), within=30)
             yield process
         finally:
             with suppress(ProcessLookupError):
