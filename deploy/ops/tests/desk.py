@@ -133,10 +133,10 @@ async def admin(broker: Nats) -> AsyncIterator[JetStreamContext]:
         await client.close()
 
 
-async def make_streams(broker: Nats) -> None:
+async def make_streams(broker: Nats, *, replicas: int = 1) -> None:
     async with admin(broker) as js:
         for feed in FEEDS.values():
-            await apply(js, feed)
+            await apply(js, feed, replicas=replicas)
 
 
 async def _ends(js: JetStreamContext, stream: str, last: int) -> bool:

@@ -3,18 +3,22 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from uuid import uuid4
 
+import nats.errors
+import nats.js.errors
 import pytest
-from desk import Desk
+from desk import Desk, make_streams
 from feeding import CODEC, connection, running, stream_ids
 
 from events.broker import Broker
-from events.catalog.feeds import FEEDS
+from events.catalog.feeds import FEEDS, HEARS
 from events.consumer import Consumer
 from events.hearing import Event, Hears
 from events.postgres import Connection, dialer
-from local.fixtures import until
+from local.fixtures import DatabaseFactory, until
+from local.nats import Nats
 
 IMPORT = ("relay", "resolve", "AUTH", "--import-tail", "--why", "restored from last night", "--who", "mina")
 LOG = "select * from events.log where feed = 'AUTH' order by seq"
@@ -173,6 +177,35 @@ def test_cut_off_in_between_the_same_call_does_the_rest(desk: Desk) -> None:
     desk.publish(6)
     assert relayed(desk)
     assert desk.ask(*abandon(4), "--yes").exit_code == 1
+
+
+def test_cut_off_behind_the_deletion_the_same_call_makes_the_stream_with_as_many_replicas_as_it_had(
+    database: DatabaseFactory, nats_cluster: list[Nats]
+) -> None:
+    asyncio.run(until(lambda: three_replicas(nats_cluster[0]), within=30))
+    desk = Desk({name: database(name) for name in HEARS}, nats_cluster[0])
+    desk.say(5)
+    desk.run("mailer", ("insert into events.checkpoint values ('mailer', 'AUTH', 5, $1)", kept(desk)[4][2]))
+    desk.lose_tail(after=3)
+    desk.append(1)
+    desk.run("mailer", ("revoke insert on events.act from mailer",))
+    assert desk.ask(*abandon(4), "--yes").exit_code == 1
+    with pytest.raises(nats.js.errors.NotFoundError):
+        desk.on_streams(lambda js: js.stream_info("AUTH"))
+    assert desk.ask(*abandon(4), "--yes").exit_code == 1, "cut off again, it still knows"
+    desk.run("mailer", ("grant insert on events.act to mailer",))
+    desk.told(*abandon(4), "--yes")
+    assert desk.on_streams(lambda js: js.stream_info("AUTH")).config.num_replicas == 3
+    desk.publish(4)
+    assert relayed(desk)
+
+
+async def three_replicas(broker: Nats) -> bool:
+    """Whether the streams are made: a cluster makes none until it has a leader."""
+    with suppress(OSError, TimeoutError, nats.errors.Error):
+        await make_streams(broker, replicas=3)
+        return True
+    return False
 
 
 def test_a_stream_that_only_lacks_messages_is_filled_again_and_nobody_is_set_back(desk: Desk) -> None:

@@ -95,13 +95,13 @@ async def abandon(places: Places, name: str, seq: int, by: By, report: Report) -
     """
     feed, fork = FEEDS[name], await plan(places, name, seq, report)
     event_id = await _log_id(places, feed, seq - 1)
+    replicas = await _replicas(places, feed)
     async with places.database(feed.service) as connection:
         bounds = await connection.fetchrow(EVENTS_SQL.feed_bounds, name)
-        await acts.note(connection, feed.service, "abandon", {"feed": name, "from": seq, "events": fork.events}, by)
+        about = {"feed": name, "from": seq, "events": fork.events, "replicas": replicas}
+        await acts.note(connection, feed.service, "abandon", about, by)
     async with places.jetstream() as js:
-        replicas = 1
         with suppress(nats.js.errors.NotFoundError):  # it was cut off before
-            replicas = (await js.stream_info(name)).config.num_replicas or 1
             await js.delete_stream(name)
     for each in fork.consumers:
         async with places.database(each.consumer) as connection:
@@ -109,6 +109,15 @@ async def abandon(places: Places, name: str, seq: int, by: By, report: Report) -
     async with places.jetstream() as js:
         await streams.apply(js, feed, replicas=replicas, first_seq=bounds["oldest"] if bounds else 1)
     return Abandoned(name, seq, [each.consumer for each in fork.consumers])
+
+
+async def _replicas(places: Places, feed: Feed) -> int:
+    """How many replicas the stream has; where it was deleted and not made anew, the act that did so remembers."""
+    async with places.jetstream() as js:
+        with suppress(nats.js.errors.NotFoundError):
+            return (await js.stream_info(feed.name)).config.num_replicas or 1
+    async with places.database(feed.service) as connection:
+        return await connection.fetchval(SQL.abandoned_replicas, feed.name) or 1
 
 
 async def _concerned(places: Places, feed: Feed, seq: int, found: Comparison) -> list[Concerned]:
