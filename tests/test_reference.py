@@ -1,6 +1,7 @@
 """One document and one page for everything behind the gateway."""
 
 import re
+from collections.abc import Iterator
 from html.parser import HTMLParser
 
 import httpx
@@ -71,6 +72,21 @@ def untyped(part: object, place: str) -> list[str]:
         if key not in {"example", "examples"}:
             found += untyped(value, inner)
     return found
+
+
+def test_no_pattern_of_what_is_sent_lets_a_last_line_break_in() -> None:
+    """`$` alone matches before one, too. Headers are not tried by their patterns, and have no line breaks."""
+    patterns = set(patterns_of(msgspec.json.decode(FILE.read_bytes())["components"]["schemas"]))
+    ending = {pattern for pattern in patterns if pattern.endswith("$")}
+    assert ending
+    assert {pattern for pattern in ending if not pattern.endswith(r"(?!\n)$")} == set()
+
+
+def patterns_of(part: object) -> Iterator[str]:
+    for key, value in part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ():
+        if key == "pattern" and isinstance(value, str):
+            yield value
+        yield from patterns_of(value)
 
 
 def test_the_reference_page_asks_nobody_but_the_gateway(world: System) -> None:

@@ -143,6 +143,17 @@ async def test_five_guesses_end_a_code(world: World, played: Played) -> None:
     assert await world.pool.fetchval("select guesses from phone_challenge") == 5
 
 
+async def test_a_code_that_ends_with_a_line_break_is_none_and_costs_no_guess(world: World, played: Played) -> None:
+    me = uuid4()
+    async with world.hearing():
+        await ask(world, me)
+        code = await code_in(played, 1)
+    for _ in range(5):
+        refused = await answer(world, me, f"{code}\n")
+        assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "format")
+    assert (await answer(world, me, code)).status_code == 200
+
+
 async def test_codes_are_asked_for_once_a_minute_and_five_times_a_day(world: World) -> None:
     me = uuid4()
     await asyncio.gather(*(world.get(PHONE, me) for _ in range(16)))  # connections are open, so that all ask at once

@@ -63,7 +63,7 @@ class Number(Struct, frozen=True, forbid_unknown_fields=True):
 class Code(Struct, frozen=True, forbid_unknown_fields=True):
     """The code that came by SMS."""
 
-    code: Annotated[str, Meta(pattern=r"^[0-9]{6}$", examples=["042137"])]
+    code: Annotated[str, Meta(pattern=r"^[0-9]{6}(?!\n)$", examples=["042137"])]
 
 
 class Asked(Struct, frozen=True):

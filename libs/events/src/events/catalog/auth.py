@@ -11,7 +11,7 @@ Locale = Literal["ko", "en"]
 RejectReason = Literal["wrong", "used", "expired", "dead", "unknown"]
 Role = Literal["analyst", "operator"]
 WallClock = Annotated[str, msgspec.Meta(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")]
-"""A time of day in its person's zone, `22:30`."""
+"""A time of day in its person's zone, `22:30`. `$` lets a last line break in, and must: such ones are in logs."""
 EndReason = Literal["logout", "reuse", "revoked"]
 
 
