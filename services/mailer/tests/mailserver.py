@@ -103,7 +103,8 @@ def _pem(certificate: x509.Certificate) -> bytes:
 class MailServer:
     """`ehlo` to `data` hold what is answered next; when they are empty, 250. `mails` is all that came before a dot.
 
-    It takes up to `hesitates` seconds between a dot and its answer.
+    `begin` is for DATA itself, before anything of the letter came; when it is empty, 354. It takes up to `hesitates`
+    seconds between a dot and its answer.
     """
 
     port: int
@@ -112,6 +113,7 @@ class MailServer:
     ehlo: deque[Reply] = field(default_factory=deque)
     mail: deque[Reply] = field(default_factory=deque)
     rcpt: deque[Reply] = field(default_factory=deque)
+    begin: deque[Reply] = field(default_factory=deque)
     data: deque[Reply] = field(default_factory=deque)
     greeted: int = 0
     logins: list[tuple[str, str]] = field(default_factory=list)
@@ -126,13 +128,13 @@ class MailServer:
     ) -> list[str]:
         session.host_name = hostname
         self.greeted += 1
-        await self._next(self.ehlo, server)
+        await self.next(self.ehlo, server)
         return responses
 
     async def handle_MAIL(  # noqa: N802 - the library's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        reply = await self._next(self.mail, server)
+        reply = await self.next(self.mail, server)
         if reply.startswith("250"):
             envelope.mail_from = address
             envelope.mail_options.extend(options)
@@ -141,7 +143,7 @@ class MailServer:
     async def handle_RCPT(  # noqa: N802 - the library's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        reply = await self._next(self.rcpt, server)
+        reply = await self.next(self.rcpt, server)
         if reply.startswith("250"):
             envelope.rcpt_tos.append(address)
         return reply
@@ -152,9 +154,9 @@ class MailServer:
         self.envelopes.append((envelope.mail_from, list(envelope.rcpt_tos)))
         self.encrypted.append(session.ssl is not None)
         await asyncio.sleep(random.uniform(0, self.hesitates))
-        return await self._next(self.data, server)
+        return await self.next(self.data, server)
 
-    async def _next(self, replies: deque[Reply], server: SMTP) -> str:
+    async def next(self, replies: deque[Reply], server: SMTP) -> str:
         reply = replies.popleft() if replies else "250 OK"
         return reply if isinstance(reply, str) else await reply(server)
 
@@ -164,6 +166,18 @@ class MailServer:
         return AuthResult(success=given == (USERNAME, PASSWORD), handled=False)
 
 
+class Connection(SMTP):
+    """One that answers DATA as its server says; the library itself asks for the letter, whatever comes."""
+
+    async def smtp_DATA(self, arg: str) -> None:  # noqa: N802 - the library's name
+        mails: MailServer = self.event_handler
+        reply = await mails.next(mails.begin, self) if mails.begin else "354"
+        if reply.startswith("354"):
+            await super().smtp_DATA(arg)
+        else:
+            await self.push(reply)
+
+
 async def hang(server: SMTP) -> str:
     """Never answer."""
     server.event_handler.hanging = True
@@ -171,12 +185,12 @@ async def hang(server: SMTP) -> str:
     return ""
 
 
-def slow(seconds: float) -> Reply:
+def slow(seconds: float, said: str = "250 OK") -> Reply:
     """Answer late."""
 
     async def reply(server: SMTP) -> str:
         await asyncio.sleep(seconds)
-        return "250 OK"
+        return said
 
     return reply
 
@@ -204,7 +218,7 @@ async def serving(
     loop = asyncio.get_running_loop()
 
     def connect() -> SMTP:
-        connection = SMTP(
+        connection = Connection(
             mails,
             hostname="mail.test",
             loop=loop,

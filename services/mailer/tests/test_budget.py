@@ -5,14 +5,15 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 from mailing import RECIPIENT
-from mailserver import Certificates, MailServer, Reply, hang, mail_server, slow
+from mailserver import Certificates, MailServer, Reply, drop, hang, mail_server, slow
 
 from events.work import LEASE
 from local.fixtures import until
 from mailer.letters import Mail
-from mailer.smtp import PREPARE, TRANSFER, Deferred, Server, Smtp, Unsure
+from mailer.smtp import PREPARE, TRANSFER, Deferred, Refused, Server, Smtp, SmtpError, Unsure
 
 pytestmark = pytest.mark.usefixtures("impatient")
 
@@ -126,3 +127,61 @@ async def test_hanging_after_the_mark_a_server_leaves_an_unknown_outcome_in_time
     async with lasting_less_than(1.5):
         with pytest.raises(Unsure):
             await smtp.send(MAIL, mark)
+
+
+@pytest.mark.parametrize("reply", [drop, hang, "what is that?", "250 OK", "334 go on"])
+async def test_what_goes_wrong_before_the_server_asks_for_the_letter_took_nothing_of_it(
+    smtp: Smtp, server: MailServer, reply: Reply
+):
+    server.begin.append(reply)
+    async with lasting_less_than(1.5):
+        with pytest.raises(Deferred):
+            await smtp.send(MAIL, mark)
+    assert smtp.check().state == "late", "no letter's own fault"
+    await smtp.send(MAIL, mark)
+    assert smtp.check().state == "ok"
+    assert len(server.mails) == KEPT + 1
+
+
+@pytest.mark.parametrize("stage", ["begin", "data"])
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        ("421 4.3.2 closing", Deferred),
+        ("451 4.3.0 not now", Deferred),
+        ("554 5.7.1 no spam", Refused),
+        ("550 5.1.1 nobody", Refused),
+    ],
+)
+async def test_before_the_letter_or_behind_it_a_server_s_refusal_is_taken_at_its_word(
+    smtp: Smtp, server: MailServer, stage: str, reply: str, error: type[SmtpError]
+):
+    getattr(server, stage).append(reply)
+    with pytest.raises(error) as raised:
+        await smtp.send(MAIL, mark)
+    assert not getattr(raised.value, "is_bounce", False), "RCPT has the word about addresses"
+    assert smtp.check().state == "ok"
+
+
+@pytest.mark.parametrize("reply", [drop, "what is that?", "354 go on"])
+async def test_what_is_no_answer_to_the_letter_leaves_its_outcome_unknown(smtp: Smtp, server: MailServer, reply: Reply):
+    server.data.append(reply)
+    with pytest.raises(Unsure):
+        await smtp.send(MAIL, mark)
+
+
+async def test_the_time_that_a_server_takes_to_ask_for_the_letter_is_taken_off_that_for_its_answer(
+    smtp: Smtp, server: MailServer
+):
+    server.begin.append(slow(0.3, "354 go on"))
+    server.data.append(slow(0.3))
+    with pytest.raises(Unsure):
+        await smtp.send(MAIL, mark)
+
+
+async def test_lines_that_begin_with_a_dot_arrive_and_none_ends_the_letter(smtp: Smtp, server: MailServer):
+    lines = ["Subject: x", "", ".", "..two", "MAIL FROM:<me@here>", ".", "last"]
+    for end in ("\r\n", "\n", "\r"):
+        await smtp.send(msgspec.structs.replace(MAIL, content=end.join(lines).encode()), mark)
+        assert server.contents[-1].decode().split("\r\n") == [*lines, ""]
+    assert len(server.mails) == KEPT + 3

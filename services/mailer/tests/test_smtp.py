@@ -175,6 +175,18 @@ async def test_a_code_of_unknown_outcome_is_sent_once_more_as_the_same_message(
     assert [type(said) for said in await post.said()] == [MailSent]
 
 
+@pytest.mark.parametrize("trouble", [drop, hang, "what is that?"])
+async def test_a_letter_that_the_server_never_asked_for_is_no_riddle_and_goes_once(
+    post: Post, server: MailServer, by_smtp: dict[str, Any], trouble: Any
+):
+    server.begin.extend([trouble] * 3)
+    async with post.mailer(**by_smtp):
+        letter = await post.settled(await post.auth.say(asked()), "sent")
+    assert (letter["resent"], letter["attempts"]) == (False, 4)
+    assert len(server.mails) == 1
+    assert [type(said) for said in await post.said()] == [MailSent]
+
+
 async def test_a_code_is_never_sent_a_third_time(post: Post, server: MailServer, by_smtp: dict[str, Any]):
     server.data.extend([drop, drop])
     async with post.mailer(**by_smtp):
