@@ -21,7 +21,7 @@ SQL = load("ops")
 SHOWN: Final = 10
 PART: Final = 1000
 WRITE: Final = 60.0
-_SETTLE: Final = {"MAILER": SQL.settle_letters}
+_SETTLE: Final = {"MAILER": SQL.settle_letters, "NOTIFIER": SQL.settle_deliveries}
 """Work whose end a feed's events tell: rows of the copy would be worked on again, and could not be settled then."""
 _COLUMNS: Final = (
     "seq", "id", "aggregate", "version", "type", "subject", "time",
