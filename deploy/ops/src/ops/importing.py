@@ -21,8 +21,13 @@ SQL = load("ops")
 SHOWN: Final = 10
 PART: Final = 1000
 WRITE: Final = 60.0
-_SETTLE: Final = {"MAILER": SQL.settle_letters, "NOTIFIER": SQL.settle_deliveries}
-"""Work whose end a feed's events tell: rows of the copy would be worked on again, and could not be settled then."""
+_UNDER_WAY: Final = "ends what {} has under way and these events tell the end of: it is not done again"
+_SETTLE: Final = {
+    "AUTH": (SQL.settle_accounts, "brings accounts and sessions that {} has to where these events leave them"),
+    "MAILER": (SQL.settle_letters, _UNDER_WAY),
+    "NOTIFIER": (SQL.settle_deliveries, _UNDER_WAY),
+}
+"""Rows of the copy that stand before what the log tells: nobody could go on from there, each outcome would be stale."""
 _COLUMNS: Final = (
     "seq", "id", "aggregate", "version", "type", "subject", "time",
     "correlation_id", "causation_id", "actor", "traceparent",
@@ -58,7 +63,7 @@ async def plan(places: Places, name: str, report: Report) -> Surplus:
         f"lets {service} append again only from {last + 1:,}, and its relay go on",
     ]
     if name in _SETTLE:
-        does.append(f"ends what {service} has under way and these events tell the end of: it is not done again")
+        does.append(_SETTLE[name][1].format(service))
     rows = f"write the rows of {service} that these events made: where its database lost these too, they stay so"
     does_not = [
         f"{rows} (`python -m {service} verify`, where there is one, names them; todos: `mend` writes them)",
@@ -81,8 +86,8 @@ async def import_tail(places: Places, name: str, by: By, report: Report) -> Impo
             raise BadAct(f"{feed.service} appended meanwhile: look again with todo-ops relay check {name}")
         for begin in range(0, len(surplus), PART):
             await _write(connection, name, surplus[begin : begin + PART])
-            if settle := _SETTLE.get(name):
-                await connection.execute(settle, first + begin, min(first + begin + PART - 1, last))
+            if name in _SETTLE:
+                await connection.execute(_SETTLE[name][0], first + begin, min(first + begin + PART - 1, last))
         aggregates = list({envelope.aggregate for envelope, _ in surplus})
         if broken := await connection.fetch(SQL.broken_aggregates, name, aggregates):
             raise BadAct(f"versions of {broken[0]['aggregate']} do not follow one another: this is no lost tail")

@@ -1,0 +1,156 @@
+"""A database that came back from a copy, its log's tail imported: its accounts and sessions are as that tells."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+import feeding
+from feeding import last_seq, make_stream
+from signing import ADA, Service, running
+from test_leaving import leave
+from test_own_sessions import sid
+from test_reserved import reserve
+
+from auth.account import change_role
+from events.access import Access
+from events.acts import By
+from events.broker import Broker
+from events.catalog.feeds import FEEDS
+from events.postgres import dialer
+from events.relay import Relay
+from events.sql import load
+from local.fixtures import Database, DatabaseFactory, until
+from local.nats import Nats
+from local.prepare import connected
+from ops.importing import PART, import_tail, plan
+from ops.places import Places
+
+SETTLE = load("ops").settle_accounts
+LAST = "select last_seq from events.feed where name = 'AUTH'"
+ACCOUNTS = "select * from account order by id"
+SESSIONS = "select id, version, user_id, ended_at, expires_at from session order by id"
+MANY = """
+with people as (
+    insert into account (id, version, email, registered_at)
+    select gen_random_uuid(), 1, n || '@example.test', now() from generate_series(1, 20000) n returning id
+)
+insert into session (id, version, user_id, refresh_hash, created_at, refreshed_at, expires_at)
+select gen_random_uuid(), 1, id, '', now(), now(), now() from people
+"""
+TOLD = """
+insert into events.log (
+    feed, seq, id, command_id, aggregate, version, type, subject, time, correlation_id, causation_id, actor,
+    traceparent, data
+)
+select
+    'AUTH', row_number() over (), id, id, id, 2, type, id, now(), '', '', '', '', '{"name": "Ann"}'
+from (
+    (select id, 'auth.ProfileChanged.v1' as type from account limit 500)
+    union all (select id, 'auth.UserSignedOut.v1' from session limit 500)
+) as told
+"""
+
+
+@dataclass
+class Copy:
+    """A copy of auth's database: its rows, and its log up to there. Nobody asks for anything while it is restored."""
+
+    database: Database
+    nats: Nats
+    owner: asyncpg.Connection
+    last: int
+
+    async def restore_with_its_tail(self) -> None:
+        """As an operator does it, once the stream has all that was said since."""
+        await self._relay(await self.owner.fetchval(LAST))
+        await self.owner.execute("delete from session; delete from account")
+        await self.owner.execute("insert into account table copied_account; insert into session table copied_session")
+        await self.owner.execute("delete from events.log where feed = 'AUTH' and seq > $1", self.last)
+        await self.owner.execute("update events.feed set last_seq = $1 where name = 'AUTH'", self.last)
+        places = Places({"auth": self.database.owner_url}, Access(self.nats.url()), {})
+        planned = await plan(places, "AUTH", lambda *_: None)
+        assert "brings accounts and sessions" in planned.does[-1]
+        await import_tail(places, "AUTH", By("mina", "restored"), lambda *_: None)
+
+    async def _relay(self, last: int) -> None:
+        await make_stream(self.nats, "AUTH")
+        broker = Broker(self.nats.url("auth"), name="test")
+        relay = Relay(FEEDS["AUTH"], dialer(self.database.url, application="test"), broker)
+
+        async def is_relayed() -> bool:
+            return await last_seq(self.nats, "AUTH") == last
+
+        async with feeding.running(broker.run, relay.run):
+            await until(is_relayed)
+
+
+async def copied(database: Database, nats: Nats, owner: asyncpg.Connection) -> Copy:
+    for table in ("account", "session"):
+        await owner.execute(f"create temp table copied_{table} as table {table}")
+    return Copy(database, nats, owner, await owner.fetchval(LAST))
+
+
+async def test_accounts_and_sessions_of_a_copy_are_what_was_said_since_and_change_and_go_as_ever(
+    database: DatabaseFactory, nats: Nats
+) -> None:
+    made = database("auth")
+    async with running(made.url) as auth, connected(made.owner_url) as owner:
+        ada, lost = await auth.sign_in(), await auth.sign_in()
+        token = ada["access_token"]
+        await change_role(auth.accounts, ADA, "operator", "grant")
+        await changed(auth, token, name="Ada", timezone="Asia/Seoul")
+        copy = await copied(made, nats, owner)
+        await changed(auth, token, name=None, quiet_from="22:00", quiet_to="07:00")
+        await changed(auth, token, locale="en")
+        await change_role(auth.accounts, ADA, "operator", "revoke")
+        await change_role(auth.accounts, ADA, "analyst", "grant")
+        await auth.call("DELETE", f"/users/me/sessions/{sid(lost)}", token)
+        accounts, sessions = await owner.fetch(ACCOUNTS), await owner.fetch(SESSIONS)
+        await copy.restore_with_its_tail()
+        assert await owner.fetch(ACCOUNTS) == accounts
+        assert await owner.fetch(SESSIONS) == sessions
+        assert (await auth.refresh(lost["refresh_token"])).status_code == 401
+        await changed(auth, token, name="Augusta")
+        assert await change_role(auth.accounts, ADA, "operator", "grant")
+        assert (await leave(auth, ada, await auth.challenge())).status_code == 200
+
+
+async def test_who_registered_since_on_an_id_that_the_copy_has_reserved_is_registered(
+    database: DatabaseFactory, nats: Nats
+) -> None:
+    made = database("auth")
+    async with running(made.url) as auth, connected(made.owner_url) as owner:
+        reserved = await reserve(auth)
+        copy = await copied(made, nats, owner)
+        await auth.sign_in()
+        accounts = await owner.fetch(ACCOUNTS)
+        await copy.restore_with_its_tail()
+        assert await owner.fetch(ACCOUNTS) == accounts
+        assert (await auth.sign_in())["user"]["id"] == str(reserved)
+
+
+async def test_the_rows_that_a_tail_tells_of_are_found_by_index_however_many_there_are(
+    database: DatabaseFactory,
+) -> None:
+    async with connected(database("auth").owner_url) as owner:
+        await owner.execute(MANY)
+        await owner.execute(TOLD)
+        await owner.execute("analyze account, session, events.log")
+        [[text]] = await owner.fetch(f"explain (format json) {SETTLE}", 1, PART)
+        assert read_whole(json.loads(text)[0]["Plan"]).isdisjoint({"account", "session"})
+        await owner.execute(SETTLE, 1, PART)
+        for what in ("account where name = 'Ann'", "session where ended_at is not null"):
+            assert await owner.fetchval(f"select count(*) from {what} and version = 2") == PART / 2
+
+
+async def changed(auth: Service, token: str, **profile: str | None) -> None:
+    """Change a profile."""
+    answer = await auth.call("PATCH", "/users/me", token, profile)
+    assert answer.status_code == 200, answer.text
+
+
+def read_whole(plan: dict[str, Any]) -> set[str]:
+    """Which tables a plan reads without an index."""
+    found = {plan["Relation Name"]} if plan["Node Type"] == "Seq Scan" else set()
+    return found.union(*(read_whole(child) for child in plan.get("Plans", [])))
