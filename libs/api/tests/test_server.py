@@ -24,7 +24,8 @@ class Sent(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.packets: list[bytes] = []
-        self.closed = False
+        self.unsent = 0
+        self.closed = self.aborted = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         assert not self.closed
@@ -32,6 +33,12 @@ class Sent(asyncio.Transport):
 
     def close(self) -> None:
         self.closed = True
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
 
     def is_closing(self) -> bool:
         return self.closed
@@ -81,6 +88,16 @@ async def test_what_is_written_before_a_close_is_sent_and_nothing_after_it() -> 
     await asyncio.sleep(0)
     assert sent.packets == [b"last words"]
     assert sent.closed
+
+
+async def test_a_client_that_does_not_take_its_last_words_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.server.LINGER", 0.01)
+    sent = Sent()
+    sent.unsent = 1
+    _Joined(sent).close()
+    assert sent.closed
+    assert not sent.aborted
+    await until(lambda: sent.aborted)
 
 
 async def test_what_is_long_is_sent_at_once_so_that_a_slow_client_is_noticed() -> None:

@@ -19,6 +19,8 @@ KEEP_ALIVE = 75
 meets a closed one. Most keep one for a minute; others must be told (deploy/chart/README.md)."""
 IDLE = 1.5
 """The same when leaving, while a gateway sends nothing new: longer than the local one keeps a connection."""
+LINGER = 60.0
+"""For how many seconds a connection that is closed waits for its client to take what is not yet sent."""
 ACCEPTED = 64
 """How many connections are accepted in one turn of the loop: uvloop takes one from each listening socket, and after a
 restart who came meanwhile would wait for seconds behind those who have a connection (docs/adr/0031)."""
@@ -86,6 +88,9 @@ class _Joined:
 
     def close(self) -> None:
         self.flush()
+        if self.transport.get_write_buffer_size():
+            # Whoever does not read it would keep the connection for ever.
+            asyncio.get_running_loop().call_later(LINGER, self.transport.abort)
         self.transport.close()
 
 
