@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -12,6 +13,7 @@ from activity.domain import DOINGS
 from activity.metrics import METRICS
 from activity.projections import PROJECTIONS
 from activity.tables import SQL
+from api.exports import PAGE, by_time
 from local.fixtures import DatabaseFactory
 from local.layout import REPOSITORY
 
@@ -56,6 +58,20 @@ async def test_what_is_due_is_found_by_an_index(owner: asyncpg.Connection, full:
     assert await scans(owner, SQL.is_due, now) == {"open_period_due"}
     parked = {"parked_key", "all of parked"}  # as long as nothing is, it has no page
     assert await scans(owner, SQL.due_periods, now, 200, "activity") <= {"open_period_due", "person_pkey", *parked}
+
+
+async def test_each_page_of_an_export_is_found_by_the_index_by_person_and_time(
+    owner: asyncpg.Connection, full: bool
+) -> None:
+    """Or all pages together would take as long as their number squared."""
+    await fill(owner, 300_000 if full else 40_000, 200)
+    person = await owner.fetchval("select user_id from entry group by 1 order by count(*) desc limit 1")
+    rows = await owner.fetch("select relname from pg_class where relpages < 10")
+    small = {f"{row['relname']}_at_id_idx" for row in rows}
+    for place in (by_time("").start, (datetime.now(UTC) - timedelta(days=30), UUID(int=0))):
+        found = await scans(owner, SQL.export_entries, person, PAGE, *place)
+        assert {name for name in found if name.endswith("_user_id_at_id_idx")}
+        assert {name for name in found - small if not name.endswith("_user_id_at_id_idx")} == set()
 
 
 @pytest.mark.parametrize("people", [200, 10_000])

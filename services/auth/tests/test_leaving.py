@@ -1,8 +1,9 @@
 """Leaving: a fresh code deletes the account, and nothing of it is inherited by the next one at the address."""
 
 import asyncio
+import tracemalloc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from uuid import UUID
 
 import asyncpg
@@ -157,17 +158,35 @@ async def test_another_replica_refuses_the_token_of_an_erased_person(database_of
         task.cancel()
 
 
+TITLE = "우유" * 1000
+LONG = 12_000
+"""So many of these titles are more than 64 MiB."""
+
+
 @asynccontextmanager
-async def part(status: int = 200, body: str = '{"data": {"todos": ["우유"]}}') -> AsyncIterator[tuple[str, list[str]]]:
-    """Another service's export: where it is, and whose tokens it saw."""
+async def part(
+    status: int = 200, *, todos: int = 1, missing: int = 0, says: bool = True
+) -> AsyncIterator[tuple[str, list[str]]]:
+    """Another service's export of so many titles, so many bytes of it missing: where it is, and whose tokens it saw.
+
+    `says`: that this is what it is.
+    """
     seen: list[str] = []
+    each = b', "' + TITLE.encode() + b'"'
+    name = b"data" if says else b"date"
+    first, last = b'{"message": "\\"data\\": {", "%b": {"todos": [%b' % (name, each[2:]), b"]}}"
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         seen.extend(line.partition(": ")[2] for line in head.splitlines() if line.lower().startswith("authorization"))
-        raw = body.encode()
-        writer.write(f"HTTP/1.1 {status} x\r\ncontent-length: {len(raw)}\r\nconnection: close\r\n\r\n".encode() + raw)
-        await writer.drain()
+        size = len(first) + (todos - 1) * len(each) + len(last)
+        writer.write(f"HTTP/1.1 {status} x\r\ncontent-length: {size}\r\nconnection: close\r\n\r\n".encode() + first)
+        with suppress(ConnectionError):  # auth may have enough
+            for _ in range(todos - 1):
+                writer.write(each)
+                await writer.drain()
+            writer.write(last[: len(last) - missing])
+            await writer.drain()
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -189,7 +208,7 @@ async def test_everything_is_exported_as_one_document_with_the_persons_own_token
         answer, session = await exported(url, database_of_auth)
     assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
     services = answer.json()["data"]["services"]
-    assert services["todos"] == {"todos": ["우유"]}
+    assert services["todos"] == {"todos": [TITLE]}
     assert services["auth"]["account"]["email"] == ADA
     assert [event["type"].split(".")[1] for event in services["auth"]["events"]][-1] == "UserSignedIn"
     assert len(services["auth"]["sessions"]) == 1
@@ -197,11 +216,53 @@ async def test_everything_is_exported_as_one_document_with_the_persons_own_token
     assert seen == [bearer(session)["authorization"]]
 
 
-@pytest.mark.parametrize("kind", ["away", "broken", "not set up"])
+@pytest.mark.parametrize("kind", ["away", "broken", "cut", "not set up", "something else"])
 async def test_where_a_part_is_missing_there_is_no_half_document(database_of_auth: Database, kind: str) -> None:
-    async with part(500) as (url, _):
-        place = {"away": "http://127.0.0.1:1/export", "broken": url, "not set up": ""}[kind]
+    async with part(500 if kind == "broken" else 200, missing=kind == "cut", says=kind != "something else") as (url, _):
+        place = {"away": "http://127.0.0.1:1/export", "not set up": ""}.get(kind, url)
         answer, _ = await exported(place, database_of_auth)
     assert (answer.status_code, answer.json()["code"]) == (503, "export.incomplete")
     assert int(answer.headers["retry-after"]) > 0
     assert "services" not in answer.text
+
+
+async def test_given_a_part_that_breaks_off_when_much_of_it_is_passed_on_then_the_client_sees_that_it_is_cut(
+    database_of_auth: Database,
+) -> None:
+    async with (
+        part(todos=200, missing=1) as (url, _),
+        running(database_of_auth.url, EXPORT_URLS=f"todos={url}") as auth,
+    ):
+        session = await auth.sign_in()
+        with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
+            await auth.http.get("/users/me/export", headers=bearer(session))
+
+
+async def test_given_a_person_who_leaves_meanwhile_when_they_export_then_they_see_that_it_is_not_whole(
+    database_of_auth: Database,
+) -> None:
+    async with part(todos=LONG) as (url, _), running(database_of_auth.url, EXPORT_URLS=f"todos={url}") as auth:
+        session, fresh = await auth.sign_in(), await auth.challenge()
+        async with auth.http.stream("GET", "/users/me/export", headers=bearer(session)) as answer:
+            assert answer.status_code == 200
+            assert (await leave(auth, session, fresh)).status_code == 200
+            with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
+                await answer.aread()
+
+
+async def test_given_a_part_of_more_than_memory_is_for_when_a_person_exports_then_it_comes_whole_and_in_little_memory(
+    database_of_auth: Database,
+) -> None:
+    size, ends, peak = 0, b"", 0
+    async with part(todos=LONG) as (url, _), running(database_of_auth.url, EXPORT_URLS=f"todos={url}") as auth:
+        session = await auth.sign_in()
+        tracemalloc.start()
+        async with auth.http.stream("GET", "/users/me/export", headers=bearer(session)) as answer:
+            async for chunk in answer.aiter_bytes():
+                size, ends = size + len(chunk), (ends + chunk)[-3:]
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert answer.status_code == 200
+    assert size > 64 * 1024 * 1024
+    assert ends == b"}}}"
+    assert peak < 4_000_000, f"{size:,} bytes were exported and {peak:,} in memory at a time"

@@ -10,9 +10,14 @@ from aiosmtpd.smtp import SMTP
 from mailserver import MailServer
 from test_notices import alarm
 
+from api.app import create_app
+from api.testing import People, serving
 from events.catalog.auth import UserErased
 from events.catalog.todos import TodoOverdue
+from events.health import Health
+from events.postgres import open_pool
 from local.fixtures import until
+from mailer.main import export
 
 
 async def erased(post: mailing.Post) -> None:
@@ -44,6 +49,22 @@ async def test_contact_and_letters_of_an_erased_person_go_and_those_of_others_st
         await erased(post)
     assert await post.owner.fetchval("select user_id from contact") == other.user_id
     assert await post.owner.fetchval("select subject from letter") == other.user_id
+
+
+async def test_an_export_holds_every_letter_of_the_person_and_none_of_others(
+    post: mailing.Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.exports.PAGE", 2)
+    me, other, people = mailing.registered().user_id, mailing.registered().user_id, People()
+    for person in (me, me, me, me, me, other):
+        await post.owner.execute(LETTER, person)
+    async with await open_pool(post.database.url, application="mailer") as pool:
+        app = create_app(title="Mail", routes=[export(pool)], health=Health(), guard=people.guard)
+        async with serving(app) as http:
+            exported = (await http.get("/mail/export", headers=people.headers(me))).json()["data"]
+    mine = await post.owner.fetch("select id from letter where subject = $1 order by happened_at, id", me)
+    assert [letter["id"] for letter in exported.pop("letters")] == [str(row["id"]) for row in mine]
+    assert exported == {"contact": None, "preferences": None, "events": []}
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["in one batch", "later"])

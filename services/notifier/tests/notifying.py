@@ -20,7 +20,6 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from api.app import create_app
-from api.exports import export_route
 from api.testing import People, serving
 from events import streams
 from events.broker import Broker
@@ -45,8 +44,9 @@ from notifier.api import ROUTES, Notifications
 from notifier.consumers import NAME, hears
 from notifier.deliveries import Deliveries
 from notifier.live import CHANNEL, Live
+from notifier.main import export
 from notifier.providers import Provider
-from notifier.tables import SQL, NewNotification, add_notifications, erase_deliveries, erase_inbox, erase_notifications
+from notifier.tables import NewNotification, add_notifications, erase_deliveries, erase_inbox, erase_notifications
 from notifier.tickets import Tickets
 
 CODEC = Codec(TYPES)
@@ -193,7 +193,7 @@ class World:
             title="Notifications",
             routes=(
                 *(*ROUTES, *sockets.ROUTES, *choosing.ROUTES, *devices.ROUTES, *phones.ROUTES),
-                export_route("/notifications/export", self.pool, SQL.export),
+                export(self.pool),
             ),
             health=Health(),
             guard=self.people.guard,

@@ -4,6 +4,7 @@ import json
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
 from notifying import World, completed
 from providing import Browser
 
@@ -78,8 +79,9 @@ def in_order(rows: list[dict[str, Any]]) -> list[str]:
 
 
 async def test_given_something_in_every_table_when_a_person_exports_then_all_of_it_is_there_and_nothing_of_others(
-    world: World,
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("api.exports.PAGE", 1)  # each list has more than a page
     me, other = uuid4(), uuid4()
     await lives_here(world, me, other)
     exported = await world.get("/notifications/export", me)

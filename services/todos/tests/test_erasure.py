@@ -10,8 +10,8 @@ import nats as nats_client
 import pytest
 from nats.js import JetStreamContext
 
-from api.exports import export_route
-from api.testing import People
+from api.app import create_app
+from api.testing import People, serving
 from events import streams
 from events.broker import Broker
 from events.catalog.auth import UserErased
@@ -23,13 +23,15 @@ from events.command import Change, Context, new_command
 from events.consumer import Consumer
 from events.envelope import Envelope, subject_of, to_headers
 from events.eraser import Eraser
+from events.health import Health
 from events.ids import uuid7
 from events.log import append_last
 from events.postgres import dialer, open_pool
 from local.fixtures import Database, DatabaseFactory, until
 from local.nats import Nats
 from todos.consumers import hears
-from todos.tables import SQL, erase_todos, row_after
+from todos.main import export
+from todos.tables import erase_todos, row_after
 
 CODEC = Codec(TYPES)
 
@@ -119,18 +121,36 @@ async def test_a_write_that_was_under_way_leaves_neither_a_row_nor_an_event(own:
     await connection.close()
 
 
-async def test_an_export_holds_everything_of_the_person_and_nothing_of_others(own: Database) -> None:
-    from api.app import create_app
-    from api.testing import serving
-    from events.health import Health
+MIXED = """
+insert into todo (id, user_id, version, title, priority, completed, deleted, deleted_at, created_at, updated_at)
+select
+    gen_random_uuid(), $1, 1, 'a', 3, n % 2 = 0, n % 3 = 0, case when n % 3 = 0 then now() end,
+    '2026-11-23T09:00Z'::timestamptz + make_interval(mins => n / 7), now()
+from generate_series(1, 350) as n
+"""
+"""Open, done and deleted; seven share each moment."""
 
+
+async def test_an_export_holds_each_of_many_todos_once_whatever_became_of_it(own: Database) -> None:
+    me, people, owner = uuid4(), People(), await asyncpg.connect(own.owner_url)
+    for person in (me, uuid4()):
+        await owner.execute(MIXED, person)
+    rows = await owner.fetch("select id from todo where user_id = $1 order by created_at, id", me)
+    await owner.close()
+    async with await open_pool(own.url, application="todos") as pool:
+        app = create_app(title="To-dos", routes=[export(pool)], health=Health(), guard=people.guard)
+        async with serving(app) as http:
+            answer = await http.get("/todos/export", headers=people.headers(me))
+    assert [todo["id"] for todo in answer.json()["data"]["todos"]] == [str(row["id"]) for row in rows]
+
+
+async def test_an_export_holds_everything_of_the_person_and_nothing_of_others(own: Database) -> None:
     me, other, people = uuid4(), uuid4(), People()
     async with await open_pool(own.url, application="todos") as pool:
         async with pool.acquire() as connection:
             mine = await write(connection, me)
             await write(connection, other)
-        route = export_route("/todos/export", pool, SQL.export)
-        app = create_app(title="To-dos", routes=[route], health=Health(), guard=people.guard)
+        app = create_app(title="To-dos", routes=[export(pool)], health=Health(), guard=people.guard)
         async with serving(app) as http:
             answer = await http.get("/todos/export", headers=people.headers(me))
             assert (await http.get("/todos/export")).status_code == 401

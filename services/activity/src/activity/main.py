@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import asyncpg
-from litestar.handlers import BaseRouteHandler
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
 from activity import analytics, explain
 from activity.api import ROUTES, Activity
@@ -30,7 +30,7 @@ from activity.tables import (
     open_months,
 )
 from api.app import create_app
-from api.exports import export_route
+from api.exports import Holdings, by_number, by_time, export_route
 from api.guard import Guard
 from api.keys import Jwks
 from api.parked import parked_routes
@@ -112,8 +112,13 @@ async def _main(parts: Roles, settings: Settings) -> None:
 
 def faces(pool: asyncpg.Pool) -> Sequence[BaseRouteHandler]:
     """What this service answers."""
-    asked = (*ROUTES, *explain.ROUTES, *analytics.ROUTES)
-    return (*asked, export_route("/activity/export", pool, SQL.export), *parked_routes("/activity", NAME, pool))
+    return (*ROUTES, *explain.ROUTES, *analytics.ROUTES, export(pool), *parked_routes("/activity", NAME, pool))
+
+
+def export(pool: asyncpg.Pool) -> HTTPRouteHandler:
+    """What a person takes along from here."""
+    lists = {"entries": by_time(SQL.export_entries), "events": by_number(SQL.export_events)}
+    return export_route("/activity/export", Holdings(pool, lists, few=SQL.export))
 
 
 def worker_tasks(settings: Settings, pool: asyncpg.Pool, health: Health, clock: Clock) -> list[Task]:

@@ -1,7 +1,9 @@
 """Leaving: who proves once more to be the owner deletes the account; or takes everything along as one document."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -9,19 +11,19 @@ import asyncpg
 import httpx
 import msgspec
 import structlog
-from msgspec import Raw, Struct
 
+from api.exports import Holdings, by_number
 from api.messages import Text
 from api.outgoing import trust
 from api.problems import Kind, Problem
+from api.streamed import Turns
 from auth.signin import CODEC, Attempt, Auth
-from auth.tables import Account, ChallengeUsedState, export_of
+from auth.tables import SQL, Account, ChallengeUsedState
 from events.catalog.auth import UserErased
 from events.command import Change, Context, new_command
 
 TIMEOUT: Final = 10.0
-PART_MAX: Final = 64 * 1024 * 1024
-AT_ONCE: Final = 2
+HEAD_MAX: Final = 4096
 
 INCOMPLETE: Final = Kind(
     status=503,
@@ -58,52 +60,88 @@ async def erase(auth: Auth, account: Account, attempt: Attempt, context: Context
     return (await auth.log.append(new_command(CODEC, context, used, left))).position
 
 
-class _Part(Struct):
-    """What a service answers to `/export`."""
-
-    data: Raw
-
-
 class Exports:
-    """Gathers a person's parts from every service, with that person's own token: all of them or none."""
+    """Passes a person's parts on from every service, with that person's own token: all of them, or it breaks off.
+
+    They are asked together, so that one that is away is known before anything is sent; then they are read in turn.
+    """
 
     def __init__(self, pool: asyncpg.Pool, urls: Mapping[str, str]) -> None:
-        self._pool = pool
+        self.turns = Turns()
+        self._own = Holdings(pool, {"events": by_number(SQL.export_events)}, few=SQL.export)
         self._urls = urls
         self._trust = trust(*urls.values())
-        self._turn = asyncio.Semaphore(AT_ONCE)
 
-    async def of(self, person_id: UUID, authorization: str) -> dict[str, Raw]:
-        """Everything about a person, by service; raises `Problem` (503) where a service is away."""
+    async def of(self, person_id: UUID, authorization: str, now: datetime) -> AsyncGenerator[bytes]:
+        """Everything about a person, by service, as JSON in pieces; raises `Problem` (503) where a service is away."""
         if not self._urls:
             log.error("there is no export: EXPORT_URLS names no service")
             raise Problem(INCOMPLETE, retry_after=60)
-        headers = {"authorization": authorization}
-        async with self._turn, self._client(headers) as client:
-            own = Raw((await export_of(self._pool, person_id)).encode())
-            parts = await asyncio.gather(*(_part(client, name, url) for name, url in self._urls.items()))
-        return {"auth": own, **dict(zip(self._urls, parts, strict=True))}
+        async with self._client({"authorization": authorization}) as client:
+            asked = await asyncio.gather(*(_ask(client, name, url) for name, url in self._urls.items()))
+            answers = [answer for answer in asked if answer is not None]
+            if len(answers) < len(asked):
+                raise Problem(INCOMPLETE, retry_after=5)
+            yield b'{"exported_at":%b,"services":{' % msgspec.json.encode(now)
+            for name, answer in zip(self._urls, answers, strict=True):
+                yield b"%b:" % msgspec.json.encode(name)
+                async with aclosing(_part(name, answer)) as part:
+                    async for piece in part:
+                        yield piece
+                yield b","
+        # Last, for it knows at the end whether anything was erased meanwhile.
+        yield b'"auth":'
+        async with aclosing(self._own.of(person_id)) as part:
+            async for piece in part:
+                yield piece
+        yield b"}}"
 
     def _client(self, headers: Mapping[str, str]) -> httpx.AsyncClient:
         """A person's token goes to our own services alone, not through what HTTP_PROXY names."""
         return httpx.AsyncClient(timeout=TIMEOUT, headers=headers, trust_env=False, verify=self._trust)
 
 
-async def _part(client: httpx.AsyncClient, name: str, url: str) -> Raw:
+async def _ask(client: httpx.AsyncClient, name: str, url: str) -> httpx.Response | None:
+    """A service's answer as it begins, None where there is none."""
     try:
-        return msgspec.json.decode(await _body(client, url), type=_Part).data
-    except (httpx.HTTPError, msgspec.DecodeError, ValueError) as error:
+        answer = await client.send(client.build_request("GET", url), stream=True)
+        return answer.raise_for_status()
+    except httpx.HTTPError as error:
+        log.warning("a part of an export is missing", service=name, error=type(error).__name__)
+        return None
+
+
+async def _part(name: str, answer: httpx.Response) -> AsyncGenerator[bytes]:
+    """What an answer says under `data`; raises `Problem` (503) where it breaks off."""
+    try:
+        async with aclosing(_data(answer)) as pieces:
+            async for piece in pieces:
+                yield piece
+    except (httpx.HTTPError, ValueError) as error:
         log.warning("a part of an export is missing", service=name, error=type(error).__name__)
         raise Problem(INCOMPLETE, retry_after=5) from None
 
 
-async def _body(client: httpx.AsyncClient, url: str) -> bytes:
-    """Raises `ValueError` for more than memory is for."""
-    body = bytearray()
-    async with client.stream("GET", url) as response:
-        response.raise_for_status()
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) > PART_MAX:
-                raise ValueError("too large")
-    return bytes(body)
+async def _data(answer: httpx.Response) -> AsyncGenerator[bytes]:
+    """All from `data` on but the last brace, which is the envelope's."""
+    chunks = answer.aiter_bytes()
+    held = await _after_head(chunks)
+    async for chunk in chunks:
+        yield held[:-1]
+        held = held[-1:] + chunk
+    if not held.endswith(b"}"):
+        raise ValueError("no end")
+    yield held[:-1]
+
+
+async def _after_head(chunks: AsyncIterator[bytes]) -> bytes:
+    """What has come from `data` on. Before it come only texts, in which a quote has a backslash before it."""
+    held = b""
+    async for chunk in chunks:
+        held += chunk
+        _, found, rest = held.partition(b'"data":')
+        if found:
+            return rest
+        if len(held) > HEAD_MAX:
+            break
+    raise ValueError("no data")

@@ -10,13 +10,14 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import Struct
 
-from api.answers import Answer, Envelope, answer, private
+from api.answers import Answer, Envelope, answer
 from api.exports import Part
 from api.guard import signed_in
 from api.messages import Message
 from api.problems import Problem
 from api.requests import Request, context_of
 from api.routes import delete, get
+from api.streamed import streamed
 from auth.account import own_account
 from auth.api import OTP_INVALID, Code, Line, known_device, network_of
 from auth.erasure import INCOMPLETE, Exports, erase
@@ -87,10 +88,14 @@ async def leave(request: Request, data: JSONBody[Leave], leaving: Parts) -> Answ
 
 @get("/users/me/export", guards=[signed_in], problems=(INCOMPLETE,))
 async def export(request: Request, leaving: Parts) -> Answer[Envelope[Export]]:
-    """Get everything about you as one document."""
+    """Get everything about you as one document.
+
+    However long, it is sent as it is read: one that breaks off has no end, and is to be asked for again. Whoever asks
+    again ends what they asked for before.
+    """
     await own_account(request, leaving.auth.pool)
-    services = await leaving.exports.of(request.user.id, request.headers["authorization"])
-    return private(answer(request, EXPORTED, Export(exported_at=leaving.now(), services=services)))
+    document = leaving.exports.of(request.user.id, request.headers["authorization"], leaving.now())
+    return streamed(request, EXPORTED, document, leaving.exports.turns)
 
 
 ROUTES: Final = (leave, export)

@@ -240,12 +240,6 @@ async def rotate(
         return await connection.fetchval(SQL.rotate, parent, child, session_id, now, until) is not None
 
 
-async def export_of(pool: asyncpg.Pool, person_id: UUID) -> str:
-    """Everything that is here about a person, as JSON."""
-    document: str = await pool.fetchval(SQL.export, person_id)
-    return document
-
-
 async def signing_keys(pool: asyncpg.Pool) -> list[SigningKeyRow]:
     """Every signing key, in the order of their turns, also those that may be dropped."""
     return [SigningKeyRow(**row) for row in await pool.fetch(SQL.signing_keys)]

@@ -7,10 +7,10 @@ from typing import Final
 
 import asyncpg
 import httpx
-from litestar.handlers import BaseRouteHandler
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
 from api.app import create_app
-from api.exports import export_route
+from api.exports import Holdings, by_number, by_time, export_route
 from api.guard import Guard
 from api.keys import Jwks
 from api.parked import parked_routes
@@ -109,8 +109,17 @@ async def _main(parts: Roles, settings: Settings) -> None:
 
 def faces(pool: asyncpg.Pool) -> Sequence[BaseRouteHandler]:
     """What this service answers."""
-    exported = export_route("/notifications/export", pool, SQL.export)
-    return (*FACES, exported, *parked_routes("/notifications", NAME, pool))
+    return (*FACES, export(pool), *parked_routes("/notifications", NAME, pool))
+
+
+def export(pool: asyncpg.Pool) -> HTTPRouteHandler:
+    """What a person takes along from here."""
+    lists = {
+        "notifications": by_number(SQL.export_notifications),
+        "deliveries": by_time(SQL.export_deliveries),
+        "events": by_number(SQL.export_events),
+    }
+    return export_route("/notifications/export", Holdings(pool, lists, few=SQL.export))
 
 
 def worker_tasks(

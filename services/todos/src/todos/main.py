@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from functools import partial
 
 import asyncpg
-from litestar.handlers import BaseRouteHandler
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
 from api.app import create_app
-from api.exports import export_route
+from api.exports import Holdings, by_number, by_time, export_route
 from api.guard import Guard
 from api.keys import Jwks
 from api.parked import parked_routes
@@ -98,7 +98,13 @@ async def _main(parts: Roles, settings: Settings) -> None:
 
 def faces(pool: asyncpg.Pool) -> Sequence[BaseRouteHandler]:
     """What this service answers."""
-    return (*ROUTES, export_route("/todos/export", pool, SQL.export), *parked_routes("/todos", NAME, pool))
+    return (*ROUTES, export(pool), *parked_routes("/todos", NAME, pool))
+
+
+def export(pool: asyncpg.Pool) -> HTTPRouteHandler:
+    """What a person takes along from here."""
+    lists = {"todos": by_time(SQL.export_todos), "events": by_number(SQL.export_events)}
+    return export_route("/todos/export", Holdings(pool, lists))
 
 
 async def _verify(settings: Asked) -> int:

@@ -1,4 +1,4 @@
--- Everything that a person reads about themselves, as one JSON document. The archive repeats what other services export.
+-- What is few of all that a person reads about themselves, as one JSON object. The archive repeats what other services export.
 select json_build_object(
     'person', (
         select row_to_json(p) from (select timezone, registered_at from person where user_id = $1) p
@@ -7,15 +7,5 @@ select json_build_object(
         select coalesce(json_agg(o order by o.due_at, o.period), '[]') from (
             select period, first_day, since, due_at from open_period where user_id = $1
         ) o
-    ),
-    'events', (
-        select coalesce(json_agg(e order by e.seq), '[]') from (
-            select seq, id, type, time, data from events.log where subject = $1
-        ) e
-    ),
-    'entries', (
-        select coalesce(json_agg(n order by n.at, n.id), '[]') from (
-            select id, action, details, at from entry where user_id = $1
-        ) n
     )
 )::text

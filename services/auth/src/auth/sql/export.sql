@@ -1,4 +1,4 @@
--- Everything that auth holds about a person, as one JSON document; no secret, also none that is hashed.
+-- What is few of all that auth holds about a person, as one JSON object; no secret, also none that is hashed.
 select json_build_object(
     'account', (
         select row_to_json(a) from (
@@ -15,10 +15,5 @@ select json_build_object(
             select c.id, c.expires_at, c.guesses, c.used_at
             from challenge c join account a on a.email = c.email where a.id = $1
         ) c
-    ),
-    'events', (
-        select coalesce(json_agg(e order by e.seq), '[]') from (
-            select seq, id, type, time, data from events.log where subject = $1 and feed = 'AUTH'
-        ) e
     )
 )::text

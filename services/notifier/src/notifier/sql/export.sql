@@ -1,13 +1,7 @@
--- Everything that notifier holds about a person, as one JSON document. Left out is what opens a connection (a ticket's hash), and
--- how a delivery is worked on and traced.
+-- What is few of all that notifier holds about a person, as one JSON object. Left out is what opens a connection: a ticket's hash.
 select json_build_object(
     'inbox', (
         select row_to_json(i) from (select last_number from inbox where user_id = $1) i
-    ),
-    'notifications', (
-        select coalesce(json_agg(n order by n.number), '[]') from (
-            select number, id, kind, data, silent, at, heard_at, read_at from notification where user_id = $1
-        ) n
     ),
     'preferences', (
         select row_to_json(p) from (
@@ -30,17 +24,5 @@ select json_build_object(
             select id, service, address, p256dh, auth, locale, created_at, seen_at from device
             where user_id = $1 order by created_at
         ) d
-    ),
-    'deliveries', (
-        select coalesce(json_agg(w), '[]') from (
-            select id, channel, service, device_id, cause, todo_id, kind, data, state, reason, happened_at, created_at,
-                expires_at, settled_at
-            from delivery where user_id = $1 order by happened_at
-        ) w
-    ),
-    'events', (
-        select coalesce(json_agg(e order by e.seq), '[]') from (
-            select seq, id, type, time, data from events.log where subject = $1
-        ) e
     )
 )::text

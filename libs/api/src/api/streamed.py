@@ -1,0 +1,139 @@
+"""Answers that are sent as they are made, of any length: little of one is in memory, whoever reads it slowly."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+import structlog
+from litestar.types import HTTPResponseBodyEvent, Receive, Scope, Send
+from msgspec import Raw
+
+from api.answers import JSON, Answer, answer, private
+from api.messages import Message
+from api.problems import UNAVAILABLE, Problem
+from api.requests import Request
+
+T = TypeVar("T")
+HELD_BACK: Final = 256 * 1024
+"""How much is made before anything is sent: what fails by then is refused as ever, what is no longer has a length."""
+LONGEST: Final = 15 * 60.0
+"""For how many seconds an answer may go on: 1 GB at 10 Mbit/s."""
+AT_ONCE: Final = 32
+
+log = structlog.get_logger(__name__)
+
+
+class Turns:
+    """Who is being sent what: one answer to each person, to so many people, for so many seconds."""
+
+    def __init__(self, *, at_once: int = AT_ONCE, longest: float = LONGEST) -> None:
+        self._at_once = at_once
+        self._longest = longest
+        self._limits: dict[UUID, asyncio.Timeout] = {}
+
+    @asynccontextmanager
+    async def of(self, person_id: UUID) -> AsyncIterator[None]:
+        """A person's turn. It ends their turn before, with `TimeoutError`, for whoever lost a connection asks again.
+
+        Raises `Problem` (503) where too many others have one.
+        """
+        if person_id not in self._limits and len(self._limits) >= self._at_once:
+            raise Problem(UNAVAILABLE, retry_after=30)
+        async with asyncio.timeout(self._longest) as limit:
+            with self._kept(person_id, limit):
+                yield
+
+    @contextmanager
+    def _kept(self, person_id: UUID, limit: asyncio.Timeout) -> Iterator[None]:
+        earlier = self._limits.get(person_id)
+        if earlier is not None and not earlier.expired():
+            earlier.reschedule(0)
+        self._limits[person_id] = limit
+        try:
+            yield
+        finally:
+            if self._limits.get(person_id) is limit:
+                del self._limits[person_id]
+
+
+class Streamed(Answer[T]):
+    """An answer of pieces. Where they break off it gets no end: so its client sees it is cut (RFC 9112, section 8)."""
+
+    __slots__ = ("_person", "_pieces", "_turns")
+
+    def __init__(self, pieces: AsyncGenerator[bytes], person_id: UUID, turns: Turns) -> None:
+        super().__init__(b"")
+        self._pieces = pieces
+        self._person = person_id
+        self._turns = turns
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
+        """Send it, for as long as the client stays."""
+        sending, leaving = asyncio.create_task(self._send(send)), asyncio.create_task(_left(receive))
+        try:
+            await asyncio.wait([sending, leaving], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sending.cancel()
+            leaving.cancel()
+            await asyncio.wait([sending, leaving])
+        if not sending.cancelled():
+            sending.result()
+
+    async def _send(self, send: Send) -> None:
+        begun = False
+        try:
+            async with self._turns.of(self._person), aclosing(self._pieces) as pieces:
+                first, is_whole = await _first(pieces)
+                begun = True
+                await self._begin(send, len(first) if is_whole else None)
+                await send(_body(first, more=not is_whole))
+                if not is_whole:
+                    async for piece in pieces:
+                        await send(_body(piece))
+                    await send(_body(b"", more=False))
+        except Exception as failure:
+            if not begun:
+                raise
+            log.warning("an answer was cut", failure=type(failure).__qualname__)
+
+    async def _begin(self, send: Send, size: int | None) -> None:
+        length = {} if size is None else {"content-length": str(size)}
+        headers = {**self.headers, "content-type": JSON, **length}
+        pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": self.status, "headers": pairs})
+
+
+def streamed(request: Request, message: Message, data: AsyncGenerator[bytes], turns: Turns) -> Answer[Any]:
+    """A success answer for whoever is signed in; `data` is JSON in pieces, which are asked for in their turn."""
+    around = answer(request, message, Raw(b"")).body
+    return private(Streamed(_around(around[:-1], data, around[-1:]), request.user.id, turns))
+
+
+async def _around(head: bytes, data: AsyncGenerator[bytes], end: bytes) -> AsyncGenerator[bytes]:
+    async with aclosing(data) as pieces:
+        yield head
+        async for piece in pieces:
+            yield piece
+        yield end
+
+
+def _body(piece: bytes, *, more: bool = True) -> HTTPResponseBodyEvent:
+    return {"type": "http.response.body", "body": piece, "more_body": more}
+
+
+async def _first(pieces: AsyncGenerator[bytes]) -> tuple[bytes, bool]:
+    """What is held back, and whether that is all."""
+    held = bytearray()
+    async for piece in pieces:
+        held += piece
+        if len(held) >= HELD_BACK:
+            return bytes(held), False
+    return bytes(held), True
+
+
+async def _left(receive: Receive) -> None:
+    """Until the client has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

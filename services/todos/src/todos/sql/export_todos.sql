@@ -1,0 +1,24 @@
+-- A page ($2) of a person's to-dos ($1) after one, oldest first: each as JSON, and its place. Of each kind as many as fit, for an
+-- index has them in this order; only of what is deleted it has none, and that goes after 30 days.
+select row_to_json(t)::text, created_at, id
+from (
+    (
+        select * from todo
+        where user_id = $1 and not deleted and not completed and (created_at, id) > ($3, $4)
+        order by created_at, id limit $2
+    )
+    union all
+    (
+        select * from todo
+        where user_id = $1 and not deleted and completed and (created_at, id) > ($3, $4)
+        order by created_at, id limit $2
+    )
+    union all
+    (
+        select * from todo
+        where user_id = $1 and deleted and (created_at, id) > ($3, $4)
+        order by created_at, id limit $2
+    )
+    order by created_at, id limit $2
+) t
+order by created_at, id
