@@ -72,6 +72,7 @@ def test_a_message_that_is_gone_is_named(desk: Desk) -> None:
     said, todo = wrong(desk)["AUTH: stream equals log"]
     assert said == "stream AUTH lacks 2, which its log has"
     assert "relay resolve AUTH --abandon-from 2" in todo
+    assert todo.startswith("after a restore read docs/operations.md, Restore PostgreSQL, first: ")
 
 
 def test_a_message_at_the_end_that_is_gone_is_named(desk: Desk) -> None:

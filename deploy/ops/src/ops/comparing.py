@@ -39,7 +39,8 @@ _SAYS: Final[dict[How, str]] = {
 }
 _NEXT: Final[dict[How, str]] = {
     "gap": "stop {service} and restore its database: no other copy is whole",
-    "lacks": "make the stream anew from the log: todo-ops relay resolve {feed} --abandon-from {seq}",
+    "lacks": "after a restore read docs/operations.md, Restore PostgreSQL, first: somebody may have deleted their "
+    "account since; else make the stream anew from the log: todo-ops relay resolve {feed} --abandon-from {seq}",
     "differs": "where the log is right: todo-ops relay resolve {feed} --abandon-from {seq}; else restore the database",
     "unsaid": "restart the worker of {service}: it looks through the stream anew; then verify again",
     "ahead": "where the log only lost its tail: todo-ops relay resolve {feed} --import-tail; "
