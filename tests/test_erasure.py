@@ -1,6 +1,9 @@
 """A person deletes the account: nothing of them is left anywhere, nothing of anybody else is gone, the numbers stay."""
 
+import os
 import secrets
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -14,6 +17,11 @@ SERVICES = ("auth", "todos", "mailer", "activity", "notifier")
 STREAMS = ("AUTH", "TODOS", "MAILER", "ACTIVITY", "NOTIFIER", "OTP")
 TABLES = """
 select schemaname, tablename from pg_tables where schemaname not in ('pg_catalog', 'information_schema')
+"""
+WITHOUT_ACCOUNT = """
+with asked as (delete from challenge c using account a where a.id = $1::uuid and c.email = a.email),
+sessions as (delete from session where user_id = $1)
+delete from account where id = $1
 """
 READS = (
     "/users/me",
@@ -124,6 +132,28 @@ async def test_after_an_erasure_nothing_of_the_person_is_found_and_nobody_else_m
         assert [todo["title"] for todo in listed] == ["of somebody else"]
         assert (await other.http.get("/users/me")).json()["data"]["email"] == other.email
     await world.ready(*SERVICES)
+
+
+async def test_whoever_has_no_account_since_a_restore_is_erased_everywhere_by_an_operator(
+    world: System, leaver: Person, canary: str
+) -> None:
+    """As where they registered after the copy: the log has them from its tail, others know them, auth has no row."""
+    await world.rows("auth", WITHOUT_ACCOUNT, leaver.id)
+    assert {"mailer public.contact", "todos public.todo", "stream AUTH", "stream TODOS"} <= await found(world, canary)
+    assert as_operator(world, "erase", leaver.id).startswith("the person is erased")
+    await erased(world, leaver.id)
+    await until(lambda: nothing(world, canary), within=10)
+    for path in READS:
+        await until(lambda: refused(leaver, path))  # noqa: B023
+    assert as_operator(world, "erase", leaver.id).startswith("this person was erased before")
+    await world.ready(*SERVICES)
+
+
+def as_operator(world: System, *words: str) -> str:
+    """What auth says to an operator."""
+    command = [sys.executable, "-m", "local", "as", "auth", sys.executable, "-m", "auth", *words]
+    env = os.environ | {"PORT_BASE": str(world.stack.layout.port_base)}
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
 async def nothing(world: System, text: str) -> bool:

@@ -3,9 +3,11 @@
 import json
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import feeding
+import pytest
 from feeding import last_seq, make_stream
 from signing import ADA, Service, running
 from test_leaving import leave
@@ -13,23 +15,34 @@ from test_own_sessions import sid
 from test_reserved import reserve
 
 from auth.account import change_role
+from auth.erasure import erase_person
 from events.access import Access
 from events.acts import By
 from events.broker import Broker
 from events.catalog.feeds import FEEDS
+from events.eraser import Eraser
+from events.errors import BadAct
 from events.postgres import dialer
 from events.relay import Relay
 from events.sql import load
 from local.fixtures import Database, DatabaseFactory, until
 from local.nats import Nats
 from local.prepare import connected
+from ops.abandoning import abandon
 from ops.importing import PART, import_tail, plan
 from ops.places import Places
 
 SETTLE = load("ops").settle_accounts
 LAST = "select last_seq from events.feed where name = 'AUTH'"
+CAME = ["OtpVerified", "UserRegistered", "UserSignedIn"]
+TAIL = [*CAME, *CAME, "ProfileChanged"]
 ACCOUNTS = "select * from account order by id"
 SESSIONS = "select id, version, user_id, ended_at, expires_at from session order by id"
+WITHOUT_ACCOUNT = """
+select aggregate from events.log
+where type = 'auth.UserRegistered.v1' and not exists (select from account where id = aggregate)
+"""
+"""As docs/operations.md has an operator ask."""
 MANY = """
 with people as (
     insert into account (id, version, email, registered_at)
@@ -63,18 +76,30 @@ class Copy:
 
     async def restore_with_its_tail(self) -> None:
         """As an operator does it, once the stream has all that was said since."""
-        await self._relay(await self.owner.fetchval(LAST))
-        await self.owner.execute("delete from session; delete from account")
-        await self.owner.execute("insert into account table copied_account; insert into session table copied_session")
-        await self.owner.execute("delete from events.log where feed = 'AUTH' and seq > $1", self.last)
-        await self.owner.execute("update events.feed set last_seq = $1 where name = 'AUTH'", self.last)
-        places = Places({"auth": self.database.owner_url}, Access(self.nats.url()), {})
+        await make_stream(self.nats, "AUTH")
+        await self.relay()
+        await self.restore()
+        places = self.places()
         planned = await plan(places, "AUTH", lambda *_: None)
         assert "brings accounts and sessions" in planned.does[-1]
         await import_tail(places, "AUTH", By("mina", "restored"), lambda *_: None)
 
-    async def _relay(self, last: int) -> None:
-        await make_stream(self.nats, "AUTH")
+    async def restore(self) -> None:
+        """The database is the copy again."""
+        await self.owner.execute("delete from session; delete from account")
+        await self.owner.execute("insert into account table copied_account; insert into session table copied_session")
+        await self.owner.execute("truncate events.erasure, events.deletion")
+        await self.owner.execute("delete from events.log where feed = 'AUTH'")
+        await self.owner.execute("insert into events.log select * from copied_log where feed = 'AUTH'")
+        await self.owner.execute("update events.feed set last_seq = $1 where name = 'AUTH'", self.last)
+
+    def places(self) -> Places:
+        """As an operator names them."""
+        return Places({"auth": self.database.owner_url}, Access(self.nats.url()), {})
+
+    async def relay(self) -> None:
+        """Publish all that the log has."""
+        last = await self.owner.fetchval(LAST)
         broker = Broker(self.nats.url("auth"), name="test")
         relay = Relay(FEEDS["AUTH"], dialer(self.database.url, application="test"), broker)
 
@@ -86,8 +111,8 @@ class Copy:
 
 
 async def copied(database: Database, nats: Nats, owner: asyncpg.Connection) -> Copy:
-    for table in ("account", "session"):
-        await owner.execute(f"create temp table copied_{table} as table {table}")
+    for table, name in (("account", "account"), ("session", "session"), ("events.log", "log")):
+        await owner.execute(f"create temp table copied_{name} as table {table}")
     return Copy(database, nats, owner, await owner.fetchval(LAST))
 
 
@@ -130,6 +155,57 @@ async def test_who_registered_since_on_an_id_that_the_copy_has_reserved_is_regis
         assert (await auth.sign_in())["user"]["id"] == str(reserved)
 
 
+async def test_who_registered_since_and_has_no_account_is_erased_by_an_operator(
+    database: DatabaseFactory, nats: Nats
+) -> None:
+    made = database("auth")
+    async with running(made.url) as auth, connected(made.owner_url) as owner:
+        await auth.sign_in("eve@example.test")
+        copy = await copied(made, nats, owner)
+        lost = await auth.sign_in()
+        await changed(auth, lost["access_token"], name="Ada")
+        await copy.restore_with_its_tail()
+        assert await owner.fetchval("select count(*) from account") == 1
+        ada = UUID(lost["user"]["id"])
+        assert [row["aggregate"] for row in await owner.fetch(WITHOUT_ACCOUNT)] == [ada]
+        assert [await erase_person(auth.accounts, ada) for _ in range(2)] == [True, False]
+        [said] = await auth.events("UserErased")
+        assert (said["version"], said["subject"], await auth.said()) == (3, ada, [*TAIL, "UserErased"])
+        eraser = Eraser(auth.pool, Broker(nats.url("auth"), name="test"), [FEEDS["AUTH"]])
+        assert await eraser.erase_rows()
+        assert await auth.said() == [*TAIL[:3], *["Erased"] * 4, "UserErased"]
+        assert (await auth.sign_in())["user"]["id"] != lost["user"]["id"]
+        assert await owner.fetch(WITHOUT_ACCOUNT) == []
+        assert await owner.fetchval("select count(*) from account") == 2
+
+
+async def test_who_deleted_their_account_since_and_is_back_with_the_copy_is_erased_again_and_not_published(
+    database: DatabaseFactory, nats: Nats
+) -> None:
+    made, broker = database("auth"), Broker(nats.url("auth"), name="test")
+    async with running(made.url) as auth, connected(made.owner_url) as owner:
+        back = await auth.sign_in()
+        eve, copy = await auth.sign_in("eve@example.test"), await copied(made, nats, owner)
+        await leave(auth, back, await auth.challenge())
+        eraser = Eraser(auth.pool, broker, [FEEDS["AUTH"]])
+        await make_stream(nats, "AUTH")
+        await copy.relay()
+        assert await eraser.erase_rows()
+        async with feeding.client(nats) as client:
+            await eraser.delete_messages(client.jetstream(timeout=5), fresh=False)
+        await copy.restore()
+        with pytest.raises(BadAct, match="lacks 1, which its log has; after a restore read "):
+            await import_tail(copy.places(), "AUTH", By("mina", "restored"), lambda *_: None)
+        assert await erase_person(auth.accounts, UUID(back["user"]["id"]))
+        assert await eraser.erase_rows()
+        await abandon(copy.places(), "AUTH", copy.last + 1, By("mina", "restored"), lambda *_: None)
+        await copy.relay()
+        said = ["Erased"] * 3 + [*CAME, "UserErased"]
+        assert await auth.said() == said
+        assert await published(nats) == said
+        assert (await auth.me(eve["access_token"])).status_code == 200
+
+
 async def test_the_rows_that_a_tail_tells_of_are_found_by_index_however_many_there_are(
     database: DatabaseFactory,
 ) -> None:
@@ -142,6 +218,15 @@ async def test_the_rows_that_a_tail_tells_of_are_found_by_index_however_many_the
         await owner.execute(SETTLE, 1, PART)
         for what in ("account where name = 'Ann'", "session where ended_at is not null"):
             assert await owner.fetchval(f"select count(*) from {what} and version = 2") == PART / 2
+
+
+async def published(nats: Nats) -> list[str]:
+    """What stream AUTH says, type by type."""
+    async with feeding.client(nats) as client:
+        js = client.jetstream(timeout=5)
+        last = (await js.stream_info("AUTH")).state.last_seq
+        messages = [await js.get_msg("AUTH", seq) for seq in range(1, last + 1)]
+    return [(message.headers or {})["ce-type"].split(".")[1] for message in messages]
 
 
 async def changed(auth: Service, token: str, **profile: str | None) -> None:

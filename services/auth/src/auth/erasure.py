@@ -17,10 +17,13 @@ from api.messages import Text
 from api.outgoing import trust
 from api.problems import Kind, Problem
 from api.streamed import Turns
+from auth.account import OPERATOR, Accounts
 from auth.signin import CODEC, Attempt, Auth
-from auth.tables import SQL, Account, ChallengeUsedState
-from events.catalog.auth import UserErased
+from auth.tables import SQL, Account, ChallengeUsedState, said_of_person
+from events.catalog.auth import UserErased, UserRegistered
 from events.command import Change, Context, new_command
+from events.deciding import decided_again
+from events.ids import uuid7
 
 TIMEOUT: Final = 10.0
 HEAD_MAX: Final = 4096
@@ -58,6 +61,29 @@ async def erase(auth: Auth, account: Account, attempt: Attempt, context: Context
     erased = [UserErased(user_id=account.id)]
     left = Change(aggregate=account.id, expected=account.version, subject=account.id, events=erased)
     return (await auth.log.append(new_command(CODEC, context, used, left))).position
+
+
+async def erase_person(accounts: Accounts, person_id: UUID) -> bool | None:
+    """Say `UserErased` of a person for an operator (`python -m auth`); False where it was said before, None of nobody.
+
+    Decided on the log alone: after a restore it may know somebody who has no account, and whom other services know too.
+    """
+
+    async def attempt() -> bool | None:
+        said = await said_of_person(accounts.pool, person_id)
+        types = {name for _, name in said}
+        if CODEC.name_of_type(UserErased) in types:
+            return False
+        if CODEC.name_of_type(UserRegistered) not in types:  # a session's id, or a challenge's
+            return None
+        version, _ = said[-1]
+        erased = [UserErased(user_id=person_id)]
+        left = Change(aggregate=person_id, expected=version, subject=person_id, events=erased)
+        context = Context(time=accounts.now(), correlation_id=str(uuid7()), actor=OPERATOR)
+        await accounts.log.append(new_command(CODEC, context, left))
+        return True
+
+    return await decided_again(attempt)
 
 
 class Exports:

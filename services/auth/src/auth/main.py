@@ -2,11 +2,12 @@
 
 import asyncio
 import sys
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final, Literal, get_args
+from uuid import UUID
 
 import asyncpg
 
@@ -15,7 +16,7 @@ from api.guard import Guard
 from api.server import listen, serve
 from auth.account import Accounts, change_role
 from auth.api import ROUTES, Door
-from auth.erasure import Exports
+from auth.erasure import Exports, erase_person
 from auth.keyring import Keyring, rotate
 from auth.leaving import ROUTES as LEAVING
 from auth.leaving import Leaving
@@ -55,6 +56,10 @@ def main() -> None:
             start(_told(_change_role(read(Settings), verb, email, role)))
         case ["grant" | "revoke" as verb, *_]:
             sys.exit(f"usage: python -m auth {verb} EMAIL {'|'.join(ROLES)}")
+        case ["erase", person]:
+            start(_told(_erase(read(Settings), person)))
+        case ["erase", *_]:
+            sys.exit("usage: python -m auth erase USER_ID")
         case ["rotate-keys", *rest] if rest in ([], ["--now"]):
             start(_told(_rotate_keys(read(Settings), at_once=bool(rest))))
         case ["rotate-keys", *_]:
@@ -121,6 +126,31 @@ async def _change_role(settings: Settings, verb: Literal["grant", "revoke"], ema
         sys.exit(f"auth: there is no such role; use one of: {', '.join(ROLES)}")
     if address is None:
         sys.exit("auth: the first argument is no e-mail address")
+    async with _beside(settings) as accounts:
+        changed = await change_role(accounts, address, role, verb)
+    if changed is None:
+        sys.exit("auth: nobody has signed in with this address; ask them to sign in once, then run it again")
+    return f"roles: {', '.join(changed.roles) or 'none'}; in their tokens from the next refresh on"
+
+
+async def _erase(settings: Settings, person: str) -> str:
+    """What `DELETE /users/me` says, without a session. Eraser, guards and other services hear it as ever."""
+    try:
+        person_id = UUID(person)
+    except ValueError:
+        sys.exit("auth: the argument is no id of a person: it must be a UUID")
+    async with _beside(settings) as accounts:
+        erased = await erase_person(accounts, person_id)
+    if erased is None:
+        sys.exit("auth: the log knows no person with this id; see that it is whole, and that this is a person's id")
+    if not erased:
+        return "this person was erased before: nothing is said again"
+    return "the person is erased: the account is gone, and each service takes away the rest once it hears of it"
+
+
+@asynccontextmanager
+async def _beside(settings: Settings) -> AsyncIterator[Accounts]:
+    """What writes to the log for a command; the relay of the running service publishes it."""
     configure_logging(NAME, settings.log_level)
     outlet = Outlet(
         FEEDS["AUTH"],
@@ -130,16 +160,12 @@ async def _change_role(settings: Settings, verb: Literal["grant", "revoke"], ema
     )
     async with await open_pool(settings.database_url, application=NAME) as pool:
         tasks = [asyncio.create_task(task()) for task in outlet.tasks()]
-        accounts = Accounts(outlet.log, pool, clock_for(settings.app_env, settings.clock_file))
         try:
-            changed = await change_role(accounts, address, role, verb)
+            yield Accounts(outlet.log, pool, clock_for(settings.app_env, settings.clock_file))
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
-    if changed is None:
-        sys.exit("auth: nobody has signed in with this address; ask them to sign in once, then run it again")
-    return f"roles: {', '.join(changed.roles) or 'none'}; in their tokens from the next refresh on"
 
 
 async def _rotate_keys(settings: Settings, *, at_once: bool) -> str:

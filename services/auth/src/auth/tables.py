@@ -17,6 +17,7 @@ from events.retention import Drop, drop_answers
 from events.sql import load
 
 SQL = load("auth")
+EVENTS_SQL = load("events")
 ROTATE_WITHIN = 3.0
 """Seconds; with a client's pause before its retry well under the grace that the parent of a refresh token has."""
 
@@ -201,6 +202,12 @@ async def accounts_by_email(pool: asyncpg.Pool, emails: Sequence[str]) -> list[A
 async def reserve_account(pool: asyncpg.Pool, account_id: UUID, email: str) -> None:
     """Fix the id of an address; nothing happens where it has one."""
     await pool.execute(SQL.reserve_account, account_id, email)
+
+
+async def said_of_person(pool: asyncpg.Pool, person_id: UUID) -> list[tuple[int, str]]:
+    """Version and type of each event of a person in the log, in order; of a reserved id there is none."""
+    rows = await pool.fetch(EVENTS_SQL.read_aggregate, "AUTH", person_id)
+    return [(row["version"], row["type"]) for row in rows]
 
 
 async def account_of_session(pool: asyncpg.Pool, session_id: UUID) -> Account | None:
