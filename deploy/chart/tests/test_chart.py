@@ -1,6 +1,7 @@
 """The chart, rendered offline in every profile: valid, the same as what was looked at, and by the rules."""
 
 import ast
+import json
 import os
 from typing import Any
 
@@ -199,10 +200,19 @@ def test_the_route_leads_where_the_local_gateway_does() -> None:
     assert led == local
 
 
-def test_a_stream_of_events_is_not_cut_by_the_gateway() -> None:
+def test_no_stream_of_events_and_no_export_is_cut_by_the_gateway() -> None:
+    """What is sent as it is made takes as long as whoever reads it: live events, and each service's export."""
+    document = json.loads((CHART.parents[1] / "docs" / "openapi.json").read_text())
+    exports = {path for path in document["paths"] if path.endswith("/export")}
+    assert len(exports) == 5
     [route] = of_kind(rendered("high-availability"), "HTTPRoute").values()
-    endless = {rule["name"] for rule in route["spec"]["rules"] if rule.get("timeouts") == {"request": "0s"}}
-    assert endless == {"notifier"}
+    for path in {"/notifications/stream", *exports}:
+        [rule] = [
+            rule
+            for rule in route["spec"]["rules"]
+            if any(path.startswith(f"{each['path']['value']}/") for each in rule["matches"])
+        ]
+        assert rule.get("timeouts") == {"request": "0s"}, path
 
 
 def test_every_alert_says_what_is_wrong_and_where_to_read_on() -> None:
