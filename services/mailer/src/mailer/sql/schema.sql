@@ -84,11 +84,11 @@ CREATE INDEX letter_held ON public.letter USING btree (held_until) WHERE (held_u
 
 CREATE INDEX letter_lease_until_idx ON public.letter USING btree (lease_until) WHERE (state = ANY (ARRAY['claimed'::text, 'sending'::text]));
 
+CREATE INDEX letter_of_person ON public.letter USING btree (subject, happened_at, id);
+
 CREATE INDEX letter_part ON public.letter USING btree (part_of) WHERE (part_of IS NOT NULL);
 
 CREATE INDEX letter_settled_at ON public.letter USING btree (settled_at) WHERE (settled_at IS NOT NULL);
-
-CREATE INDEX letter_subject ON public.letter USING btree (subject);
 
 CREATE INDEX letter_todo ON public.letter USING btree (todo_id) WHERE ((todo_id IS NOT NULL) AND (settled_at IS NULL));
 

@@ -135,7 +135,7 @@ CREATE INDEX delivery_expires_at ON public.delivery USING btree (expires_at) WHE
 
 CREATE INDEX delivery_lease_until_idx ON public.delivery USING btree (lease_until) WHERE (state = ANY (ARRAY['claimed'::text, 'sending'::text]));
 
-CREATE INDEX delivery_person ON public.delivery USING btree (user_id);
+CREATE INDEX delivery_of_person ON public.delivery USING btree (user_id, happened_at, id);
 
 CREATE INDEX delivery_settled_at ON public.delivery USING btree (settled_at) WHERE (settled_at IS NOT NULL);
 

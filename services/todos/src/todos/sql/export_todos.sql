@@ -1,5 +1,5 @@
--- A page ($2) of a person's to-dos ($1) after one, oldest first: each as JSON, and its place. Of each kind as many as fit, for an
--- index has them in this order; only of what is deleted it has none, and that goes after 30 days.
+-- A page ($2) of a person's to-dos ($1) after one, oldest first: each as JSON, and its place. Of each kind as many as fit, for
+-- each has an index with this order.
 select row_to_json(t)::text, created_at, id
 from (
     (

@@ -91,6 +91,8 @@ CREATE INDEX todo_created ON public.todo USING btree (user_id, completed, create
 
 CREATE INDEX todo_deleted ON public.todo USING btree (user_id, deleted_at DESC, id DESC) WHERE deleted;
 
+CREATE INDEX todo_deleted_created ON public.todo USING btree (user_id, created_at, id) WHERE deleted;
+
 CREATE INDEX todo_due ON public.todo USING btree (user_id, completed, COALESCE(due_at, 'infinity'::timestamp with time zone), id) WHERE (NOT deleted);
 
 CREATE INDEX todo_priority ON public.todo USING btree (user_id, completed, priority, created_at DESC, id DESC) WHERE (NOT deleted);
