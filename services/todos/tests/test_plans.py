@@ -8,11 +8,13 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from events.sql import load
 from local.fixtures import DatabaseFactory
 from local.layout import REPOSITORY
 from todos.tables import SQL, Created, Due, Ranked
 
 FILL = (REPOSITORY / "bench" / "sql" / "fill_todos.sql").read_text()
+LOGGED = (REPOSITORY / "bench" / "sql" / "fill_log.sql").read_text()
 FIRST = {kind: kind() for kind in (Created, Due, Ranked)}
 BOTH, OPEN = [False, True], [False]
 LATE = FIRST[Created].at
@@ -77,6 +79,22 @@ async def test_a_page_of_an_export_reads_of_each_kind_no_more_than_it_may_have(
     read = [(each.get("Index Name"), each["Actual Rows"]) for each in tables(json.loads(text)[0]["Plan"])]
     assert [name for name, _ in read] == ["todo_created", "todo_created", "todo_deleted_created"]
     assert all(0 < rows <= 50 for _, rows in read), read
+
+
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+async def test_a_page_of_the_events_about_a_person_reads_no_other_event(database: DatabaseFactory, mode: str) -> None:
+    connection = await asyncpg.connect(database("todos").owner_url, server_settings={"plan_cache_mode": mode})
+    try:
+        await connection.execute("set statement_timeout = 0")
+        await connection.execute(LOGGED, 20_000, 20)
+        await connection.execute("vacuum analyze events.log")
+        person = await connection.fetchval("select subject from events.log limit 1")
+        await connection.execute(f"prepare asked as {load('events').export_events}")
+        text = await connection.fetchval(f"explain (analyze, format json) execute asked ('{person}', 100, 5000)")
+    finally:
+        await connection.close()
+    read = [(each.get("Index Name"), each["Actual Rows"]) for each in tables(json.loads(text)[0]["Plan"])]
+    assert read == [("log_subject", 100)]
 
 
 def tables(plan: Any) -> Iterator[Any]:

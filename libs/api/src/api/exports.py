@@ -19,6 +19,7 @@ from api.requests import Request
 from api.routes import get
 from api.streamed import Turns, streamed
 from events.erasure import is_erased
+from events.sql import load
 
 PAGE: Final = 100
 """Rows that are in memory at a time."""
@@ -56,12 +57,13 @@ class Holdings:
     """What a service holds of people: of some things few, told by one query as a JSON object; of others any number.
 
     Between two pages nothing is held in the database, for a reader may be slow. So a document is no snapshot: what was
-    there all the while is in it once, as of some moment meanwhile. Events come last: they tell of every row before.
+    there all the while is in it once, as of some moment meanwhile. Last come the events of the log about a person, in
+    every service: they tell of every row before.
     """
 
     def __init__(self, pool: asyncpg.Pool, lists: Mapping[str, Listed], *, few: str | None = None) -> None:
         self._pool = pool
-        self._lists = lists
+        self._lists = {**lists, "events": by_number(load("events").export_events)}
         self._few = few
         self._reading = Semaphore(AT_ONCE)
 

@@ -30,7 +30,7 @@ from activity.tables import (
     open_months,
 )
 from api.app import create_app
-from api.exports import Holdings, by_number, by_time, export_route
+from api.exports import Holdings, by_time, export_route
 from api.guard import Guard
 from api.keys import Jwks
 from api.parked import parked_routes
@@ -117,7 +117,7 @@ def faces(pool: asyncpg.Pool) -> Sequence[BaseRouteHandler]:
 
 def export(pool: asyncpg.Pool) -> HTTPRouteHandler:
     """What a person takes along from here."""
-    lists = {"entries": by_time(SQL.export_entries), "events": by_number(SQL.export_events)}
+    lists = {"entries": by_time(SQL.export_entries)}
     return export_route("/activity/export", Holdings(pool, lists, few=SQL.export))
 
 

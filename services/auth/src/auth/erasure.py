@@ -12,7 +12,7 @@ import httpx
 import msgspec
 import structlog
 
-from api.exports import Holdings, by_number
+from api.exports import Holdings
 from api.messages import Text
 from api.outgoing import trust
 from api.problems import Kind, Problem
@@ -94,7 +94,7 @@ class Exports:
 
     def __init__(self, pool: asyncpg.Pool, urls: Mapping[str, str]) -> None:
         self.turns = Turns()
-        self._own = Holdings(pool, {"events": by_number(SQL.export_events)}, few=SQL.export)
+        self._own = Holdings(pool, {}, few=SQL.export)
         self._urls = urls
         self._trust = trust(*urls.values())
 

@@ -10,7 +10,7 @@ import asyncpg
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
 from api.app import create_app
-from api.exports import Holdings, by_number, by_time, export_route
+from api.exports import Holdings, by_time, export_route
 from api.guard import Guard
 from api.keys import Jwks
 from api.parked import parked_routes
@@ -128,7 +128,7 @@ def faces(pool: asyncpg.Pool) -> Sequence[BaseRouteHandler]:
 
 def export(pool: asyncpg.Pool) -> HTTPRouteHandler:
     """What a person takes along from here."""
-    lists = {"letters": by_time(SQL.export_letters), "events": by_number(SQL.export_events)}
+    lists = {"letters": by_time(SQL.export_letters)}
     return export_route("/mail/export", Holdings(pool, lists, few=SQL.export))
 
 

@@ -117,7 +117,6 @@ def export(pool: asyncpg.Pool) -> HTTPRouteHandler:
     lists = {
         "notifications": by_number(SQL.export_notifications),
         "deliveries": by_time(SQL.export_deliveries),
-        "events": by_number(SQL.export_events),
     }
     return export_route("/notifications/export", Holdings(pool, lists, few=SQL.export))
 

@@ -1,6 +1,0 @@
--- A page ($2) of the events about a person ($1) after one: each as JSON, and its number.
-select row_to_json(e)::text, seq
-from (
-    select seq, id, type, time, data from events.log where subject = $1 and seq > $3 order by seq limit $2
-) e
-order by seq
