@@ -110,6 +110,12 @@ class Copy:
             await until(is_relayed)
 
 
+@pytest.fixture
+def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tail comes back in several parts."""
+    monkeypatch.setattr("ops.importing.PART", 2)
+
+
 async def copied(database: Database, nats: Nats, owner: asyncpg.Connection) -> Copy:
     for table, name in (("account", "account"), ("session", "session"), ("events.log", "log")):
         await owner.execute(f"create temp table copied_{name} as table {table}")
@@ -117,7 +123,7 @@ async def copied(database: Database, nats: Nats, owner: asyncpg.Connection) -> C
 
 
 async def test_accounts_and_sessions_of_a_copy_are_what_was_said_since_and_change_and_go_as_ever(
-    database: DatabaseFactory, nats: Nats
+    database: DatabaseFactory, nats: Nats, in_parts: None
 ) -> None:
     made = database("auth")
     async with running(made.url) as auth, connected(made.owner_url) as owner:

@@ -82,6 +82,12 @@ class Copy:
         return bool(info.state.last_seq == await _last(self.post))
 
 
+@pytest.fixture
+def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tail comes back in several parts."""
+    monkeypatch.setattr("ops.importing.PART", 2)
+
+
 async def copied(post: Post) -> Copy:
     for nr, table in enumerate(ROWS):
         await post.owner.execute(f"create temp table copy_{nr} as table {table}")
@@ -99,7 +105,7 @@ async def heard(post: Post) -> None:
 
 
 async def test_letters_that_were_sent_after_the_copy_was_made_are_settled_and_not_sent_again(
-    post: Post, server: MailServer, by_smtp: dict[str, Any], free_port: Any
+    post: Post, server: MailServer, by_smtp: dict[str, Any], free_port: Any, in_parts: None
 ):
     ada = registered()
     async with post.mailer(**by_smtp | {"smtp_port": free_port()}):

@@ -109,6 +109,12 @@ class Copy:
         return bool((await self.world.js.stream_info("NOTIFIER")).state.last_seq == self.last + count)
 
 
+@pytest.fixture
+def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tail comes back in several parts: here two events."""
+    monkeypatch.setattr("ops.importing.PART", 1)
+
+
 async def copied(world: World, owner: asyncpg.Connection) -> Copy:
     for nr, table in enumerate(ROWS):
         await owner.execute(f"create temp table copy_{nr} as table {table}")
@@ -125,7 +131,7 @@ async def working(world: World) -> AsyncIterator[None]:
 
 
 async def test_what_was_delivered_after_the_copy_was_made_is_settled_and_not_delivered_again(
-    world: World, played: Played, owner: asyncpg.Connection
+    world: World, played: Played, owner: asyncpg.Connection, in_parts: None
 ) -> None:
     """A push and a code, which their provider put off until after the copy."""
     me, other = uuid4(), uuid4()
