@@ -12,6 +12,8 @@ import pytest
 from desk import Desk, make_streams
 from feeding import CODEC, connection, running, stream_ids
 
+from events.access import Access
+from events.acts import By
 from events.broker import Broker
 from events.catalog.feeds import FEEDS, HEARS
 from events.consumer import Consumer
@@ -19,6 +21,8 @@ from events.hearing import Event, Hears
 from events.postgres import Connection, dialer
 from local.fixtures import DatabaseFactory, until
 from local.nats import Nats
+from ops.importing import import_tail
+from ops.places import Places
 
 IMPORT = ("relay", "resolve", "AUTH", "--import-tail", "--why", "restored from last night", "--who", "mina")
 LOG = "select * from events.log where feed = 'AUTH' order by seq"
@@ -79,6 +83,30 @@ def test_a_log_that_only_lost_its_tail_gets_it_back_and_goes_on(desk: Desk) -> N
     [[act]] = desk.run("auth", ("select who, why, what, chosen from events.act",))
     assert tuple(act)[:3] == ("mina", "restored from last night", "import")
     assert json.loads(act["chosen"]) == {"feed": "AUTH", "from": 4, "to": 5}
+
+
+def test_an_import_may_take_hours_where_no_part_of_it_does(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.say(5)
+    before = kept(desk)
+    desk.lose_tail(after=0)
+    parts: list[tuple[int, int]] = []
+
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time
+
+        def an_hour_passes(what: str, done: int, end: int) -> None:
+            if what == "back into the log of AUTH":
+                parts.append((done, end))
+                monkeypatch.setattr(loop, "time", lambda: now() + 3600 * len(parts))
+
+        places = Places({"auth": desk.databases["auth"].owner_url}, Access(desk.nats.url()), {})
+        await import_tail(places, "AUTH", By("mina", "a week was lost"), an_hour_passes)
+
+    monkeypatch.setattr("ops.importing.PART", 2)
+    asyncio.run(work())
+    assert parts == [(2, 5), (4, 5), (5, 5)]
+    assert kept(desk) == before
 
 
 def test_of_who_was_erased_meanwhile_nothing_comes_back_but_the_number(desk: Desk) -> None:

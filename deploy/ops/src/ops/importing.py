@@ -20,7 +20,6 @@ from ops.places import Places
 SQL = load("ops")
 SHOWN: Final = 10
 PART: Final = 1000
-WRITE: Final = 60.0
 _UNDER_WAY: Final = "ends what {} has under way and these events tell the end of: it is not done again"
 _SETTLE: Final = {
     "AUTH": (SQL.settle_accounts, "brings accounts and sessions that {} has to where these events leave them"),
@@ -81,25 +80,27 @@ async def import_tail(places: Places, name: str, by: By, report: Report) -> Impo
     surplus = await _surplus(places, name, report)
     first, last = surplus[0][0].seq, surplus[-1][0].seq
     feed = FEEDS[name]
-    async with places.database(feed.service, WRITE) as connection, connection.transaction():
+    async with places.database(feed.service, None) as connection, connection.transaction():
         if await connection.fetchval(SQL.hold_feed, name) != first - 1:
             raise BadAct(f"{feed.service} appended meanwhile: look again with todo-ops relay check {name}")
         for begin in range(0, len(surplus), PART):
             await _write(connection, name, surplus[begin : begin + PART])
             if name in _SETTLE:
                 await connection.execute(_SETTLE[name][0], first + begin, min(first + begin + PART - 1, last))
-        aggregates = list({envelope.aggregate for envelope, _ in surplus})
-        if broken := await connection.fetch(SQL.broken_aggregates, name, aggregates):
-            raise BadAct(f"versions of {broken[0]['aggregate']} do not follow one another: this is no lost tail")
+            report(f"back into the log of {name}", min(begin + PART, len(surplus)), len(surplus))
         await connection.execute(SQL.grow_feed, name, last)
         await connection.execute(SQL.delete_imported, name, first - 1)
         await acts.note(connection, feed.service, "import", {"feed": name, "from": first, "to": last}, by)
     return Imported(name, first, last)
 
 
-async def _write(connection: Connection, name: str, surplus: Sequence[tuple[Envelope, str]]) -> None:
-    columns = [[getattr(envelope, column) for envelope, _ in surplus] for column in _COLUMNS]
-    await connection.execute(SQL.import_tail, name, *columns, [data for _, data in surplus])
+async def _write(connection: Connection, name: str, part: Sequence[tuple[Envelope, str]]) -> None:
+    """Write some of the events; raises `BadAct` where they do not follow what the log has of the same."""
+    columns = [[getattr(envelope, column) for envelope, _ in part] for column in _COLUMNS]
+    await connection.execute(SQL.import_tail, name, *columns, [data for _, data in part])
+    aggregates = list({envelope.aggregate for envelope, _ in part})
+    if broken := await connection.fetch(SQL.broken_aggregates, name, aggregates):
+        raise BadAct(f"versions of {broken[0]['aggregate']} do not follow one another: this is no lost tail")
 
 
 async def _surplus(places: Places, name: str, report: Report) -> list[tuple[Envelope, str]]:
