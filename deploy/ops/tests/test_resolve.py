@@ -26,6 +26,7 @@ from ops.places import Places
 
 IMPORT = ("relay", "resolve", "AUTH", "--import-tail", "--why", "restored from last night", "--who", "mina")
 LOG = "select * from events.log where feed = 'AUTH' order by seq"
+ACT = "insert into events.act (who, why, consumer, what, chosen) values ('m', 'x', 'auth', 'abandon', $1)"
 AT = "select seq from events.checkpoint where consumer = $1 and feed = 'AUTH'"
 
 
@@ -220,10 +221,25 @@ def test_cut_off_behind_the_deletion_the_same_call_makes_the_stream_with_as_many
     assert desk.ask(*abandon(4), "--yes").exit_code == 1
     with pytest.raises(nats.js.errors.NotFoundError):
         desk.on_streams(lambda js: js.stream_info("AUTH"))
+    assert "anew, with 3 replicas" in desk.ask(*abandon(4)).stdout
     assert desk.ask(*abandon(4), "--yes").exit_code == 1, "cut off again, it still knows"
     desk.run("mailer", ("grant insert on events.act to mailer",))
     desk.told(*abandon(4), "--yes")
     assert desk.on_streams(lambda js: js.stream_info("AUTH")).config.num_replicas == 3
+    desk.publish(4)
+    assert relayed(desk)
+
+
+def test_what_another_call_said_of_replicas_is_not_taken_for_this_one(desk: Desk) -> None:
+    desk.say(5)
+    desk.run("mailer", ("insert into events.checkpoint values ('mailer', 'AUTH', 5, $1)", kept(desk)[4][2]))
+    long_ago = {"feed": "AUTH", "from": 2, "events": 1, "replicas": 3}
+    desk.run("auth", (ACT, json.dumps(long_ago)))
+    desk.lose_tail(after=3)
+    desk.append(1)
+    desk.on_streams(lambda js: js.delete_stream("AUTH"))
+    assert "anew, with 1 replica:" in desk.ask(*abandon(4)).stdout
+    desk.told(*abandon(4), "--yes")
     desk.publish(4)
     assert relayed(desk)
 

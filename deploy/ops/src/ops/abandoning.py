@@ -39,6 +39,7 @@ class Fork(msgspec.Struct, frozen=True):
     seq: int
     events: int
     sample: list[dict[str, Any]]
+    replicas: int
     consumers: list[Concerned]
     does: list[str]
     does_not: list[str]
@@ -59,7 +60,9 @@ async def plan(places: Places, name: str, seq: int, report: Report) -> Fork:
     concerned = await _concerned(places, feed, seq, found)
     _check(found, concerned, seq)
     events, sample = await _given_up(places, feed, seq, found.stream_last or 0)
-    does = [f"makes stream {name} anew: its relay publishes {found.log_first:,} to {found.log_last:,} of the log"]
+    replicas = await _replicas(places, feed, seq)
+    anew = f"makes stream {name} anew, with {replicas} replica{'s' * (replicas != 1)}"
+    does = [f"{anew}: its relay publishes {found.log_first:,} to {found.log_last:,} of the log"]
     does += [
         f"sets {each.consumer} back from {each.at:,} to {seq - 1:,}: it hears the log's events after that"
         + (f", and forgets {each.parked + each.given_up:,} that it parked or gave up there" if each.parked else "")
@@ -72,7 +75,7 @@ async def plan(places: Places, name: str, seq: int, report: Report) -> Fork:
     if "activity" in {each.consumer for each in concerned}:
         beside = "they keep these events, beside the log's of the same numbers, and verify goes on naming that"
         does_not.append(f"change activity's archive and figures: {beside}")
-    return Fork(name, seq, events, sample, concerned, does, does_not)
+    return Fork(name, seq, events, sample, replicas, concerned, does, does_not)
 
 
 def _check(found: Comparison, concerned: Sequence[Concerned], seq: int) -> None:
@@ -95,10 +98,9 @@ async def abandon(places: Places, name: str, seq: int, by: By, report: Report) -
     """
     feed, fork = FEEDS[name], await plan(places, name, seq, report)
     event_id = await _log_id(places, feed, seq - 1)
-    replicas = await _replicas(places, feed)
     async with places.database(feed.service) as connection:
         bounds = await connection.fetchrow(EVENTS_SQL.feed_bounds, name)
-        about = {"feed": name, "from": seq, "events": fork.events, "replicas": replicas}
+        about = {"feed": name, "from": seq, "events": fork.events, "replicas": fork.replicas}
         await acts.note(connection, feed.service, "abandon", about, by)
     async with places.jetstream() as js:
         with suppress(nats.js.errors.NotFoundError):  # it was cut off before
@@ -107,17 +109,17 @@ async def abandon(places: Places, name: str, seq: int, by: By, report: Report) -
         async with places.database(each.consumer) as connection:
             await acts.rewind(connection, each.consumer, name, (seq - 1, event_id), by, what="abandon")
     async with places.jetstream() as js:
-        await streams.apply(js, feed, replicas=replicas, first_seq=bounds["oldest"] if bounds else 1)
+        await streams.apply(js, feed, replicas=fork.replicas, first_seq=bounds["oldest"] if bounds else 1)
     return Abandoned(name, seq, [each.consumer for each in fork.consumers])
 
 
-async def _replicas(places: Places, feed: Feed) -> int:
-    """How many replicas the stream has; where it was deleted and not made anew, the act that did so remembers."""
+async def _replicas(places: Places, feed: Feed, seq: int) -> int:
+    """How many replicas the stream has; where the same call deleted it and was cut off, its act remembers."""
     async with places.jetstream() as js:
         with suppress(nats.js.errors.NotFoundError):
             return (await js.stream_info(feed.name)).config.num_replicas or 1
     async with places.database(feed.service) as connection:
-        return await connection.fetchval(SQL.abandoned_replicas, feed.name) or 1
+        return await connection.fetchval(SQL.abandoned_replicas, feed.name, seq) or 1
 
 
 async def _concerned(places: Places, feed: Feed, seq: int, found: Comparison) -> list[Concerned]:
