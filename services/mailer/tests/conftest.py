@@ -40,3 +40,9 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mailer.smtp.PREPARE", 1.0)
     monkeypatch.setattr("mailer.smtp.TRANSFER", 0.5)
     monkeypatch.setattr("mailer.delivery.PAUSE_MAX", 0.05)
+
+
+@pytest.fixture
+def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a restore a tail comes back in several parts."""
+    monkeypatch.setattr("ops.importing.PART", 2)

@@ -1,36 +1,26 @@
 """A database that came back from a copy, its log's tail imported: what was sent since is settled, not sent again."""
 
 import json
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
 import pytest
-from mailing import CODEC, Post, asked, registered, running
+from mailing import CODEC, Post, asked, registered
 from mailserver import MailServer
-from test_notices import LONG_AGO, alarm, heard_all, toggled
+from restoring import SHOWN, copied, heard, read_whole
+from test_notices import LONG_AGO, alarm, toggled
 
-from events.access import Access
-from events.acts import By
-from events.broker import Broker
-from events.catalog.feeds import FEEDS
 from events.catalog.mailer import FailReason, MailSent
 from events.catalog.todos import TodoOverdue, TodoToggled
 from events.clock import system_clock
 from events.command import Change, Context, new_command
 from events.ids import uuid7
 from events.log import append_last
-from events.postgres import dialer
-from events.relay import Relay
 from events.sql import load
 from local.fixtures import until
 from mailer.domain import Letter, failed, sent, settled_as
-from ops.importing import import_tail, plan
-from ops.places import Places
 
 SETTLE = load("ops").settle_letters
-ROWS = ("letter", "contact", "events.checkpoint")
-SHOWN = "select id, state, sealed, facts, token, held_until from letter where cause = any ($1) order by id"
 INSERT = """
 insert into letter (
     id, state, token, lease_until, kind, cause, subject, correlation_id, traceparent, happened_at, message_id, facts
@@ -44,64 +34,6 @@ select
     case when n % 10 > 0 then md5((n - n % 10)::text)::uuid end
 from generate_series(1, 20000) as n
 """
-
-
-@dataclass
-class Copy:
-    """A copy of mailer's database, taken while no mailer runs: its rows, and its log up to there."""
-
-    post: Post
-    last: int
-
-    async def restore(self) -> None:
-        """Set the database back to the copy, once the stream has all that was said since."""
-        owner = self.post.owner
-        await self._relay()
-        for nr, table in enumerate(ROWS):
-            await owner.execute(f"delete from {table}; insert into {table} table copy_{nr}")
-        await owner.execute("delete from events.log where feed = 'MAILER' and seq > $1", self.last)
-        await owner.execute("update events.feed set last_seq = $1 where name = 'MAILER'", self.last)
-
-    async def restore_with_its_tail(self) -> None:
-        """As an operator does it, before mailer starts again."""
-        await self.restore()
-        places = Places({"mailer": self.post.database.owner_url}, Access(self.post.server.url()), {})
-        planned = await plan(places, "MAILER", lambda *_: None)
-        assert "ends what mailer has under way" in planned.does[-1]
-        await import_tail(places, "MAILER", By("mina", "restored"), lambda *_: None)
-
-    async def _relay(self) -> None:
-        """Publish what the last mailer left: it may have ended before its relay came to it."""
-        broker = Broker(self.post.server.url("mailer"), name="test")
-        relay = Relay(FEEDS["MAILER"], dialer(self.post.database.url, application="test"), broker)
-        async with running(broker.run, relay.run):
-            await until(self._is_relayed)
-
-    async def _is_relayed(self) -> bool:
-        info = await self.post.auth.client.jetstream(timeout=5).stream_info("MAILER")
-        return bool(info.state.last_seq == await _last(self.post))
-
-
-@pytest.fixture
-def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tail comes back in several parts."""
-    monkeypatch.setattr("ops.importing.PART", 2)
-
-
-async def copied(post: Post) -> Copy:
-    for nr, table in enumerate(ROWS):
-        await post.owner.execute(f"create temp table copy_{nr} as table {table}")
-    return Copy(post, await _last(post))
-
-
-async def _last(post: Post) -> int:
-    return int(await post.owner.fetchval("select last_seq from events.feed where name = 'MAILER'"))
-
-
-async def heard(post: Post) -> None:
-    """Somebody new gets a letter, and everything said before was heard."""
-    await post.settled(await post.auth.say(registered()), "sent")
-    await until(lambda: heard_all(post))
 
 
 async def test_letters_that_were_sent_after_the_copy_was_made_are_settled_and_not_sent_again(
@@ -215,7 +147,7 @@ async def test_the_letters_that_a_tail_tells_of_are_found_by_index_however_many_
         async with post.owner.transaction():
             await append_last(post.owner, "MAILER", new_command(CODEC, context, change))
     [[text]] = await post.owner.fetch(f"explain (format json) {SETTLE}", 1, 3)
-    assert _read_whole(json.loads(text)[0]["Plan"]) == set()
+    assert read_whole(json.loads(text)[0]["Plan"]) == set()
     await post.owner.execute(SETTLE, 1, 3)
     assert await post.owner.fetchval("select count(*) from letter where state = 'sent'") == 30
 
@@ -225,9 +157,3 @@ async def _head_and_parts(post: Post, nr: int) -> tuple[Any, tuple[Any, ...]]:
     head = await post.owner.fetchrow(f"select * from letter {skipped}", nr)
     parts = await post.owner.fetch("select cause from letter where part_of = $1", head["id"])
     return head, tuple(part["cause"] for part in parts)
-
-
-def _read_whole(plan: dict[str, Any]) -> set[str]:
-    """Which tables a plan reads without an index."""
-    found = {plan["Relation Name"]} if plan["Node Type"] == "Seq Scan" else set()
-    return found.union(*(_read_whole(child) for child in plan.get("Plans", [])))

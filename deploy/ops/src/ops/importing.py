@@ -22,9 +22,12 @@ SHOWN: Final = 10
 PART: Final = 1000
 _UNDER_WAY: Final = "ends what {} has under way and these events tell the end of: it is not done again"
 _SETTLE: Final = {
-    "AUTH": (SQL.settle_accounts, "brings accounts and sessions that {} has to where these events leave them"),
-    "MAILER": (SQL.settle_letters, _UNDER_WAY),
-    "NOTIFIER": (SQL.settle_deliveries, _UNDER_WAY),
+    "AUTH": ([SQL.settle_accounts], "brings accounts and sessions that {} has to where these events leave them"),
+    "MAILER": (
+        [SQL.settle_letters, SQL.settle_wishes, SQL.settle_addresses],
+        f"{_UNDER_WAY}; who wanted no letters since, or whose address refused them, gets none",
+    ),
+    "NOTIFIER": ([SQL.settle_deliveries], _UNDER_WAY),
 }
 """Rows of the copy that stand before what the log tells: nobody could go on from there, each outcome would be stale."""
 _COLUMNS: Final = (
@@ -85,8 +88,8 @@ async def import_tail(places: Places, name: str, by: By, report: Report) -> Impo
             raise BadAct(f"{feed.service} appended meanwhile: look again with todo-ops relay check {name}")
         for begin in range(0, len(surplus), PART):
             await _write(connection, name, surplus[begin : begin + PART])
-            if name in _SETTLE:
-                await connection.execute(_SETTLE[name][0], first + begin, min(first + begin + PART - 1, last))
+            for settle in _SETTLE[name][0] if name in _SETTLE else ():
+                await connection.execute(settle, first + begin, min(first + begin + PART - 1, last))
             report(f"back into the log of {name}", min(begin + PART, len(surplus)), len(surplus))
         await connection.execute(SQL.grow_feed, name, last)
         await connection.execute(SQL.delete_imported, name, first - 1)
