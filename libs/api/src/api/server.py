@@ -9,6 +9,7 @@ from typing import Any, cast
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from api.streamed import LONGEST
 from events.beat import beat
 
 MESSAGE_LIMIT = 16 * 1024
@@ -19,8 +20,9 @@ KEEP_ALIVE = 75
 meets a closed one. Most keep one for a minute; others must be told (deploy/chart/README.md)."""
 IDLE = 1.5
 """The same when leaving, while a gateway sends nothing new: longer than the local one keeps a connection."""
-LINGER = 60.0
-"""For how many seconds a connection that is closed waits for its client to take what is not yet sent."""
+LINGER = LONGEST
+"""For how many seconds a connection that is closed waits for its client to take what is not yet sent: auth asks for all
+parts of an export at once, and takes the last when it has passed on the others."""
 ACCEPTED = 64
 """How many connections are accepted in one turn of the loop: uvloop takes one from each listening socket, and after a
 restart who came meanwhile would wait for seconds behind those who have a connection (docs/adr/0031)."""
