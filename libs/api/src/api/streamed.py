@@ -20,7 +20,8 @@ HELD_BACK: Final = 256 * 1024
 """How much is made before anything is sent: what fails by then is refused as ever, what is no longer has a length."""
 LONGEST: Final = 15 * 60.0
 """For how many seconds an answer may go on: 1 GB at 10 Mbit/s."""
-AT_ONCE: Final = 32
+TURNS: Final = 16
+"""How many answers a process sends at a time. Whoever does not read holds three pieces: 4 MB of the longest to-dos."""
 
 log = structlog.get_logger(__name__)
 
@@ -28,7 +29,7 @@ log = structlog.get_logger(__name__)
 class Turns:
     """Who is being sent what: one answer to each person, to so many people, for so many seconds."""
 
-    def __init__(self, *, at_once: int = AT_ONCE, longest: float = LONGEST) -> None:
+    def __init__(self, *, at_once: int = TURNS, longest: float = LONGEST) -> None:
         self._at_once = at_once
         self._longest = longest
         self._limits: dict[UUID, asyncio.Timeout] = {}
@@ -89,6 +90,7 @@ class Streamed(Answer[T]):
                 begun = True
                 await self._begin(send, len(first) if is_whole else None)
                 await send(_body(first, more=not is_whole))
+                del first
                 if not is_whole:
                     async for piece in pieces:
                         await send(_body(piece))
