@@ -156,3 +156,18 @@ async def test_as_many_people_as_there_are_turns_are_answered_at_once() -> None:
             assert int(refused.headers["retry-after"]) > 0
         await until(lambda: source.closed == 1)
         assert (await face.get(THIRD)).status_code == 200
+
+
+async def test_whoever_was_answered_longest_makes_room_for_the_next_once_they_had_their_share() -> None:
+    source = Source(ENDLESS)
+    async with (
+        answering(source, at_once=2, share=0) as face,
+        face.asked(ME),
+        face.asked(OTHER) as (other, _),
+        face.asked(ME),  # as of now: the other one has had it longest
+    ):
+        await until(lambda: source.closed == 1)
+        source.pieces = 40
+        assert len((await face.get(THIRD)).json()["data"]) == 40 * len(PIECE)
+        assert not (await other.read()).endswith(b"0\r\n\r\n")
+        assert source.closed == 3, "that of nobody else"

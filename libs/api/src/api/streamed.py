@@ -1,8 +1,9 @@
 """Answers that are sent as they are made, of any length: little of one is in memory, whoever reads it slowly."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from math import ceil
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -20,6 +21,8 @@ HELD_BACK: Final = 256 * 1024
 """How much is made before anything is sent: what fails by then is refused as ever, what is no longer has a length."""
 LONGEST: Final = 15 * 60.0
 """For how many seconds an answer may go on: 1 GB at 10 Mbit/s."""
+SHARE: Final = 60.0
+"""For how many seconds it goes on at least where others wait for a turn."""
 TURNS: Final = 16
 """How many answers a process sends at a time. Whoever does not read holds three pieces: 4 MB of the longest to-dos."""
 
@@ -27,36 +30,49 @@ log = structlog.get_logger(__name__)
 
 
 class Turns:
-    """Who is being sent what: one answer to each person, to so many people, for so many seconds."""
+    """Who is being sent what: one answer to each person, to so many people, for so many seconds.
 
-    def __init__(self, *, at_once: int = TURNS, longest: float = LONGEST) -> None:
+    Where all turns are taken, whoever had theirs longest makes room for the next, once they had their share: readers
+    as slow as they like keep it from nobody for longer.
+    """
+
+    def __init__(self, *, at_once: int = TURNS, longest: float = LONGEST, share: float = SHARE) -> None:
         self._at_once = at_once
         self._longest = longest
+        self._share = share
         self._limits: dict[UUID, asyncio.Timeout] = {}
+        """In the order in which they began."""
 
     @asynccontextmanager
     async def of(self, person_id: UUID) -> AsyncIterator[None]:
         """A person's turn. It ends their turn before, with `TimeoutError`, for whoever lost a connection asks again.
 
-        Raises `Problem` (503) where too many others have one.
+        Raises `Problem` (503) where so many others have one, and none for long.
         """
-        if person_id not in self._limits and len(self._limits) >= self._at_once:
-            raise Problem(UNAVAILABLE, retry_after=30)
+        if person_id in self._limits:
+            self._end(person_id)
+        elif len(self._limits) >= self._at_once:
+            self._make_room()
         async with asyncio.timeout(self._longest) as limit:
-            with self._kept(person_id, limit):
+            self._limits[person_id] = limit
+            try:
                 yield
+            finally:
+                if self._limits.get(person_id) is limit:
+                    del self._limits[person_id]
 
-    @contextmanager
-    def _kept(self, person_id: UUID, limit: asyncio.Timeout) -> Iterator[None]:
-        earlier = self._limits.get(person_id)
-        if earlier is not None and not earlier.expired():
-            earlier.reschedule(0)
-        self._limits[person_id] = limit
-        try:
-            yield
-        finally:
-            if self._limits.get(person_id) is limit:
-                del self._limits[person_id]
+    def _make_room(self) -> None:
+        oldest, limit = next(iter(self._limits.items()))
+        ends = limit.when() or 0.0
+        shared = ends - self._longest + self._share
+        if (wait := shared - asyncio.get_running_loop().time()) > 0:
+            raise Problem(UNAVAILABLE, retry_after=ceil(wait))
+        self._end(oldest)
+
+    def _end(self, person_id: UUID) -> None:
+        limit = self._limits.pop(person_id)
+        if not limit.expired():
+            limit.reschedule(0)
 
 
 class Streamed(Answer[T]):
