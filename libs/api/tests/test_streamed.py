@@ -33,11 +33,15 @@ class Source:
     def __init__(self, pieces: int, failure: Exception | None = None) -> None:
         self.pieces = pieces
         self.failure = failure
-        self.made = self.closed = 0
+        self.made = self.begun = self.closed = 0
+        self.goes_on = asyncio.Event()
+        self.goes_on.set()
 
     async def data(self) -> AsyncGenerator[bytes]:
         try:
+            self.begun += 1
             yield b'"'
+            await self.goes_on.wait()
             for _ in range(self.pieces):
                 await asyncio.sleep(0)
                 self.made += 1
@@ -144,6 +148,29 @@ async def test_whoever_asks_again_is_answered_and_their_earlier_answer_is_cut() 
         await until(lambda: source.closed == 2)
         assert not (await reader.read()).endswith(b"0\r\n\r\n")
         assert source.closed == 2, "not that of somebody else"
+
+
+async def test_whoever_asks_again_before_anything_was_sent_is_told_so_and_not_to_retry() -> None:
+    """Two devices that are told when would end each other's answers for ever."""
+    source = Source(1)
+    source.goes_on.clear()
+    async with answering(source) as face:
+        earlier = asyncio.create_task(face.get())
+        await until(lambda: source.begun == 1)
+        later = asyncio.create_task(face.get())
+        ended = await earlier
+        assert (ended.status_code, ended.json()["code"]) == (409, "asked_again")
+        assert "retry-after" not in ended.headers
+        source.goes_on.set()
+        assert (await later).status_code == 200
+
+
+async def test_what_is_not_begun_in_time_is_refused_for_a_while() -> None:
+    source = Source(1)
+    source.goes_on.clear()
+    async with answering(source, longest=0.1) as face:
+        refused = await face.get()
+    assert (refused.status_code, refused.json()["code"], refused.headers["retry-after"]) == (503, "unavailable", "30")
 
 
 async def test_as_many_people_as_there_are_turns_are_answered_at_once() -> None:

@@ -17,7 +17,7 @@ from api.messages import Message
 from api.problems import UNAUTHENTICATED, Problem
 from api.requests import Request
 from api.routes import get
-from api.streamed import Turns, streamed
+from api.streamed import ASKED_AGAIN, Turns, streamed
 from events.erasure import is_erased
 
 PAGE: Final = 100
@@ -106,7 +106,7 @@ def export_route(path: str, holdings: Holdings) -> HTTPRouteHandler:
     """`GET path`: what a service holds of the signed-in person; auth puts the parts together."""
     turns = Turns()
 
-    @get(path, guards=[signed_in])
+    @get(path, guards=[signed_in], problems=[ASKED_AGAIN])
     async def export(request: Request) -> Answer[Envelope[Part]]:
         """Get everything that this service holds about you. Whoever asks again ends what they asked for before."""
         return streamed(request, EXPORTED, holdings.of(request.user.id), turns)

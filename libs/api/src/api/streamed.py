@@ -12,8 +12,8 @@ from litestar.types import HTTPResponseBodyEvent, Receive, Scope, Send
 from msgspec import Raw
 
 from api.answers import JSON, Answer, answer, private
-from api.messages import Message
-from api.problems import UNAVAILABLE, Problem
+from api.messages import Message, Text
+from api.problems import UNAVAILABLE, Kind, Problem
 from api.requests import Request
 
 T = TypeVar("T")
@@ -25,6 +25,17 @@ SHARE: Final = 60.0
 """For how many seconds it goes on at least where others wait for a turn."""
 TURNS: Final = 16
 """How many answers a process sends at a time. Whoever does not read holds three pieces: 4 MB of the longest to-dos."""
+
+ASKED_AGAIN: Final = Kind(
+    status=409,
+    code="asked_again",
+    title=Text("Asked for again", "다시 요청되었습니다"),
+    detail=Text(
+        "You asked for this once more, perhaps on another device: that request is answered, this one is not.",
+        "다른 기기 등에서 같은 것을 다시 요청하셨습니다. 나중 요청에만 응답합니다.",
+    ),
+)
+"""It names no moment to retry at: two devices that did would end each other's for ever."""
 
 log = structlog.get_logger(__name__)
 
@@ -40,39 +51,60 @@ class Turns:
         self._at_once = at_once
         self._longest = longest
         self._share = share
-        self._limits: dict[UUID, asyncio.Timeout] = {}
+        self._taken: dict[UUID, _Turn] = {}
         """In the order in which they began."""
 
     @asynccontextmanager
     async def of(self, person_id: UUID) -> AsyncIterator[None]:
-        """A person's turn. It ends their turn before, with `TimeoutError`, for whoever lost a connection asks again.
+        """A person's turn. It ends their turn before, for whoever lost a connection asks again.
 
-        Raises `Problem` (503) where so many others have one, and none for long.
+        Raises `Problem` (503) where so many others have one, and none for long; or why it was ended.
         """
-        if person_id in self._limits:
-            self._end(person_id)
-        elif len(self._limits) >= self._at_once:
+        if person_id in self._taken:
+            self._taken.pop(person_id).end(Problem(ASKED_AGAIN))
+        elif len(self._taken) >= self._at_once:
             self._make_room()
-        async with asyncio.timeout(self._longest) as limit:
-            self._limits[person_id] = limit
+        turn = _Turn(self._longest)
+        async with turn.limited():
+            self._taken[person_id] = turn
             try:
                 yield
             finally:
-                if self._limits.get(person_id) is limit:
-                    del self._limits[person_id]
+                if self._taken.get(person_id) is turn:
+                    del self._taken[person_id]
 
     def _make_room(self) -> None:
-        oldest, limit = next(iter(self._limits.items()))
-        ends = limit.when() or 0.0
-        shared = ends - self._longest + self._share
-        if (wait := shared - asyncio.get_running_loop().time()) > 0:
+        oldest, turn = next(iter(self._taken.items()))
+        wait = turn.began + self._share - asyncio.get_running_loop().time()
+        if wait > 0:
             raise Problem(UNAVAILABLE, retry_after=ceil(wait))
-        self._end(oldest)
+        self._taken.pop(oldest).end(_busy())
 
-    def _end(self, person_id: UUID) -> None:
-        limit = self._limits.pop(person_id)
-        if not limit.expired():
-            limit.reschedule(0)
+
+class _Turn:
+    def __init__(self, longest: float) -> None:
+        self.began = asyncio.get_running_loop().time()
+        self._limit = asyncio.timeout(longest)
+        self._why = _busy()
+
+    @asynccontextmanager
+    async def limited(self) -> AsyncIterator[None]:
+        try:
+            async with self._limit:
+                yield
+        except TimeoutError:
+            if self._limit.expired():
+                raise self._why from None
+            raise
+
+    def end(self, why: Problem) -> None:
+        if not self._limit.expired():
+            self._why = why
+            self._limit.reschedule(0)
+
+
+def _busy() -> Problem:
+    return Problem(UNAVAILABLE, retry_after=30)
 
 
 class Streamed(Answer[T]):
