@@ -1,13 +1,14 @@
 """An answer of any length is whole, refused, or cut so that its client sees it, and little of it is made ahead."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
+import structlog
 
 from api.answers import Answer, Envelope
 from api.app import create_app
@@ -16,7 +17,7 @@ from api.messages import Message
 from api.problems import UNAVAILABLE, Problem
 from api.requests import Request
 from api.routes import get
-from api.streamed import HELD_BACK, Turns, streamed
+from api.streamed import CUT, HELD_BACK, Turns, streamed
 from api.testing import People, serving
 from events.health import Health
 from local.fixtures import until
@@ -51,6 +52,18 @@ class Source:
             yield b'"'
         finally:
             self.closed += 1
+
+
+@contextmanager
+def counted(reason: str) -> Iterator[None]:
+    """One answer more is cut for this reason, and none for another."""
+
+    def figures() -> dict[str, float]:
+        return {sample.labels["reason"]: sample.value for sample in CUT.collect()[0].samples if "_total" in sample.name}
+
+    before = figures()
+    yield
+    assert figures() == before | {reason: before[reason] + 1}
 
 
 class Face:
@@ -124,6 +137,23 @@ async def test_what_fails_later_gets_no_end_so_that_its_client_sees_it(failure: 
             assert not (await reader.read()).endswith(b"0\r\n\r\n")
 
 
+@pytest.mark.parametrize(
+    ("failure", "reason", "level"),
+    [(Problem(UNAVAILABLE), "refused", "warning"), (RuntimeError("a secret detail"), "failed", "error")],
+)
+async def test_what_is_cut_is_counted_and_what_nobody_foresaw_is_logged_with_its_place(
+    failure: Exception, reason: str, level: str
+) -> None:
+    with structlog.testing.capture_logs() as logs, counted(reason):
+        async with answering(Source(40, failure)) as face:
+            with pytest.raises(httpx.RemoteProtocolError):
+                await face.get()
+    [said] = [log for log in logs if log["event"] == "an answer was cut"]
+    assert (said["log_level"], said["reason"]) == (level, reason)
+    assert ("raise self.failure" in said.get("where", "")) == (reason == "failed")
+    assert "secret" not in str(said)
+
+
 async def test_nothing_more_is_made_for_a_client_that_has_gone() -> None:
     source = Source(ENDLESS)
     async with answering(source) as face:
@@ -135,8 +165,9 @@ async def test_nothing_more_is_made_for_a_client_that_has_gone() -> None:
 
 async def test_a_client_that_does_not_read_is_waited_for_and_then_given_up() -> None:
     source = Source(ENDLESS)
-    async with answering(source, longest=1) as face, face.asked():
-        await until(lambda: source.closed == 1)
+    with counted("too_long"):
+        async with answering(source, longest=1) as face, face.asked():
+            await until(lambda: source.closed == 1)
         assert source.made < 1000
 
 
@@ -195,6 +226,7 @@ async def test_whoever_was_answered_longest_makes_room_for_the_next_once_they_ha
     ):
         await until(lambda: source.closed == 1)
         source.pieces = 40
-        assert len((await face.get(THIRD)).json()["data"]) == 40 * len(PIECE)
-        assert not (await other.read()).endswith(b"0\r\n\r\n")
+        with counted("made_room"):
+            assert len((await face.get(THIRD)).json()["data"]) == 40 * len(PIECE)
+            assert not (await other.read()).endswith(b"0\r\n\r\n")
         assert source.closed == 3, "that of nobody else"

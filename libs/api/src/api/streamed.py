@@ -10,8 +10,10 @@ from uuid import UUID
 import structlog
 from litestar.types import HTTPResponseBodyEvent, Receive, Scope, Send
 from msgspec import Raw
+from prometheus_client import Counter
 
 from api.answers import JSON, Answer, answer, private
+from api.failures import where
 from api.messages import Message, Text
 from api.problems import UNAVAILABLE, Kind, Problem
 from api.requests import Request
@@ -37,7 +39,20 @@ ASKED_AGAIN: Final = Kind(
 )
 """It names no moment to retry at: two devices that did would end each other's for ever."""
 
+REASONS: Final = ("asked_again", "made_room", "too_long", "refused", "failed")
+CUT: Final = Counter("todo_cut_answers_total", "Long answers that broke off after they began, by reason", ["reason"])
+for _reason in REASONS:
+    CUT.labels(_reason)
+
 log = structlog.get_logger(__name__)
+
+
+class _Ended(Problem):
+    """A turn was over before its answer."""
+
+    def __init__(self, reason: str, kind: Kind, *, retry_after: int | None = None) -> None:
+        super().__init__(kind, retry_after=retry_after)
+        self.reason = reason
 
 
 class Turns:
@@ -61,7 +76,7 @@ class Turns:
         Raises `Problem` (503) where so many others have one, and none for long; or why it was ended.
         """
         if person_id in self._taken:
-            self._taken.pop(person_id).end(Problem(ASKED_AGAIN))
+            self._taken.pop(person_id).end(_Ended("asked_again", ASKED_AGAIN))
         elif len(self._taken) >= self._at_once:
             self._make_room()
         turn = _Turn(self._longest)
@@ -78,14 +93,14 @@ class Turns:
         wait = turn.began + self._share - asyncio.get_running_loop().time()
         if wait > 0:
             raise Problem(UNAVAILABLE, retry_after=ceil(wait))
-        self._taken.pop(oldest).end(_busy())
+        self._taken.pop(oldest).end(_Ended("made_room", UNAVAILABLE, retry_after=30))
 
 
 class _Turn:
     def __init__(self, longest: float) -> None:
         self.began = asyncio.get_running_loop().time()
         self._limit = asyncio.timeout(longest)
-        self._why = _busy()
+        self._why = _Ended("too_long", UNAVAILABLE, retry_after=30)
 
     @asynccontextmanager
     async def limited(self) -> AsyncIterator[None]:
@@ -97,14 +112,10 @@ class _Turn:
                 raise self._why from None
             raise
 
-    def end(self, why: Problem) -> None:
+    def end(self, why: _Ended) -> None:
         if not self._limit.expired():
             self._why = why
             self._limit.reschedule(0)
-
-
-def _busy() -> Problem:
-    return Problem(UNAVAILABLE, retry_after=30)
 
 
 class Streamed(Answer[T]):
@@ -146,7 +157,7 @@ class Streamed(Answer[T]):
         except Exception as failure:
             if not begun:
                 raise
-            log.warning("an answer was cut", failure=type(failure).__qualname__)
+            _note(failure)
 
     async def _begin(self, send: Send, size: int | None) -> None:
         length = {} if size is None else {"content-length": str(size)}
@@ -181,6 +192,21 @@ async def _first(pieces: AsyncGenerator[bytes]) -> tuple[bytes, bool]:
         if len(held) >= HELD_BACK:
             return bytes(held), False
     return bytes(held), True
+
+
+def _note(failure: Exception) -> None:
+    """Log and count that an answer was cut; of what nobody foresaw, where."""
+    match failure:
+        case _Ended():
+            reason = failure.reason
+            log.warning("an answer was cut", reason=reason)
+        case Problem():
+            reason = "refused"
+            log.warning("an answer was cut", reason=reason, code=failure.kind.code)
+        case _:
+            reason = "failed"
+            log.error("an answer was cut", reason=reason, failure=type(failure).__qualname__, where=where(failure))
+    CUT.labels(reason).inc()
 
 
 async def _left(receive: Receive) -> None:
