@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any
 from uuid import UUID
 
@@ -93,14 +93,15 @@ class Face:
 
 
 @asynccontextmanager
-async def answering(source: Source, **limits: Any) -> AsyncIterator[Face]:
+async def answering(source: Source, *, drain: float = 5, **limits: Any) -> AsyncIterator[Face]:
     people, turns = People(), Turns(**limits)
 
     @get("/told", guards=[signed_in])
     async def told(request: Request) -> Answer[Envelope[str]]:
         return streamed(request, TOLD, source.data(), turns)
 
-    async with serving(create_app(title="x", routes=[told], health=Health(), guard=people.guard)) as http:
+    app = create_app(title="x", routes=[told], health=Health(), guard=people.guard)
+    async with serving(app, drain=drain) as http:
         yield Face(http, people)
 
 
@@ -152,6 +153,15 @@ async def test_what_is_cut_is_counted_and_what_nobody_foresaw_is_logged_with_its
     assert (said["log_level"], said["reason"]) == (level, reason)
     assert ("raise self.failure" in said.get("where", "")) == (reason == "failed")
     assert "secret" not in str(said)
+
+
+async def test_an_answer_that_outlasts_the_drain_of_a_service_that_leaves_gets_no_end() -> None:
+    source = Source(ENDLESS)
+    async with AsyncExitStack() as client:
+        async with answering(source, drain=1) as face:
+            reader, _ = await client.enter_async_context(face.asked())
+        assert source.closed == 1
+        assert not (await reader.read()).endswith(b"0\r\n\r\n")
 
 
 async def test_nothing_more_is_made_for_a_client_that_has_gone() -> None:
