@@ -71,17 +71,17 @@ class Face:
 
     def __init__(self, http: httpx.AsyncClient, people: People) -> None:
         self.http = http
-        self._people = people
+        self.people = people
 
     async def get(self, who: UUID = ME) -> httpx.Response:
-        return await self.http.get("/told", headers=self._people.headers(who))
+        return await self.http.get("/told", headers=self.people.headers(who))
 
     @asynccontextmanager
     async def asked(self, who: UUID = ME) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
         """An answer that is read as far as its head; its client goes without a word."""
         url = self.http.base_url
         reader, writer = await asyncio.open_connection(url.host, url.port)
-        authorization = self._people.headers(who)["authorization"]
+        authorization = self.people.headers(who)["authorization"]
         writer.write(f"GET /told HTTP/1.1\r\nhost: a\r\nauthorization: {authorization}\r\n\r\n".encode())
         try:
             assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
@@ -171,6 +171,16 @@ async def test_nothing_more_is_made_for_a_client_that_has_gone() -> None:
             assert source.closed == 0
         await until(lambda: source.closed == 1)
     assert source.made < ENDLESS
+
+
+async def test_nothing_more_is_made_for_whoever_wants_the_head_alone() -> None:
+    source = Source(ENDLESS)
+    async with answering(source) as face:
+        answer = await face.http.head("/told", headers=face.people.headers(ME))
+        assert (answer.status_code, answer.content) == (200, b"")
+        await until(lambda: source.closed == 1)
+        assert (await face.http.head("/nowhere")).status_code == 404, "the connection goes on"
+    assert source.made < 1000
 
 
 async def test_a_client_that_does_not_read_is_waited_for_and_then_given_up() -> None:
