@@ -126,6 +126,27 @@ async def test_a_whole_answer_is_there_for_as_long_as_the_longest_before_it_may_
     await asyncio.wait([server])
 
 
+async def test_of_an_answer_that_is_cut_nothing_is_kept_for_its_client() -> None:
+    """Whoever asks again and again, and reads nothing, would have what is left of each in memory."""
+    size, cut = 16 * 1024 * 1024, asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x" * size, "more_body": True})
+        cut.set()
+
+    listener = listen("127.0.0.1", 0)
+    server = asyncio.create_task(serve(app, listener, drain=1))
+    reader, writer = await asyncio.open_connection(*listener.getsockname())
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    async with asyncio.timeout(10):
+        await cut.wait()
+        assert 0 < len(await reader.read(-1)) < size
+    writer.close()
+    server.cancel()
+    await asyncio.wait([server])
+
+
 async def test_what_is_long_is_sent_at_once_so_that_a_slow_client_is_noticed() -> None:
     """Who sends a download piece by piece never lets the loop turn: all of it would be held."""
     sent = Sent()
