@@ -12,7 +12,8 @@ from litestar import get
 
 from api.answers import Answer
 from api.app import create_app
-from api.server import KEEP_ALIVE, AddressTaken, _Joined, _Server, listen, serve
+from api.server import KEEP_ALIVE, LINGER, AddressTaken, _Joined, _Server, listen, serve
+from api.streamed import LONGEST
 from api.testing import serving
 from events.health import Health
 from local.fixtures import until
@@ -98,6 +99,52 @@ async def test_a_client_that_does_not_take_its_last_words_is_cut_off(monkeypatch
     assert sent.closed
     assert not sent.aborted
     await until(lambda: sent.aborted)
+
+
+async def test_a_whole_answer_is_there_for_as_long_as_the_longest_before_it_may_take(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """auth asks for all parts of an export together and reads one after another (a thousand times as fast, here)."""
+    monkeypatch.setattr("api.server.LINGER", LINGER / 1000)
+    size = 16 * 1024 * 1024
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"content-length", b"%d" % size)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"x" * size})
+
+    listener = listen("127.0.0.1", 0)
+    server = asyncio.create_task(serve(app, listener, drain=1, keep_alive=0))
+    reader, writer = await asyncio.open_connection(*listener.getsockname())
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    async with asyncio.timeout(10):
+        await reader.readuntil(b"\r\n\r\n")
+        await asyncio.sleep(0.5 * LONGEST / 1000)
+        assert len(await reader.read(-1)) == size
+    writer.close()
+    server.cancel()
+    await asyncio.wait([server])
+
+
+async def test_of_an_answer_that_is_cut_nothing_is_kept_for_its_client() -> None:
+    """Whoever asks again and again, and reads nothing, would have what is left of each in memory."""
+    size, cut = 16 * 1024 * 1024, asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x" * size, "more_body": True})
+        cut.set()
+
+    listener = listen("127.0.0.1", 0)
+    server = asyncio.create_task(serve(app, listener, drain=1))
+    reader, writer = await asyncio.open_connection(*listener.getsockname())
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    async with asyncio.timeout(10):
+        await cut.wait()
+        assert 0 < len(await reader.read(-1)) < size
+    writer.close()
+    server.cancel()
+    await asyncio.wait([server])
 
 
 async def test_what_is_long_is_sent_at_once_so_that_a_slow_client_is_noticed() -> None:

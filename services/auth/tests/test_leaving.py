@@ -226,6 +226,15 @@ async def test_where_a_part_is_missing_there_is_no_half_document(database_of_aut
     assert "services" not in answer.text
 
 
+async def test_whoever_asked_again_through_another_process_is_told_so_and_not_to_retry(
+    database_of_auth: Database,
+) -> None:
+    async with part(409) as (url, _):
+        answer, _ = await exported(url, database_of_auth)
+    assert (answer.status_code, answer.json()["code"]) == (409, "asked_again")
+    assert "retry-after" not in answer.headers
+
+
 async def test_given_a_part_that_breaks_off_when_much_of_it_is_passed_on_then_the_client_sees_that_it_is_cut(
     database_of_auth: Database,
 ) -> None:

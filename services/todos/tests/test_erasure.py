@@ -1,6 +1,7 @@
 """Of a person who was erased todos keeps nothing, also of a write that was under way."""
 
 import asyncio
+import tracemalloc
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
@@ -142,6 +143,34 @@ async def test_an_export_holds_each_of_many_todos_once_whatever_became_of_it(own
         async with serving(app) as http:
             answer = await http.get("/todos/export", headers=people.headers(me))
     assert [todo["id"] for todo in answer.json()["data"]["todos"]] == [str(row["id"]) for row in rows]
+
+
+LONGEST = """
+insert into todo (id, user_id, version, title, description, priority, completed, deleted, created_at, updated_at)
+select gen_random_uuid(), $1, 1, 'a', repeat(e'\\x01', 10000), 3, false, false, now() + make_interval(mins => n), now()
+from generate_series(1, 300) as n
+"""
+"""Each is 60 kB of JSON."""
+
+
+async def test_given_the_longest_todos_when_they_are_exported_then_little_of_them_is_in_memory_at_a_time(
+    own: Database,
+) -> None:
+    me, people, owner, size = uuid4(), People(), await asyncpg.connect(own.owner_url), 0
+    await owner.execute(LONGEST, me)
+    await owner.close()
+    async with await open_pool(own.url, application="todos") as pool:
+        app = create_app(title="To-dos", routes=[export(pool)], health=Health(), guard=people.guard)
+        async with serving(app) as http, http.stream("GET", "/todos/export", headers=people.headers(me)) as answer:
+            tracemalloc.start()
+            try:
+                async for chunk in answer.aiter_bytes():
+                    size += len(chunk)
+                _, peak = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+    assert size > 18_000_000
+    assert peak < 8_000_000, f"{size:,} bytes were exported and {peak:,} in memory at a time"
 
 
 async def test_an_export_holds_everything_of_the_person_and_nothing_of_others(own: Database) -> None:

@@ -76,8 +76,23 @@ class Edge:
             scope["query_string"] = _cleaned(query)
         if scope["method"] == "HEAD":
             # HEAD is GET without the body, which the server leaves out (RFC 9110, section 9.3.2).
-            scope = {**scope, "method": "GET"}
+            scope, send = {**scope, "method": "GET"}, _head_alone(send)
         await self._app(scope, receive, send)
+
+
+def _head_alone(send: Send) -> Send:
+    """Ends an answer after its head: whoever makes a long one is told that nobody waits for more."""
+    over = False
+
+    async def ending(message: Message) -> None:
+        nonlocal over
+        if over:
+            return
+        if message["type"] == "http.response.body":
+            over, message = True, {**message, "more_body": False}
+        await send(message)
+
+    return ending
 
 
 def _name(scope: Any) -> Trace:

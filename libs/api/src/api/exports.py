@@ -17,13 +17,13 @@ from api.messages import Message
 from api.problems import UNAUTHENTICATED, Problem
 from api.requests import Request
 from api.routes import get
-from api.streamed import Turns, streamed
+from api.streamed import ASKED_AGAIN, Turns, streamed
 from events.erasure import is_erased
 from events.sql import load
 
 PAGE: Final = 100
-"""Rows that are in memory at a time."""
-AT_ONCE: Final = 2
+"""Rows that are in memory at a time, where one has a few hundred bytes."""
+PAGES_AT_ONCE: Final = 2
 """Pages that are read beside each other: whoever asks for anything else wants connections, too."""
 
 EXPORTED: Final = Message(key="export.part", en="Data exported successfully", ko="데이터를 내보냈습니다")
@@ -61,11 +61,14 @@ class Holdings:
     every service: they tell of every row before.
     """
 
-    def __init__(self, pool: asyncpg.Pool, lists: Mapping[str, Listed], *, few: str | None = None) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, lists: Mapping[str, Listed], *, few: str | None = None, page: int = 0
+    ) -> None:
         self._pool = pool
         self._lists = {**lists, "events": by_number(load("events").export_events)}
         self._few = few
-        self._reading = Semaphore(AT_ONCE)
+        self._page = page or PAGE
+        self._reading = Semaphore(PAGES_AT_ONCE)
 
     async def of(self, person_id: UUID) -> AsyncGenerator[bytes]:
         """A person's document; raises `Problem` (401) where they were erased meanwhile: not all was there any more."""
@@ -85,21 +88,27 @@ class Holdings:
         yield b"}"
 
     async def _pages(self, listed: Listed, person_id: UUID) -> AsyncGenerator[bytes]:
-        place, comma, goes_on = listed.start, "", True
-        while goes_on:
-            async with self._reading:
-                rows = await self._pool.fetch(listed.query, person_id, PAGE, *place)
-            if rows:
-                yield (comma + ", ".join(row[0] for row in rows)).encode()
-                comma, place = ", ", tuple(rows[-1])[1:]
-            goes_on = len(rows) == PAGE
+        place: tuple[Any, ...] | None = listed.start
+        comma = b""
+        while place is not None:
+            page, place = await self._read(listed.query, person_id, place)
+            if page:
+                yield comma + page
+            comma = b", "
+
+    async def _read(self, query: str, person_id: UUID, place: tuple[Any, ...]) -> tuple[bytes, tuple[Any, ...] | None]:
+        """A page as it is sent, and where the next begins. Its rows are in memory no longer than here."""
+        async with self._reading:
+            rows = await self._pool.fetch(query, person_id, self._page, *place)
+        after = tuple(rows[-1])[1:] if len(rows) == self._page else None
+        return ", ".join(row[0] for row in rows).encode(), after
 
 
 def export_route(path: str, holdings: Holdings) -> HTTPRouteHandler:
     """`GET path`: what a service holds of the signed-in person; auth puts the parts together."""
     turns = Turns()
 
-    @get(path, guards=[signed_in])
+    @get(path, guards=[signed_in], problems=[ASKED_AGAIN])
     async def export(request: Request) -> Answer[Envelope[Part]]:
         """Get everything that this service holds about you. Whoever asks again ends what they asked for before."""
         return streamed(request, EXPORTED, holdings.of(request.user.id), turns)

@@ -75,11 +75,14 @@ def to_answer(request: litestar.Request[Any, Any, Any], failure: Exception) -> A
     """The answer to any exception; what nobody foresaw is logged with its trace and answered without."""
     problem = to_problem(failure, conditional="if-match" in request.headers)
     if problem.kind is INTERNAL:
-        # Where, not what: an exception's message may quote an address or a code.
-        where = "".join(format_tb(failure.__traceback__))
-        log.error("request failed", failure=type(failure).__qualname__, where=where)
+        log.error("request failed", failure=type(failure).__qualname__, where=where(failure))
     body = problem.body(locale_of(request), trace_of(request).request_id)
     return Answer(body, status=problem.kind.status, headers=problem.headers, media=MEDIA_TYPE)
+
+
+def where(failure: Exception) -> str:
+    """The place that an exception comes from. Not what it says: that may quote an address or a code."""
+    return "".join(format_tb(failure.__traceback__))
 
 
 def to_problem(failure: Exception, *, conditional: bool = False) -> Problem:

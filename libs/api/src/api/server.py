@@ -9,6 +9,7 @@ from typing import Any, cast
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from api.streamed import LONGEST
 from events.beat import beat
 
 MESSAGE_LIMIT = 16 * 1024
@@ -19,8 +20,9 @@ KEEP_ALIVE = 75
 meets a closed one. Most keep one for a minute; others must be told (deploy/chart/README.md)."""
 IDLE = 1.5
 """The same when leaving, while a gateway sends nothing new: longer than the local one keeps a connection."""
-LINGER = 60.0
-"""For how many seconds a connection that is closed waits for its client to take what is not yet sent."""
+LINGER = LONGEST
+"""For how many seconds a connection that is closed waits for its client to take what is not yet sent: auth asks for all
+parts of an export at once, and takes the last when it has passed on the others."""
 ACCEPTED = 64
 """How many connections are accepted in one turn of the loop: uvloop takes one from each listening socket, and after a
 restart who came meanwhile would wait for seconds behind those who have a connection (docs/adr/0031)."""
@@ -64,8 +66,9 @@ class _Joined:
     What is long goes at once: the transport must be able to say that its client does not keep up.
     """
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport, is_cut: Callable[[], bool] = lambda: False) -> None:
         self.transport = transport
+        self._is_cut = is_cut
         self._held: list[bytes] = []
         self._size = 0
 
@@ -88,7 +91,10 @@ class _Joined:
 
     def close(self) -> None:
         self.flush()
-        if self.transport.get_write_buffer_size():
+        if self._is_cut():
+            # What is unsent makes nothing whole, and whoever asked again and again would have it all kept.
+            self.transport.abort()
+        elif self.transport.get_write_buffer_size():
             # Whoever does not read it would keep the connection for ever.
             asyncio.get_running_loop().call_later(LINGER, self.transport.abort)
         self.transport.close()
@@ -98,8 +104,12 @@ class _Protocol(HttpToolsProtocol):
     """uvicorn's, which writes an answer's head and body apart: a tenth of a POST's time (docs/adr/0029)."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self._joined = _Joined(transport)
+        self._joined = _Joined(transport, self._is_cut)
         super().connection_made(cast("asyncio.Transport", self._joined))
+
+    def _is_cut(self) -> bool:
+        cycle = self.cycle
+        return cycle is not None and cycle.response_started and not cycle.response_complete
 
     def eof_received(self) -> None:
         """A client that says nothing more may still listen: the transport closes next."""

@@ -16,7 +16,7 @@ from api.exports import Holdings
 from api.messages import Text
 from api.outgoing import trust
 from api.problems import Kind, Problem
-from api.streamed import Turns
+from api.streamed import ASKED_AGAIN, Turns
 from auth.account import OPERATOR, Accounts
 from auth.signin import CODEC, Attempt, Auth
 from auth.tables import SQL, Account, ChallengeUsedState, said_of_person
@@ -128,9 +128,11 @@ class Exports:
 
 
 async def _ask(client: httpx.AsyncClient, name: str, url: str) -> httpx.Response | None:
-    """A service's answer as it begins, None where there is none."""
+    """A service's answer as it begins, None where there is none; raises `Problem` (409) where they asked again."""
     try:
         answer = await client.send(client.build_request("GET", url), stream=True)
+        if answer.status_code == ASKED_AGAIN.status:  # through another process of auth
+            raise Problem(ASKED_AGAIN)
         return answer.raise_for_status()
     except httpx.HTTPError as error:
         log.warning("a part of an export is missing", service=name, error=type(error).__name__)

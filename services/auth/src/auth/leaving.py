@@ -17,7 +17,7 @@ from api.messages import Message
 from api.problems import Problem
 from api.requests import Request, context_of
 from api.routes import delete, get
-from api.streamed import streamed
+from api.streamed import ASKED_AGAIN, streamed
 from auth.account import own_account
 from auth.api import OTP_INVALID, Code, Line, known_device, network_of
 from auth.erasure import INCOMPLETE, Exports, erase
@@ -86,7 +86,7 @@ async def leave(request: Request, data: JSONBody[Leave], leaving: Parts) -> Answ
     return answer(request, ERASED, None).at(leaving.auth.log.feed, position)
 
 
-@get("/users/me/export", guards=[signed_in], problems=(INCOMPLETE,))
+@get("/users/me/export", guards=[signed_in], problems=(INCOMPLETE, ASKED_AGAIN))
 async def export(request: Request, leaving: Parts) -> Answer[Envelope[Export]]:
     """Get everything about you as one document.
 

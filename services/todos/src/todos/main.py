@@ -5,6 +5,7 @@ import gc
 import sys
 from collections.abc import Sequence
 from functools import partial
+from typing import Final
 
 import asyncpg
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
@@ -101,9 +102,13 @@ def faces(pool: asyncpg.Pool) -> Sequence[BaseRouteHandler]:
     return (*ROUTES, export(pool), *parked_routes("/todos", NAME, pool))
 
 
+PAGE: Final = 20
+"""To-dos, or events of them, that an export has in memory at a time: a description alone may be 60 kB of JSON."""
+
+
 def export(pool: asyncpg.Pool) -> HTTPRouteHandler:
     """What a person takes along from here."""
-    return export_route("/todos/export", Holdings(pool, {"todos": by_time(SQL.export_todos)}))
+    return export_route("/todos/export", Holdings(pool, {"todos": by_time(SQL.export_todos)}, page=PAGE))
 
 
 async def _verify(settings: Asked) -> int:
