@@ -106,6 +106,8 @@ class Exports:
         async with self._client({"authorization": authorization}) as client:
             asked = await asyncio.gather(*(_ask(client, name, url) for name, url in self._urls.items()))
             answers = [answer for answer in asked if answer is not None]
+            if any(answer.status_code == ASKED_AGAIN.status for answer in answers):  # through another process of auth
+                raise Problem(ASKED_AGAIN)
             if len(answers) < len(asked):
                 raise Problem(INCOMPLETE, retry_after=5)
             yield b'{"exported_at":%b,"services":{' % msgspec.json.encode(now)
@@ -128,12 +130,10 @@ class Exports:
 
 
 async def _ask(client: httpx.AsyncClient, name: str, url: str) -> httpx.Response | None:
-    """A service's answer as it begins, None where there is none; raises `Problem` (409) where they asked again."""
+    """A service's answer as it begins, None where there is none, or one that says that they asked again."""
     try:
         answer = await client.send(client.build_request("GET", url), stream=True)
-        if answer.status_code == ASKED_AGAIN.status:  # through another process of auth
-            raise Problem(ASKED_AGAIN)
-        return answer.raise_for_status()
+        return answer if answer.status_code == ASKED_AGAIN.status else answer.raise_for_status()
     except httpx.HTTPError as error:
         log.warning("a part of an export is missing", service=name, error=type(error).__name__)
         return None
