@@ -1,7 +1,6 @@
 """A person takes along all that this service keeps of them, however much: page by page, in little memory."""
 
 import asyncio
-import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import pytest
 
 from activity.main import export
 from api.app import create_app
-from api.testing import People, serving
+from api.testing import People, serving, weighed
 from events.health import Health
 from events.postgres import open_pool
 from local.fixtures import Database, DatabaseFactory, until
@@ -83,17 +82,9 @@ async def test_given_many_entries_when_they_are_exported_then_each_is_there_once
 async def test_given_many_entries_when_they_are_exported_then_little_of_them_is_in_memory_at_a_time(
     activity: Service,
 ) -> None:
-    size, headers = 0, activity.people.headers(activity.me)
-    tracemalloc.start()
-    try:
-        async with activity.http.stream("GET", "/activity/export", headers=headers) as answer:
-            async for chunk in answer.aiter_bytes():
-                size += len(chunk)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert size > 20_000_000
-    assert peak < 4_000_000, f"{size:,} bytes were exported and {peak:,} in memory at a time"
+    found = await weighed(activity.http, "/activity/export", activity.people.headers(activity.me))
+    assert found.size > 20_000_000
+    assert found.peak < 4_000_000, f"{found} of an export"
 
 
 async def test_given_a_client_that_does_not_read_when_a_person_exports_then_nothing_is_held_in_the_database(

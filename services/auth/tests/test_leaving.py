@@ -1,7 +1,6 @@
 """Leaving: a fresh code deletes the account, and nothing of it is inherited by the next one at the address."""
 
 import asyncio
-import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from uuid import UUID
@@ -11,6 +10,7 @@ import httpx
 import pytest
 from signing import ADA, Service, appends_held_up, running, wrong
 
+from api.testing import weighed
 from events.erasure import Tombstones
 from local.fixtures import Database, DatabaseFactory, until
 
@@ -262,16 +262,9 @@ async def test_given_a_person_who_leaves_meanwhile_when_they_export_then_they_se
 async def test_given_a_part_of_more_than_memory_is_for_when_a_person_exports_then_it_comes_whole_and_in_little_memory(
     database_of_auth: Database,
 ) -> None:
-    size, ends, peak = 0, b"", 0
     async with part(todos=LONG) as (url, _), running(database_of_auth.url, EXPORT_URLS=f"todos={url}") as auth:
-        session = await auth.sign_in()
-        tracemalloc.start()
-        async with auth.http.stream("GET", "/users/me/export", headers=bearer(session)) as answer:
-            async for chunk in answer.aiter_bytes():
-                size, ends = size + len(chunk), (ends + chunk)[-3:]
-        _, peak = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-    assert answer.status_code == 200
-    assert size > 64 * 1024 * 1024
-    assert ends == b"}}}"
-    assert peak < 4_000_000, f"{size:,} bytes were exported and {peak:,} in memory at a time"
+        found = await weighed(auth.http, "/users/me/export", bearer(await auth.sign_in()))
+    assert found.status == 200
+    assert found.size > 64 * 1024 * 1024
+    assert found.end == b"}}}"
+    assert found.peak < 4_000_000, f"{found} of an export"

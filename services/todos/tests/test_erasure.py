@@ -1,7 +1,6 @@
 """Of a person who was erased todos keeps nothing, also of a write that was under way."""
 
 import asyncio
-import tracemalloc
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
@@ -12,7 +11,7 @@ import pytest
 from nats.js import JetStreamContext
 
 from api.app import create_app
-from api.testing import People, serving
+from api.testing import People, serving, weighed
 from events import streams
 from events.broker import Broker
 from events.catalog.auth import UserErased
@@ -156,21 +155,15 @@ from generate_series(1, 300) as n
 async def test_given_the_longest_todos_when_they_are_exported_then_little_of_them_is_in_memory_at_a_time(
     own: Database,
 ) -> None:
-    me, people, owner, size = uuid4(), People(), await asyncpg.connect(own.owner_url), 0
+    me, people, owner = uuid4(), People(), await asyncpg.connect(own.owner_url)
     await owner.execute(LONGEST, me)
     await owner.close()
     async with await open_pool(own.url, application="todos") as pool:
         app = create_app(title="To-dos", routes=[export(pool)], health=Health(), guard=people.guard)
-        async with serving(app) as http, http.stream("GET", "/todos/export", headers=people.headers(me)) as answer:
-            tracemalloc.start()
-            try:
-                async for chunk in answer.aiter_bytes():
-                    size += len(chunk)
-                _, peak = tracemalloc.get_traced_memory()
-            finally:
-                tracemalloc.stop()
-    assert size > 18_000_000
-    assert peak < 8_000_000, f"{size:,} bytes were exported and {peak:,} in memory at a time"
+        async with serving(app) as http:
+            found = await weighed(http, "/todos/export", people.headers(me))
+    assert found.size > 18_000_000
+    assert found.peak < 8_000_000, f"{found} of an export"
 
 
 async def test_an_export_holds_everything_of_the_person_and_nothing_of_others(own: Database) -> None:

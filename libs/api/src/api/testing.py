@@ -1,10 +1,11 @@
 """For the services' tests: a real server on a free port, and people who are signed in."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+import tracemalloc
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import httpx
@@ -71,3 +72,25 @@ async def serving(
     finally:
         server.cancel()
         await asyncio.wait([server])
+
+
+class Weighed(NamedTuple):
+    """An answer's status, bytes and last three; `peak`: the bytes that this process had in memory for it at a time."""
+
+    status: int
+    size: int
+    end: bytes
+    peak: int
+
+
+async def weighed(http: httpx.AsyncClient, path: str, headers: Mapping[str, str]) -> Weighed:
+    """Read an answer of this very process to its end, keeping nothing of it."""
+    size, end = 0, b""
+    tracemalloc.start()
+    try:
+        async with http.stream("GET", path, headers=headers) as answer:
+            async for chunk in answer.aiter_bytes():
+                size, end = size + len(chunk), (end + chunk)[-3:]
+        return Weighed(answer.status_code, size, end, tracemalloc.get_traced_memory()[1])
+    finally:
+        tracemalloc.stop()
