@@ -3,10 +3,10 @@
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import asyncpg
+import planning
 import pytest
 
 from activity.domain import DOINGS
@@ -42,14 +42,7 @@ async def fill(connection: asyncpg.Connection, entries: int, people: int) -> Non
 async def scans(connection: asyncpg.Connection, query: str, *values: object) -> set[str]:
     """Which indexes a query's plan reads, and which tables without one."""
     text = await connection.fetchval(f"explain (format json) {query}", *values)
-    return set(_scans(json.loads(text)[0]["Plan"]))
-
-
-def _scans(plan: Any) -> set[str]:
-    found = {plan["Index Name"]} if "Index Name" in plan else set()
-    if plan["Node Type"] == "Seq Scan":
-        found |= {f"all of {plan['Relation Name']}"}
-    return found.union(*(_scans(child) for child in plan.get("Plans", [])))
+    return planning.scans(json.loads(text)[0]["Plan"])
 
 
 async def test_what_is_due_is_found_by_an_index(owner: asyncpg.Connection, full: bool) -> None:

@@ -1,14 +1,15 @@
 """A database that came back from a copy, its log's tail imported: its accounts and sessions are as that tells."""
 
 import json
-from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 import asyncpg
+import copying
 import feeding
 import pytest
-from feeding import last_seq, make_stream
+from copying import Copy
+from feeding import make_stream
+from planning import read_whole
 from signing import ADA, Service, running
 from test_leaving import leave
 from test_own_sessions import sid
@@ -16,24 +17,21 @@ from test_reserved import reserve
 
 from auth.account import change_role
 from auth.erasure import erase_person
-from events.access import Access
 from events.acts import By
 from events.broker import Broker
 from events.catalog.feeds import FEEDS
 from events.eraser import Eraser
 from events.errors import BadAct
-from events.postgres import dialer
-from events.relay import Relay
 from events.sql import load
-from local.fixtures import Database, DatabaseFactory, until
+from local.fixtures import Database, DatabaseFactory
 from local.nats import Nats
 from local.prepare import connected
 from ops.abandoning import abandon
-from ops.importing import PART, import_tail, plan
-from ops.places import Places
+from ops.importing import PART, import_tail
 
 SETTLE = load("ops").settle_accounts
-LAST = "select last_seq from events.feed where name = 'AUTH'"
+ROWS = ("account", "session", "events.erasure", "events.deletion")
+LEFT = "brings accounts and sessions"
 CAME = ["OtpVerified", "UserRegistered", "UserSignedIn"]
 TAIL = [*CAME, *CAME, "ProfileChanged"]
 ACCOUNTS = "select * from account order by id"
@@ -65,51 +63,6 @@ from (
 """
 
 
-@dataclass
-class Copy:
-    """A copy of auth's database: its rows, and its log up to there. Nobody asks for anything while it is restored."""
-
-    database: Database
-    nats: Nats
-    owner: asyncpg.Connection
-    last: int
-
-    async def restore_with_its_tail(self) -> None:
-        """As an operator does it, once the stream has all that was said since."""
-        await make_stream(self.nats, "AUTH")
-        await self.relay()
-        await self.restore()
-        places = self.places()
-        planned = await plan(places, "AUTH", lambda *_: None)
-        assert "brings accounts and sessions" in planned.does[-1]
-        await import_tail(places, "AUTH", By("mina", "restored"), lambda *_: None)
-
-    async def restore(self) -> None:
-        """The database is the copy again."""
-        await self.owner.execute("delete from session; delete from account")
-        await self.owner.execute("insert into account table copied_account; insert into session table copied_session")
-        await self.owner.execute("truncate events.erasure, events.deletion")
-        await self.owner.execute("delete from events.log where feed = 'AUTH'")
-        await self.owner.execute("insert into events.log select * from copied_log where feed = 'AUTH'")
-        await self.owner.execute("update events.feed set last_seq = $1 where name = 'AUTH'", self.last)
-
-    def places(self) -> Places:
-        """As an operator names them."""
-        return Places({"auth": self.database.owner_url}, Access(self.nats.url()), {})
-
-    async def relay(self) -> None:
-        """Publish all that the log has."""
-        last = await self.owner.fetchval(LAST)
-        broker = Broker(self.nats.url("auth"), name="test")
-        relay = Relay(FEEDS["AUTH"], dialer(self.database.url, application="test"), broker)
-
-        async def is_relayed() -> bool:
-            return await last_seq(self.nats, "AUTH") == last
-
-        async with feeding.running(broker.run, relay.run):
-            await until(is_relayed)
-
-
 @pytest.fixture
 def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tail comes back in several parts."""
@@ -117,9 +70,9 @@ def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def copied(database: Database, nats: Nats, owner: asyncpg.Connection) -> Copy:
-    for table, name in (("account", "account"), ("session", "session"), ("events.log", "log")):
-        await owner.execute(f"create temp table copied_{name} as table {table}")
-    return Copy(database, nats, owner, await owner.fetchval(LAST))
+    """A copy of its database, and a stream for its log."""
+    await make_stream(nats, "AUTH")
+    return await copying.copied("AUTH", database, nats, owner, ROWS)
 
 
 async def test_accounts_and_sessions_of_a_copy_are_what_was_said_since_and_change_and_go_as_ever(
@@ -138,7 +91,7 @@ async def test_accounts_and_sessions_of_a_copy_are_what_was_said_since_and_chang
         await change_role(auth.accounts, ADA, "analyst", "grant")
         await auth.call("DELETE", f"/users/me/sessions/{sid(lost)}", token)
         accounts, sessions = await owner.fetch(ACCOUNTS), await owner.fetch(SESSIONS)
-        await copy.restore_with_its_tail()
+        await copy.restore_with_its_tail(LEFT)
         assert await owner.fetch(ACCOUNTS) == accounts
         assert await owner.fetch(SESSIONS) == sessions
         assert (await auth.refresh(lost["refresh_token"])).status_code == 401
@@ -156,7 +109,7 @@ async def test_who_registered_since_on_an_id_that_the_copy_has_reserved_is_regis
         copy = await copied(made, nats, owner)
         await auth.sign_in()
         accounts = await owner.fetch(ACCOUNTS)
-        await copy.restore_with_its_tail()
+        await copy.restore_with_its_tail(LEFT)
         assert await owner.fetch(ACCOUNTS) == accounts
         assert (await auth.sign_in())["user"]["id"] == str(reserved)
 
@@ -170,7 +123,7 @@ async def test_who_registered_since_and_has_no_account_is_erased_by_an_operator(
         copy = await copied(made, nats, owner)
         lost = await auth.sign_in()
         await changed(auth, lost["access_token"], name="Ada")
-        await copy.restore_with_its_tail()
+        await copy.restore_with_its_tail(LEFT)
         assert await owner.fetchval("select count(*) from account") == 1
         ada = UUID(lost["user"]["id"])
         assert [row["aggregate"] for row in await owner.fetch(WITHOUT_ACCOUNT)] == [ada]
@@ -194,7 +147,6 @@ async def test_who_deleted_their_account_since_and_is_back_with_the_copy_is_eras
         eve, copy = await auth.sign_in("eve@example.test"), await copied(made, nats, owner)
         await leave(auth, back, await auth.challenge())
         eraser = Eraser(auth.pool, broker, [FEEDS["AUTH"]])
-        await make_stream(nats, "AUTH")
         await copy.relay()
         assert await eraser.erase_rows()
         async with feeding.client(nats) as client:
@@ -239,9 +191,3 @@ async def changed(auth: Service, token: str, **profile: str | None) -> None:
     """Change a profile."""
     answer = await auth.call("PATCH", "/users/me", token, profile)
     assert answer.status_code == 200, answer.text
-
-
-def read_whole(plan: dict[str, Any]) -> set[str]:
-    """Which tables a plan reads without an index."""
-    found = {plan["Relation Name"]} if plan["Node Type"] == "Seq Scan" else set()
-    return found.union(*(read_whole(child) for child in plan.get("Plans", [])))

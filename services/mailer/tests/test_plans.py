@@ -1,11 +1,11 @@
 """What is asked of a person's letters finds them by an index, page by page in order, whatever the planner knows."""
 
-from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
 import msgspec
 import pytest
+from planning import nodes, read_whole
 
 from local.fixtures import DatabaseFactory
 from mailer.tables import SQL
@@ -33,7 +33,7 @@ async def test_a_page_of_letters_reads_no_other_letter_of_its_person(database: D
         (plan,) = msgspec.json.decode(await connection.fetchval(f"explain (analyze, format json) {PAGE}"))
     finally:
         await connection.close()
-    scans = [each for each in _nodes(plan["Plan"]) if "Relation Name" in each or "Index Name" in each]
+    scans = [each for each in nodes(plan["Plan"]) if "Relation Name" in each or "Index Name" in each]
     assert [(each.get("Index Name"), each["Actual Rows"]) for each in scans] == [("letter_of_person", 100)]
 
 
@@ -47,10 +47,4 @@ async def test_what_becomes_of_a_persons_letters_is_found_by_an_index(database: 
         (plan,) = msgspec.json.decode(await connection.fetchval("explain (format json) execute asked (null, null)"))
     finally:
         await connection.close()
-    assert [each["Relation Name"] for each in _nodes(plan["Plan"]) if each["Node Type"] == "Seq Scan"] == []
-
-
-def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for each in plan.get("Plans", ()):
-        yield from _nodes(each)
+    assert read_whole(plan["Plan"]) == set()

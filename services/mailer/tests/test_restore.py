@@ -7,7 +7,8 @@ from typing import Any, get_args
 import pytest
 from mailing import CODEC, Post, asked, registered
 from mailserver import MailServer
-from restoring import SHOWN, copied, heard, read_whole
+from planning import read_whole
+from restoring import SHOWN, UNDER_WAY, copied, heard
 from test_notices import LONG_AGO, alarm, toggled
 
 from events.catalog.mailer import FailReason, MailSent
@@ -50,7 +51,7 @@ async def test_letters_that_were_sent_after_the_copy_was_made_are_settled_and_no
             await post.settled(cause, "sent", within=20)
     ids = [cause.id for cause in causes]
     before = await post.owner.fetch(SHOWN, ids)
-    await copy.restore_with_its_tail()
+    await copy.restore_with_its_tail(UNDER_WAY)
     async with post.mailer(**by_smtp):
         await heard(post)
     assert len(server.mails) == len(causes) + 1
@@ -78,7 +79,7 @@ async def test_completions_that_were_told_in_one_letter_are_not_told_again(
             await post.settled(cause, "sent")
     ids, mails = [cause.id for cause in causes], len(server.mails)
     before = await post.owner.fetch(SHOWN, ids)
-    await copy.restore_with_its_tail()
+    await copy.restore_with_its_tail(UNDER_WAY)
     async with post.mailer(**by_smtp):
         await heard(post)
     assert len(server.mails) == mails + 1
@@ -101,7 +102,7 @@ async def test_what_a_letter_tells_in_the_copy_and_did_not_tell_in_truth_is_told
     async with post.mailer(**by_smtp):
         await post.auth.say(undone, subject=ada.user_id)
         await post.settled(first, "expired")
-    await copy.restore_with_its_tail()
+    await copy.restore_with_its_tail(UNDER_WAY)
     async with post.mailer(**by_smtp):
         await post.auth.say(ada)
         await post.settled(second, "sent")

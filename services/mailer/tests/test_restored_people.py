@@ -7,7 +7,8 @@ from uuid import UUID
 from mailing import CODEC, Post, registered
 from mailserver import MailServer
 from msgspec import Struct
-from restoring import SHOWN, copied, heard, read_whole
+from planning import read_whole
+from restoring import SHOWN, UNDER_WAY, copied, heard
 from test_notices import alarm
 from test_preferences import LINKS, WISHES, facing
 from test_quiet import refuse
@@ -72,7 +73,7 @@ async def test_letters_of_a_copy_that_ended_in_silence_are_not_posted(
             await post.settled(cause, "skipped")
     mails = len(server.mails)
     wishes, addresses = await post.owner.fetch(PREFERENCES), await post.owner.fetch(ADDRESSES)
-    await copy.restore_with_its_tail()
+    await copy.restore_with_its_tail(UNDER_WAY)
     await post.change_letters("due_at = now() where settled_at is null")
     async with post.mailer(**by_smtp):
         for cause in causes:
@@ -106,7 +107,7 @@ async def test_what_people_chose_since_holds_whoever_of_them_the_copy_knows(post
         known: ["completion", "due_soon"],
         new: ["monthly_report"],
     }
-    await copy.restore_with_its_tail()
+    await copy.restore_with_its_tail(UNDER_WAY)
     assert await post.owner.fetch(PREFERENCES) == chosen
 
 

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from api.outgoing import trust
 from api.testing import serving
+from notifier.sms import Sms
 
 
 def base64url(raw: bytes) -> str:
@@ -161,6 +162,12 @@ def vapid_claims(authorization: str, audience: str) -> dict[str, Any]:
     raw = base64.urlsafe_b64decode(key + "=" * (-len(key) % 4))
     public = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), raw)
     return jwt.decode(token, public, algorithms=["ES256"], audience=audience)
+
+
+def twilio(http: httpx.AsyncClient, played: Played) -> Sms:
+    """What sends messages by a provider that is played."""
+    url = f"{played.url}/sms"
+    return Sms(http, url, sid="AC1", token="secret", sender="+15005550006", name="Todo API")
 
 
 def client() -> httpx.AsyncClient:

@@ -9,30 +9,21 @@ from uuid import UUID, uuid4
 
 import pytest
 from notifying import PHONE_KEY, World, world_of
-from providing import Played, client, playing
+from providing import Played, client, twilio
 from test_sms import NUMBER, PHONE, answer, ask, code_in, number
 
 from events.catalog.auth import UserErased
 from local.fixtures import DatabaseFactory, until
 from local.nats import Nats
-from notifier.sms import Sms
 
 NEW_KEY = PHONE_KEY[::-1]
 A_MINUTE = timedelta(minutes=1, seconds=1)
 
 
 @pytest.fixture
-async def played() -> AsyncIterator[Played]:
-    async with playing() as provider:
-        yield provider
-
-
-@pytest.fixture
 async def world(database: DatabaseFactory, nats: Nats, played: Played) -> AsyncIterator[World]:
     async with world_of(database("notifier"), nats) as made, client() as http:
-        made.providers["sms"] = Sms(
-            http, f"{played.url}/sms", sid="AC1", token="secret", sender="+15005550006", name="Todo API"
-        )
+        made.providers["sms"] = twilio(http, played)
         yield made
 
 

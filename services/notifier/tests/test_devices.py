@@ -7,18 +7,12 @@ from uuid import uuid4
 
 import pytest
 from notifying import World, completed, world_of
-from providing import Answer, Browser, Played, client, playing
+from providing import Answer, Browser, Played, client
 from test_push import DEVICES, fcm, register, settled
 
 from local.fixtures import DatabaseFactory, until
 from local.nats import Nats
 from notifier.fcm import Fcm
-
-
-@pytest.fixture
-async def played() -> AsyncIterator[Played]:
-    async with playing() as provider:
-        yield provider
 
 
 @pytest.fixture

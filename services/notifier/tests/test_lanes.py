@@ -8,7 +8,7 @@ import asyncpg
 import httpx
 import pytest
 from notifying import World, completed, world_of
-from providing import VAPID_KEY, Answer, Browser, Played, client, playing
+from providing import VAPID_KEY, Answer, Browser, Played, client, playing, twilio
 from test_push import fcm, register
 from test_sms import ask
 
@@ -18,7 +18,6 @@ from local.prepare import migrate_database
 from notifier.deliveries import LANES, WORKERS
 from notifier.fcm import PAUSE, Fcm
 from notifier.providers import TIMEOUT, Deferred, Push, Target
-from notifier.sms import Sms
 from notifier.texts import Words
 from notifier.webpush import WebPush
 
@@ -27,19 +26,11 @@ DEVICES = 20  # more than all workers together could hold
 
 
 @pytest.fixture
-async def played() -> AsyncIterator[Played]:
-    async with playing() as provider:
-        yield provider
-
-
-@pytest.fixture
 async def world(database: DatabaseFactory, nats: Nats, played: Played) -> AsyncIterator[World]:
     """`played` pushes to browsers and sends messages; FCM is played by the tests."""
     async with world_of(database("notifier"), nats) as made, client() as http:
         made.providers["web"] = WebPush(http, VAPID_KEY, "mailto:ops@example.org", made.watch)
-        made.providers["sms"] = Sms(
-            http, f"{played.url}/sms", sid="AC1", token="secret", sender="+15005550006", name="Todo API"
-        )
+        made.providers["sms"] = twilio(http, played)
         yield made
 
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from notifying import World, completed, due_soon, overdue, service, world_of
-from providing import VAPID_KEY, Answer, Browser, Played, client, fcm_error, playing, vapid_claims
+from providing import VAPID_KEY, Answer, Browser, Played, client, fcm_error, vapid_claims
 
 from events.catalog.auth import ProfileChanged, UserErased
 from events.catalog.todos import TodoDeleted, TodoEdited, TodoToggled
@@ -27,12 +27,6 @@ from notifier.webpush import CURVE, WebPush, base64url, encrypt, unbase64
 DEVICES = "/notifications/devices"
 HOUR = timedelta(hours=1)
 LONG_AGO = "Sun, 06 Nov 1994 08:49:37 GMT"
-
-
-@pytest.fixture
-async def played() -> AsyncIterator[Played]:
-    async with playing() as provider:
-        yield provider
 
 
 @pytest.fixture

@@ -3,21 +3,20 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, get_args
 from uuid import UUID, uuid4
 
 import asyncpg
 import msgspec
 import pytest
+from copying import LAST, copied
 from notifying import CODEC, World, completed, running, world_of
-from providing import Answer, Played, client, playing
+from planning import read_whole
+from providing import Answer, Played, client, twilio
 from test_push import fcm, register
 from test_sms import ask
 
 from events import streams
-from events.access import Access
-from events.acts import By
 from events.broker import Broker
 from events.catalog.feeds import FEEDS
 from events.catalog.notifier import DeliveryFailure, NotificationDelivered, NotificationFailed
@@ -33,14 +32,12 @@ from local.fixtures import DatabaseFactory, until
 from local.nats import Nats
 from local.prepare import connected
 from notifier.fcm import Fcm
-from notifier.sms import Sms
-from ops.importing import PART, import_tail, plan
-from ops.places import Places
+from ops.importing import PART
 
 SETTLE = load("ops").settle_deliveries
 ROWS = ("delivery", "notification", "inbox", "events.checkpoint")
 LATER = {"retry-after": "60"}
-LAST = "select last_seq from events.feed where name = 'NOTIFIER'"
+UNDER_WAY = "ends what notifier has under way"
 SHOWN = "select id, state, reason, token, lease_until from delivery where id = any ($1) order by id"
 TRIED = "select count(*) = 2 from delivery where state = 'queued' and attempts = 1"
 SENT = "select count(*) = $1 from delivery where state = 'sent'"
@@ -63,19 +60,11 @@ from unnest($1::uuid[]) with ordinality as told (id, nr)
 
 
 @pytest.fixture
-async def played() -> AsyncIterator[Played]:
-    async with playing() as provider:
-        yield provider
-
-
-@pytest.fixture
 async def world(database: DatabaseFactory, nats: Nats, played: Played) -> AsyncIterator[World]:
     async with world_of(database("notifier"), nats) as made, client() as http:
         await streams.apply(made.js, FEEDS["NOTIFIER"])
         made.providers["fcm"] = Fcm(http, played.url, played.account)
-        made.providers["sms"] = Sms(
-            http, f"{played.url}/sms", sid="AC1", token="secret", sender="+15005550006", name="Todo API"
-        )
+        made.providers["sms"] = twilio(http, played)
         yield made
 
 
@@ -85,40 +74,10 @@ async def owner(world: World) -> AsyncIterator[asyncpg.Connection]:
         yield connection
 
 
-@dataclass
-class Copy:
-    """A copy of notifier's database, taken while no notifier runs: its rows, and its log up to there."""
-
-    world: World
-    owner: asyncpg.Connection
-    last: int
-
-    async def restore_with_its_tail(self) -> None:
-        """As an operator does it, before notifier starts again."""
-        for nr, table in enumerate(ROWS):
-            await self.owner.execute(f"delete from {table}; insert into {table} table copy_{nr}")
-        await self.owner.execute("delete from events.log where feed = 'NOTIFIER' and seq > $1", self.last)
-        await self.owner.execute("update events.feed set last_seq = $1 where name = 'NOTIFIER'", self.last)
-        places = Places({"notifier": self.world.database.owner_url}, Access(self.world.nats.url()), {})
-        planned = await plan(places, "NOTIFIER", lambda *_: None)
-        assert "ends what notifier has under way" in planned.does[-1]
-        await import_tail(places, "NOTIFIER", By("mina", "restored"), lambda *_: None)
-
-    async def is_relayed(self, count: int) -> bool:
-        """Whether the stream has so many events that came since."""
-        return bool((await self.world.js.stream_info("NOTIFIER")).state.last_seq == self.last + count)
-
-
 @pytest.fixture
 def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tail comes back in several parts: here two events."""
     monkeypatch.setattr("ops.importing.PART", 1)
-
-
-async def copied(world: World, owner: asyncpg.Connection) -> Copy:
-    for nr, table in enumerate(ROWS):
-        await owner.execute(f"create temp table copy_{nr} as table {table}")
-    return Copy(world, owner, await owner.fetchval(LAST))
 
 
 @asynccontextmanager
@@ -142,14 +101,14 @@ async def test_what_was_delivered_after_the_copy_was_made_is_settled_and_not_del
         await world.say("TODOS", completed(), to=me)
         assert (await ask(world, me)).status_code == 200
         await until(lambda: owner.fetchval(TRIED))
-    copy = await copied(world, owner)
+    copy = await copied("NOTIFIER", world.database, world.nats, owner, ROWS)
     await make_due(owner)
     async with working(world):
         await until(lambda: owner.fetchval(SENT, 2))
-        await until(lambda: copy.is_relayed(2))
+    assert await owner.fetchval(LAST, "NOTIFIER") == copy.last + 2
     ids = [row["id"] for row in await owner.fetch("select id from delivery")]
     before = await owner.fetch(SHOWN, ids)
-    await copy.restore_with_its_tail()
+    await copy.restore_with_its_tail(UNDER_WAY)
     await make_due(owner)
     async with working(world):
         await world.say("TODOS", completed(), to=other)
@@ -213,9 +172,3 @@ def state_of(reason: DeliveryFailure | None) -> str:
     if reason is None:
         return "sent"
     return reason if reason in ("unknown", "expired") else "failed"
-
-
-def read_whole(plan: dict[str, Any]) -> set[str]:
-    """Which tables a plan reads without an index."""
-    found = {plan["Relation Name"]} if plan["Node Type"] == "Seq Scan" else set()
-    return found.union(*(read_whole(child) for child in plan.get("Plans", [])))

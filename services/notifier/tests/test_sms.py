@@ -12,14 +12,13 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 from notifying import World, completed, due_soon, overdue, world_of
-from providing import Answer, Played, client, playing, twilio_error
+from providing import Answer, Played, client, twilio, twilio_error
 from test_push import said, settled
 
 from events.catalog.auth import UserErased
 from local.fixtures import DatabaseFactory, until
 from local.nats import Nats
 from notifier.phones import number_of
-from notifier.sms import Sms
 from notifier.tables import SQL
 
 PHONE = "/notifications/phone"
@@ -27,17 +26,9 @@ NUMBER = "+821012345678"
 
 
 @pytest.fixture
-async def played() -> AsyncIterator[Played]:
-    async with playing() as provider:
-        yield provider
-
-
-@pytest.fixture
 async def world(database: DatabaseFactory, nats: Nats, played: Played) -> AsyncIterator[World]:
     async with world_of(database("notifier"), nats) as made, client() as http:
-        made.providers["sms"] = Sms(
-            http, f"{played.url}/sms", sid="AC1", token="secret", sender="+15005550006", name="Todo API"
-        )
+        made.providers["sms"] = twilio(http, played)
         yield made
 
 

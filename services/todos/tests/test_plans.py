@@ -7,6 +7,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from planning import scans
 
 from events.sql import load
 from local.fixtures import DatabaseFactory
@@ -30,14 +31,6 @@ QUERIES: dict[str, tuple[str, list[Any]]] = {
     "count of deleted": (SQL.count_deleted, [BOTH, None, None, None, None, 10_001]),
     "quota": (SQL.count_kept, [10_000]),
 }
-
-
-def scans(plan: Any) -> set[str]:
-    """Which indexes a plan reads, and which tables without one."""
-    found = {plan["Index Name"]} if "Index Name" in plan else set()
-    if plan["Node Type"] == "Seq Scan":
-        found |= {f"all of {plan['Relation Name']}"}
-    return found.union(*(scans(child) for child in plan.get("Plans", [])))
 
 
 @pytest.mark.timeout(600)
