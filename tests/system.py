@@ -33,6 +33,15 @@ from local.layout import Layout, layout
 from local.stack import Stack
 
 CODE = re.compile(r"\b\d{6,12}\b")
+_UNSETTLED = """
+select kind, state, count(*), min(due_at) as due, max(attempts) as attempts from letter
+where settled_at is null group by kind, state
+"""
+_SESSIONS = """
+select application_name, state, wait_event_type, wait_event, clock_timestamp() - query_start as since,
+    left(query, 60) as query
+from pg_stat_activity where state <> 'idle' and pid <> pg_backend_pid()
+"""
 PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """Trusts nobody, for the stack speaks plain HTTP: httpx would read all authorities for each client, 30 ms each time."""
 
@@ -89,7 +98,10 @@ class System:
             process.kill()
 
     async def rows(self, service: str, query: str, *values: object) -> list[asyncpg.Record]:
-        connection = await asyncpg.connect(self.stack.details["postgres"][f"{service}_owner"])
+        return await self._ask(f"{service}_owner", query, *values)
+
+    async def _ask(self, login: str, query: str, *values: object) -> list[asyncpg.Record]:
+        connection = await asyncpg.connect(self.stack.details["postgres"][login])
         try:
             return await connection.fetch(query, *values)
         finally:
@@ -131,13 +143,31 @@ class System:
                 pytest.fail(f"{service} does not get well: {unwell}")
 
     async def _is_well(self, service: str, unwell: dict[str, Any]) -> bool:
-        try:
-            state = await self.readiness(service)
-        except httpx.HTTPError as error:
-            state = {"status": repr(error)}
+        state = await self._told(service)
         unwell.clear()
         unwell.update({part: told for part, told in state.items() if told not in {200, "ok"}})
         return not unwell
+
+    async def _told(self, service: str) -> dict[str, Any]:
+        """What a service says of its parts, or why it says nothing."""
+        try:
+            return await self.readiness(service)
+        except httpx.HTTPError as error:
+            return {"status": repr(error)}
+
+    async def way_of_codes(self) -> dict[str, Any]:
+        """How far codes came on their way to a letter, and who waits for what in the database."""
+        async with self.jetstream() as js:
+            published = (await js.stream_info("OTP")).state.last_seq
+        heard = "select seq from events.checkpoint where consumer = 'mailer' and feed = 'OTP'"
+        return {
+            "asked for": await self.value("auth", "select last_seq from events.feed where name = 'OTP'"),
+            "published": published,
+            "heard": await self.value("mailer", heard),
+            "letters": await self.rows("mailer", _UNSETTLED),
+            "sessions": await self._ask("admin", _SESSIONS),
+            "mailer": await self._told("mailer"),
+        }
 
     @asynccontextmanager
     async def visitor(self, **headers: str) -> AsyncIterator["Person"]:
@@ -169,8 +199,10 @@ class Person:
 
     async def letter(self) -> EmailMessage:
         """The newest letter with a code."""
-        letters = await until(self.codes)
-        return letters[-1]
+        try:
+            return (await until(self.codes))[-1]
+        except pytest.fail.Exception:
+            pytest.fail(f"no letter came: {await self.system.way_of_codes()}")
 
     def codes(self) -> list[EmailMessage]:
         """The letters with codes, oldest first; all others can be stopped."""

@@ -66,7 +66,7 @@ from (
 @pytest.fixture
 def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tail comes back in several parts."""
-    monkeypatch.setattr("ops.importing.PART", 2)
+    monkeypatch.setattr("ops.importing.PULLED", 2)
 
 
 async def copied(database: Database, nats: Nats, owner: asyncpg.Connection) -> Copy:

@@ -45,4 +45,4 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a restore a tail comes back in several parts."""
-    monkeypatch.setattr("ops.importing.PART", 2)
+    monkeypatch.setattr("ops.importing.PULLED", 2)

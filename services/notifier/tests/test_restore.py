@@ -77,7 +77,7 @@ async def owner(world: World) -> AsyncIterator[asyncpg.Connection]:
 @pytest.fixture
 def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tail comes back in several parts: here two events."""
-    monkeypatch.setattr("ops.importing.PART", 1)
+    monkeypatch.setattr("ops.importing.PULLED", 1)
 
 
 @asynccontextmanager

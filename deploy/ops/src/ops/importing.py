@@ -1,6 +1,7 @@
 """Copies a stream's surplus back into a log that only lost its tail: its database came back from an older copy."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Any, Final
 
 import msgspec
@@ -19,7 +20,6 @@ from ops.places import Places
 
 SQL = load("ops")
 SHOWN: Final = 10
-PART: Final = 1000
 _UNDER_WAY: Final = "ends what {} has under way and these events tell the end of: it is not done again"
 _SETTLE: Final = {
     "AUTH": ([SQL.settle_accounts], "brings accounts and sessions that {} has to where these events leave them"),
@@ -58,10 +58,18 @@ class Imported(msgspec.Struct, frozen=True):
 
 async def plan(places: Places, name: str, report: Report) -> Surplus:
     """What would be copied; raises `BadAct` where the log did not only lose its tail, `Unreachable`."""
-    surplus = await _surplus(places, name, report)
-    first, last, service = surplus[0][0].seq, surplus[-1][0].seq, FEEDS[name].service
+    first, last = await _surplus(places, name, report)
+    sample: list[dict[str, Any]] = []
+    async with aclosing(_parts(places, FEEDS[name], first, last)) as parts:
+        async for part in parts:  # all of it: what cannot be copied is told before anybody says yes
+            sample += [
+                {"seq": each.seq, "type": each.type, "key": each.subject, "time": each.time}
+                for each, _ in part[: SHOWN - len(sample)]
+            ]
+            report(f"surplus of stream {name}", part[-1][0].seq - first + 1, last - first + 1)
+    service, count = FEEDS[name].service, last - first + 1
     does = [
-        f"copies {len(surplus):,} events, {first:,} to {last:,}, from stream {name} into its log, under their numbers",
+        f"copies {count:,} events, {first:,} to {last:,}, from stream {name} into its log, under their numbers",
         f"lets {service} append again only from {last + 1:,}, and its relay go on",
     ]
     if name in _SETTLE:
@@ -72,25 +80,26 @@ async def plan(places: Places, name: str, report: Report) -> Surplus:
         "bring back kept answers: an Idempotency-Key of that time is decided anew",
         "send or publish anything again: whoever heard these events is not concerned",
     ]
-    sample = [
-        {"seq": each.seq, "type": each.type, "key": each.subject, "time": each.time} for each, _ in surplus[:SHOWN]
-    ]
-    return Surplus(name, first, last, len(surplus), sample, does, does_not)
+    return Surplus(name, first, last, count, sample, does, does_not)
 
 
 async def import_tail(places: Places, name: str, by: By, report: Report) -> Imported:
     """Do it, as the owner of the log's database; raises `BadAct`, `Unreachable`."""
-    surplus = await _surplus(places, name, report)
-    first, last = surplus[0][0].seq, surplus[-1][0].seq
     feed = FEEDS[name]
-    async with places.database(feed.service, None) as connection, connection.transaction():
+    first, last = await _surplus(places, name, report)
+    async with (
+        places.database(feed.service, None) as connection,
+        connection.transaction(),
+        aclosing(_parts(places, feed, first, last)) as parts,
+    ):
+        await connection.execute(SQL.take_time)
         if await connection.fetchval(SQL.hold_feed, name) != first - 1:
             raise BadAct(f"{feed.service} appended meanwhile: look again with todo-ops relay check {name}")
-        for begin in range(0, len(surplus), PART):
-            await _write(connection, name, surplus[begin : begin + PART])
+        async for part in parts:
+            await _write(connection, name, part)
             for settle in _SETTLE[name][0] if name in _SETTLE else ():
-                await connection.execute(settle, first + begin, min(first + begin + PART - 1, last))
-            report(f"back into the log of {name}", min(begin + PART, len(surplus)), len(surplus))
+                await connection.execute(settle, part[0][0].seq, part[-1][0].seq)
+            report(f"back into the log of {name}", part[-1][0].seq - first + 1, last - first + 1)
         await connection.execute(SQL.grow_feed, name, last)
         await connection.execute(SQL.delete_imported, name, first - 1)
         await acts.note(connection, feed.service, "import", {"feed": name, "from": first, "to": last}, by)
@@ -106,26 +115,27 @@ async def _write(connection: Connection, name: str, part: Sequence[tuple[Envelop
         raise BadAct(f"versions of {broken[0]['aggregate']} do not follow one another: this is no lost tail")
 
 
-async def _surplus(places: Places, name: str, report: Report) -> list[tuple[Envelope, str]]:
-    """What the stream has beyond the log, where they are one up to there. Raises `BadAct`."""
-    feed = FEEDS[name]
-    found = await compare(places, feed, report)
+async def _surplus(places: Places, name: str, report: Report) -> tuple[int, int]:
+    """From where to where the stream goes on beyond the log, where they are one up to there. Raises `BadAct`."""
+    found = await compare(places, FEEDS[name], report)
     if found.parted is None:
         raise BadAct(f"stream {name} has nothing that its log lacks")
     if found.parted.how != "ahead" or found.stream_last is None:
         raise BadAct(f"the log did not only lose its tail: {found.parted.says}; {found.parted.next}")
-    first, last = found.log_last + 1, found.stream_last
-    surplus: list[tuple[Envelope, str]] = []
+    return found.log_last + 1, found.stream_last
+
+
+async def _parts(places: Places, feed: Feed, first: int, last: int) -> AsyncGenerator[Sequence[tuple[Envelope, str]]]:
+    """The surplus part by part, for it may be days of work. Raises `BadAct`, `Unreachable`."""
     async with places.nats(None) as client:
-        pulled = Pulled(client, name, first, last, headers_only=False)
+        pulled = Pulled(client, feed.name, first, last, headers_only=False)
         try:
             for begin in range(first, last + 1, PULLED):
                 end = min(begin + PULLED - 1, last)
                 messages = await pulled.up_to(end)
-                surplus += [_event(feed, seq, messages.get(seq)) for seq in range(begin, end + 1)]
+                yield [_event(feed, seq, messages.get(seq)) for seq in range(begin, end + 1)]
         finally:
             await pulled.close()
-    return surplus
 
 
 def _event(feed: Feed, seq: int, message: Msg | None) -> tuple[Envelope, str]:

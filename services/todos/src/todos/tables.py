@@ -171,9 +171,9 @@ async def count_kept(pool: asyncpg.Pool, most: int, people: Sequence[UUID]) -> l
     return [kept[person] for person in people]
 
 
-async def due_alarms(pool: asyncpg.Pool, now: datetime, limit: int) -> list[TodoRow]:
-    """To-dos that the clock has to look at."""
-    return _rows(await pool.fetch(SQL.due_alarms, now, limit))
+async def due_alarms(pool: asyncpg.Pool, now: datetime, after: Due, limit: int) -> list[TodoRow]:
+    """To-dos that the clock has to look at, longest due first, after one of an alarm's time and an id."""
+    return _rows(await pool.fetch(SQL.due_alarms, now, limit, after.due_at, after.id))
 
 
 async def long_deleted(pool: asyncpg.Pool, before: datetime, limit: int) -> list[TodoRow]:
