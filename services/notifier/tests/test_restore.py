@@ -32,7 +32,7 @@ from local.fixtures import DatabaseFactory, until
 from local.nats import Nats
 from local.prepare import connected
 from notifier.fcm import Fcm
-from ops.importing import PART
+from ops.importing import PULLED
 
 SETTLE = load("ops").settle_deliveries
 ROWS = ("delivery", "notification", "inbox", "events.checkpoint")
@@ -144,12 +144,12 @@ async def test_the_deliveries_that_a_tail_tells_of_are_found_by_index_however_ma
 ) -> None:
     ids = [uuid4() for _ in range(20_000)]
     await owner.execute(INSERT, ids)
-    await owner.execute(TOLD, ids[:PART])
+    await owner.execute(TOLD, ids[:PULLED])
     await owner.execute("analyze delivery, events.log")
-    [[text]] = await owner.fetch(f"explain (format json) {SETTLE}", 1, PART)
+    [[text]] = await owner.fetch(f"explain (format json) {SETTLE}", 1, PULLED)
     assert "delivery" not in read_whole(json.loads(text)[0]["Plan"])
-    await owner.execute(SETTLE, 1, PART)
-    assert await owner.fetchval(SENT, PART)
+    await owner.execute(SETTLE, 1, PULLED)
+    assert await owner.fetchval(SENT, PULLED)
 
 
 async def make_due(owner: asyncpg.Connection) -> None:
