@@ -49,7 +49,7 @@ with people as (
 insert into session (id, version, user_id, refresh_hash, created_at, refreshed_at, expires_at)
 select gen_random_uuid(), 1, id, '', now(), now(), now() from people
 """
-TAIL = 1_000
+AS_MANY = 1_000
 TOLD = """
 insert into events.log (
     feed, seq, id, command_id, aggregate, version, type, subject, time, correlation_id, causation_id, actor,
@@ -172,11 +172,11 @@ async def test_the_rows_that_a_tail_tells_of_are_found_by_index_however_many_the
         await owner.execute(MANY)
         await owner.execute(TOLD)
         await owner.execute("analyze account, session, events.log")
-        [[text]] = await owner.fetch(f"explain (format json) {SETTLE}", 1, TAIL)
+        [[text]] = await owner.fetch(f"explain (format json) {SETTLE}", 1, AS_MANY)
         assert read_whole(json.loads(text)[0]["Plan"]).isdisjoint({"account", "session"})
-        await owner.execute(SETTLE, 1, TAIL)
+        await owner.execute(SETTLE, 1, AS_MANY)
         for what in ("account where name = 'Ann'", "session where ended_at is not null"):
-            assert await owner.fetchval(f"select count(*) from {what} and version = 2") == TAIL / 2
+            assert await owner.fetchval(f"select count(*) from {what} and version = 2") == AS_MANY / 2
 
 
 async def published(nats: Nats) -> list[str]:

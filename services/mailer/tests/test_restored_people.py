@@ -34,7 +34,7 @@ with people as (
 )
 insert into preference (user_id, version, "off") select user_id, 1, '{}' from people
 """
-TAIL = 1_000
+AS_MANY = 1_000
 TOLD = """
 insert into events.log (
     feed, seq, id, command_id, aggregate, version, type, subject, time, correlation_id, causation_id, actor,
@@ -130,11 +130,11 @@ async def test_the_people_that_a_tail_tells_of_are_found_by_index_however_many_t
     await post.owner.execute(TOLD)
     await post.owner.execute("analyze contact, preference, events.log")
     for query in (SQL.settle_wishes, SQL.settle_addresses):
-        [[text]] = await post.owner.fetch(f"explain (format json) {query}", 1, TAIL)
+        [[text]] = await post.owner.fetch(f"explain (format json) {query}", 1, AS_MANY)
         assert read_whole(json.loads(text)[0]["Plan"]).isdisjoint({"contact", "preference"})
-        await post.owner.execute(query, 1, TAIL)
+        await post.owner.execute(query, 1, AS_MANY)
     for what in ("contact where suppressed_at is not null", """preference where "off" = '{overdue}'"""):
-        assert await post.owner.fetchval(f"select count(*) from {what}") == TAIL / 2
+        assert await post.owner.fetchval(f"select count(*) from {what}") == AS_MANY / 2
 
 
 async def say(post: Post, aggregate: UUID, before: int, person: UUID, *events: Struct) -> None:
