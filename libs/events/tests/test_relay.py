@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 from uuid import UUID
 
 import asyncpg
@@ -75,6 +76,29 @@ async def test_the_stream_equals_the_log(todos: Database, nats: Nats) -> None:
         await plant.append(500)
         await same(todos, nats, 500)
         assert plant.relay.check().state == "ok"
+
+
+async def test_what_comes_within_a_moment_is_published_together(
+    todos: Database, nats: Nats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    windows: list[int] = []
+    send = Publisher.send
+
+    async def counted(self: Publisher, rows: Sequence[asyncpg.Record], *, whole: bool) -> Window:
+        windows.append(len(rows))
+        return await send(self, rows, whole=whole)
+
+    monkeypatch.setattr(Publisher, "send", counted)
+    monkeypatch.setattr(events.relay, "PACE", pace := 0.1)
+    await make_stream(nats)
+    plant = Plant(todos, nats)
+    async with running(*plant.tasks):
+        began = monotonic()
+        for _ in range(100):
+            await plant.append(1)
+        await same(todos, nats, 100)
+        assert len(windows) <= 2 + (monotonic() - began) / pace
+    assert sum(windows) == 100
 
 
 async def take_batches(server: Nats, *, does: bool) -> None:

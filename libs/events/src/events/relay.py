@@ -36,6 +36,8 @@ from events.tracing import about_event, about_message, after, is_recorded, recor
 
 SQL = load("events")
 WINDOW = 500
+PACE = 0.01
+"""From a window's beginning to that of the next, at least: what comes meanwhile goes along (docs/adr/0034)."""
 POLL_BUSY = 0.1
 POLL_IDLE = 1.0
 READ_TIMEOUT = 5.0
@@ -209,8 +211,10 @@ class Relay:
         The first window goes message by message, also where the stream takes whole ones: of two relays side by side one
         would be refused as long as the other one is quicker. Raises `RefusedError`.
         """
+        clock = asyncio.get_running_loop().time
         whole, rows = False, await self._following(connection)
         while client.is_connected:
+            began = clock()
             await self._publish_on(connection, publisher, rows, whole=whole)
             whole = self._takes_batches
             self._report("ok", f"at {self._last}")
@@ -220,6 +224,7 @@ class Relay:
                 if info.state.last_seq != self._last:
                     return
                 self._takes_batches = bool(info.config.allow_atomic)
+            await asyncio.sleep(began + PACE - clock())
             rows = await self._following(connection)
         raise nats.errors.ConnectionClosedError
 

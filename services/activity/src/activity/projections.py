@@ -16,8 +16,8 @@ from events.health import Check
 from events.postgres import AWAY, Connection, is_too_slow
 
 EVERY: Final = 1.0
-PAUSE: Final = 0.1
-"""Between two rounds: figures a tenth of a second older take a fraction of the commits (docs/adr/0029)."""
+PAUSE: Final = 0.5
+"""Between two rounds: figures half a second older take a fraction of the commits (docs/adr/0034)."""
 BATCH: Final = 5_000
 LATE: Final = 10_000
 """Events behind the archive from which on figures are called late."""
