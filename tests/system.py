@@ -1,5 +1,6 @@
 """The whole system from outside: HTTP through the gateway, SQL, NATS, letters, and faults. Nothing of the services."""
 
+import asyncio
 import os
 import re
 import secrets
@@ -143,31 +144,31 @@ class System:
                 pytest.fail(f"{service} does not get well: {unwell}")
 
     async def _is_well(self, service: str, unwell: dict[str, Any]) -> bool:
-        state = await self._told(service)
+        try:
+            state = await self.readiness(service)
+        except httpx.HTTPError as error:
+            state = {"status": repr(error)}
         unwell.clear()
         unwell.update({part: told for part, told in state.items() if told not in {200, "ok"}})
         return not unwell
 
-    async def _told(self, service: str) -> dict[str, Any]:
-        """What a service says of its parts, or why it says nothing."""
-        try:
-            return await self.readiness(service)
-        except httpx.HTTPError as error:
-            return {"status": repr(error)}
-
     async def way_of_codes(self) -> dict[str, Any]:
-        """How far codes came on their way to a letter, and who waits for what in the database."""
-        async with self.jetstream() as js:
-            published = (await js.stream_info("OTP")).state.last_seq
-        heard = "select seq from events.checkpoint where consumer = 'mailer' and feed = 'OTP'"
-        return {
-            "asked for": await self.value("auth", "select last_seq from events.feed where name = 'OTP'"),
-            "published": published,
-            "heard": await self.value("mailer", heard),
-            "letters": await self.rows("mailer", _UNSETTLED),
-            "sessions": await self._ask("admin", _SESSIONS),
-            "mailer": await self._told("mailer"),
+        """How far codes came on their way to a letter, and who waits for what in the database; what is away says so."""
+
+        async def published() -> int:
+            async with self.jetstream() as js:
+                return (await js.stream_info("OTP")).state.last_seq
+
+        looks = {
+            "asked for": self.rows("auth", "select last_seq from events.feed where name = 'OTP'"),
+            "published": published(),
+            "heard": self.rows("mailer", "select seq from events.checkpoint where feed = 'OTP'"),
+            "letters": self.rows("mailer", _UNSETTLED),
+            "sessions": self._ask("admin", _SESSIONS),
+            "mailer": self.readiness("mailer"),
         }
+        told = await asyncio.gather(*(asyncio.wait_for(look, 5) for look in looks.values()), return_exceptions=True)
+        return dict(zip(looks, told, strict=True))
 
     @asynccontextmanager
     async def visitor(self, **headers: str) -> AsyncIterator["Person"]:

@@ -6,16 +6,20 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+import structlog
+from prometheus_client import REGISTRY
 from todoing import Service, running
 
 from local.fixtures import DatabaseFactory
 from todos.alarms import Alarms
+from todos.tables import TodoRow, todos_by_id
 from todos.verify import mend, verify
 
 STRAY = """
     insert into todo select (json_populate_record(t, json_build_object('id', uuidv7()))).* from todo t limit 1
     returning id
 """
+BEHIND = "update todo set version = version - 1 where id = any($1)"
 NOON = datetime.fromisoformat("2030-12-01T12:00:00+00:00")
 DUE = {"due_at": "2030-12-01T12:00:00Z", "remind_minutes_before": 30}
 
@@ -49,20 +53,43 @@ async def test_what_cannot_be_said_keeps_nothing_else_from_being_said(database: 
     made = database("todos")
     async with running(made.url) as todos:
         due = [await todos.create(title=f"{n}", **DUE) for n in range(3)]
-        deleted = [await todos.create() for _ in range(2)]
+        deleted = [await todos.create() for _ in range(3)]
         for todo in deleted:
             await todos.done(todo, "delete")
-        behind = [UUID(todo["id"]) for todo in (*due[:2], *deleted)]
         owner = await asyncpg.connect(made.owner_url)
         try:
-            await owner.execute("update todo set version = version - 1 where id = any($1)", behind)
+            await owner.execute(BEHIND, [UUID(todo["id"]) for todo in (*due[:2], *deleted[:2])])
+            todos.watch.set(NOON + timedelta(days=40))
+            async with asyncio.timeout(10):
+                assert [await todos.alarms.ring(2) for _ in range(2)] == [1, 0]
+                assert [await todos.alarms.purge(2) for _ in range(2)] == [1, 0]
+            assert (await todos.types())[-2:] == ["Overdue", "Purged"]
+            await mend(owner)
         finally:
             await owner.close()
-        todos.watch.set(NOON + timedelta(days=40))
-        async with asyncio.timeout(10):
-            assert await todos.alarms.ring(2) == 1
-            assert await todos.alarms.purge(2) == 0  # `Retention` asks again for as long as all were dropped
-        assert (await todos.types())[-1] == "Overdue"
+        assert [await todos.alarms.ring(2), await todos.alarms.purge(2)] == [2, 2]
+
+
+async def test_what_cannot_be_said_is_tried_once_and_told_of_once(database: DatabaseFactory) -> None:
+    made = database("todos")
+    async with running(made.url) as todos:
+        due = [await todos.create(title=f"{n}", **DUE) for n in range(3)]
+        owner = await asyncpg.connect(made.owner_url)
+        try:
+            await owner.execute(BEHIND, [UUID(todo["id"]) for todo in due])
+        finally:
+            await owner.close()
+        todos.watch.set(NOON)
+        before = refused()
+        with structlog.testing.capture_logs() as logs:
+            for _ in range(4):
+                assert await todos.alarms.ring(2) == 0
+        assert refused() - before == 3
+        assert [(entry["log_level"], entry["count"]) for entry in logs] == [("warning", 3)]
+
+
+def refused() -> float:
+    return REGISTRY.get_sample_value("todo_append_commands_total", {"feed": "TODOS", "outcome": "stale"}) or 0.0
 
 
 async def test_an_edited_deadline_is_followed(todos: Service) -> None:
@@ -126,6 +153,29 @@ async def test_rows_that_a_restored_database_lacks_are_written_from_their_events
             await runtime.close()
         for todo in (older, younger, same):
             await todos.done(todo, "toggle")
+
+
+async def test_to_compare_and_to_mend_takes_as_long_as_it_takes(
+    database: DatabaseFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[str] = []
+
+    async def asked(connection: asyncpg.Connection, ids: list[UUID]) -> dict[UUID, TodoRow]:
+        limits.append(await connection.fetchval("show transaction_timeout"))
+        return await todos_by_id(connection, ids)
+
+    monkeypatch.setattr("todos.verify.todos_by_id", asked)
+    made = database("todos")
+    async with running(made.url) as todos:
+        await todos.create()
+    for url, work in ((made.url, verify), (made.owner_url, mend)):
+        connection = await asyncpg.connect(url)
+        try:
+            assert await connection.fetchval("show transaction_timeout") != "0"
+            await work(connection)
+        finally:
+            await connection.close()
+    assert limits == ["0", "0"]
 
 
 async def test_a_row_that_somebody_changed_by_hand_is_named(database: DatabaseFactory) -> None:

@@ -1,11 +1,14 @@
 """Copies a stream's surplus back into a log that only lost its tail: its database came back from an older copy."""
 
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, Final
 
 import msgspec
+import nats.js.errors
+from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.js.api import RawStreamMsg
 
 from events import acts
 from events.acts import By
@@ -19,6 +22,7 @@ from ops.comparing import PULLED, Pulled, Report, compare
 from ops.places import Places
 
 SQL = load("ops")
+EVENTS_SQL = load("events")
 SHOWN: Final = 10
 _UNDER_WAY: Final = "ends what {} has under way and these events tell the end of: it is not done again"
 _SETTLE: Final = {
@@ -92,7 +96,7 @@ async def import_tail(places: Places, name: str, by: By, report: Report) -> Impo
         connection.transaction(),
         aclosing(_parts(places, feed, first, last)) as parts,
     ):
-        await connection.execute(SQL.take_time)
+        await connection.execute(EVENTS_SQL.take_time)
         if await connection.fetchval(SQL.hold_feed, name) != first - 1:
             raise BadAct(f"{feed.service} appended meanwhile: look again with todo-ops relay check {name}")
         async for part in parts:
@@ -133,18 +137,28 @@ async def _parts(places: Places, feed: Feed, first: int, last: int) -> AsyncGene
             for begin in range(first, last + 1, PULLED):
                 end = min(begin + PULLED - 1, last)
                 messages = await pulled.up_to(end)
-                yield [_event(feed, seq, messages.get(seq)) for seq in range(begin, end + 1)]
+                yield [
+                    _event(feed, seq, messages.get(seq) or await _asked(client, feed, seq))
+                    for seq in range(begin, end + 1)
+                ]
         finally:
             await pulled.close()
 
 
-def _event(feed: Feed, seq: int, message: Msg | None) -> tuple[Envelope, str]:
+async def _asked(client: Client, feed: Feed, seq: int) -> RawStreamMsg | None:
+    """A message that was not sent, perhaps for a slow line; None where it is not there."""
+    with suppress(nats.js.errors.NotFoundError):
+        return await client.jetstream(timeout=5).get_msg(feed.name, seq)
+    return None
+
+
+def _event(feed: Feed, seq: int, message: Msg | RawStreamMsg | None) -> tuple[Envelope, str]:
     """A message of the surplus as the log had it; raises `BadAct` for what its relay never published."""
     if message is None:
         raise BadAct(f"stream {feed.name} lacks {seq:,}: what the log had there is lost; restore its database")
     try:
         envelope = from_headers(message.headers)
-        data = message.data.decode()
+        data = (message.data or b"").decode()
         msgspec.json.decode(data)
     except (Undecodable, UnicodeDecodeError, msgspec.DecodeError, RecursionError):
         raise BadAct(f"message {seq:,} of stream {feed.name} is no event: it is not from the relay") from None

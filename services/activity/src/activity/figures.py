@@ -94,19 +94,21 @@ class Figures:
         """
         with ExitStack() as unfinished:
             file: IO[bytes] = unfinished.enter_context(SpooledTemporaryFile(max_size=IN_MEMORY))
-            async with self._pool.acquire() as connection:
-                await self._wait(connection, question.metric, position)
-                async with connection.transaction(isolation="repeatable_read", readonly=True):
-                    told = await self._write(connection, question, position, file, media=media, head=head)
+            await self._wait(question.metric, position)
+            async with (
+                self._pool.acquire() as connection,
+                connection.transaction(isolation="repeatable_read", readonly=True),
+            ):
+                told = await self._write(connection, question, position, file, media=media, head=head)
             unfinished.pop_all()  # whoever sends it closes it
         file.seek(0)
         return told, file
 
-    async def _wait(self, connection: Connection, metric: Metric, position: int | None) -> None:
-        """Wait until figures are there, and have reached a position."""
+    async def _wait(self, metric: Metric, position: int | None) -> None:
+        """Wait until figures are there, and have reached a position; over no connection, for there are few."""
         deadline = monotonic() + PATIENCE
         while True:
-            row = await connection.fetchrow(SQL.reflected, metric.projection)
+            row = await self._pool.fetchrow(SQL.reflected, metric.projection)
             if row and position is not None and position > row["heard_to"]:
                 raise Beyond
             if row and (position is None or position <= row["built_to"]):

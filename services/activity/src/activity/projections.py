@@ -138,7 +138,8 @@ class Projections:
         """Advance until cancelled."""
         while True:
             self._news.clear()
-            for projection in await self._behind_the_archive():
+            behind = await self._behind_the_archive()
+            for projection in behind:
                 try:
                     await self.catch_up(projection)
                     self._trouble.pop(projection, None)
@@ -146,7 +147,8 @@ class Projections:
                     if projection not in self._trouble:
                         log.warning("figures stand still", projection=projection, error=type(error).__name__)
                     self._trouble[projection] = f"{projection} stands still: {type(error).__name__}"
-            await asyncio.sleep(PAUSE)
+            if behind:
+                await asyncio.sleep(PAUSE)
             with suppress(TimeoutError):
                 async with asyncio.timeout(beat(EVERY)):
                     await self._news.wait()

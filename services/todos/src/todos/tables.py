@@ -35,6 +35,11 @@ class TodoRow(State, frozen=True, kw_only=True):
     deleted_at: datetime | None
 
 
+Place: TypeAlias = tuple[datetime, UUID]
+"""How far somebody went through what is due: a row's time, and its id among those of the same."""
+FIRST: Final[Place] = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
+
+
 class Filters(Struct, frozen=True, kw_only=True):
     """What a list is narrowed to; None lets everything through. `pattern` is for ILIKE."""
 
@@ -171,14 +176,14 @@ async def count_kept(pool: asyncpg.Pool, most: int, people: Sequence[UUID]) -> l
     return [kept[person] for person in people]
 
 
-async def due_alarms(pool: asyncpg.Pool, now: datetime, after: Due, limit: int) -> list[TodoRow]:
-    """To-dos that the clock has to look at, longest due first, after one of an alarm's time and an id."""
-    return _rows(await pool.fetch(SQL.due_alarms, now, limit, after.due_at, after.id))
+async def due_alarms(pool: asyncpg.Pool, until: datetime, after: Place, limit: int) -> list[TodoRow]:
+    """To-dos that the clock has to look at, longest due first."""
+    return _rows(await pool.fetch(SQL.due_alarms, until, limit, *after))
 
 
-async def long_deleted(pool: asyncpg.Pool, before: datetime, limit: int) -> list[TodoRow]:
-    """To-dos that were deleted before a moment."""
-    return _rows(await pool.fetch(SQL.long_deleted, before, limit))
+async def long_deleted(pool: asyncpg.Pool, before: datetime, after: Place, limit: int) -> list[TodoRow]:
+    """To-dos that were deleted before a moment, longest ago first."""
+    return _rows(await pool.fetch(SQL.long_deleted, before, limit, *after))
 
 
 async def todos_by_id(connection: Connection | asyncpg.Pool, ids: Sequence[UUID]) -> dict[UUID, TodoRow]:

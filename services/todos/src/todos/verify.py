@@ -9,7 +9,7 @@ from msgspec import Struct, json
 
 from events.postgres import Connection
 from todos.history import replayed
-from todos.tables import SQL, TodoRow, todos_by_id
+from todos.tables import EVENTS_SQL, SQL, TodoRow, todos_by_id
 
 _BATCH = 500
 
@@ -25,6 +25,7 @@ async def verify(connection: Connection) -> Verdict:
     """Compare every to-do, on one snapshot."""
     compared, differing = 0, []
     async with connection.transaction(isolation="repeatable_read", readonly=True):
+        await connection.execute(EVENTS_SQL.take_time)
         async for folded in _batches(connection):
             rows = await todos_by_id(connection, list(folded))
             compared += len(folded)
@@ -40,6 +41,7 @@ async def mend(connection: Connection) -> int:
     """
     mended = 0
     async with connection.transaction():
+        await connection.execute(EVENTS_SQL.take_time)
         await connection.execute(SQL.hold_feed)
         async for folded in _batches(connection):
             rows = await todos_by_id(connection, list(folded))

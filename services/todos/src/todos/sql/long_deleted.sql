@@ -1,2 +1,3 @@
--- To-dos that were deleted before a moment: nothing happens to one after that.
-select * from todo where deleted and updated_at < $1 order by updated_at limit $2
+-- To-dos that were deleted before a moment, after one of this time and id: nothing happens to one after that.
+select * from todo where deleted and updated_at < $1 and (updated_at, id) > ($3::timestamptz, $4::uuid)
+order by updated_at, id limit $2

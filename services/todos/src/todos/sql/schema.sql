@@ -85,7 +85,7 @@ WITH (fillfactor='80');
 ALTER TABLE ONLY public.todo
     ADD CONSTRAINT todo_pkey PRIMARY KEY (id);
 
-CREATE INDEX todo_alarm ON public.todo USING btree (alarm_at) WHERE (alarm_at IS NOT NULL);
+CREATE INDEX todo_alarm_in_order ON public.todo USING btree (alarm_at, id) WHERE (alarm_at IS NOT NULL);
 
 CREATE INDEX todo_created ON public.todo USING btree (user_id, completed, created_at DESC, id DESC) WHERE (NOT deleted);
 
@@ -97,7 +97,7 @@ CREATE INDEX todo_due ON public.todo USING btree (user_id, completed, COALESCE(d
 
 CREATE INDEX todo_priority ON public.todo USING btree (user_id, completed, priority, created_at DESC, id DESC) WHERE (NOT deleted);
 
-CREATE INDEX todo_purge ON public.todo USING btree (updated_at) WHERE deleted;
+CREATE INDEX todo_purge_in_order ON public.todo USING btree (updated_at, id) WHERE deleted;
 
 CREATE INDEX todo_search ON public.todo USING gin (user_id, (((title || '
 '::text) || COALESCE(description, ''::text))) public.gin_trgm_ops);
