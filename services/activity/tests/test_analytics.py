@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any
 from uuid import UUID
 
 import duckdb
@@ -235,6 +236,12 @@ async def test_a_question_that_is_given_up_in_the_end_leaves_nothing_open(
 ) -> None:
     """Given up where the answer is whole and its transaction is not over."""
     await world.live()
+    opened: list[IO[bytes]] = []
+
+    def spooled(**options: Any) -> IO[bytes]:
+        opened.append(SpooledTemporaryFile(**options))
+        return opened[-1]
+
     write = Figures._write
 
     async def given_up(*parts: Any, **options: Any) -> Any:
@@ -242,13 +249,13 @@ async def test_a_question_that_is_given_up_in_the_end_leaves_nothing_open(
         asking.cancel()
         return told
 
-    monkeypatch.setattr("activity.figures.IN_MEMORY", 1)
+    monkeypatch.setattr("activity.figures.SpooledTemporaryFile", spooled)
     monkeypatch.setattr(Figures, "_write", given_up)
     question = Question(metric=METRICS["daily"])
     asking = asyncio.create_task(Figures(world.diary.pool).write(question, None, CSV, {}))
     await asyncio.wait([asking], timeout=10)
     assert asking.cancelled()
-    gc.collect()
+    assert [file.closed for file in opened] == [True]
 
 
 async def test_no_rows_are_still_a_file(world: World, me: UUID, tmp_path: Path) -> None:
