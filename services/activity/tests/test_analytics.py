@@ -239,7 +239,7 @@ async def test_a_question_that_is_given_up_in_the_end_leaves_nothing_open(
     opened: list[IO[bytes]] = []
 
     def spooled(**options: Any) -> IO[bytes]:
-        opened.append(SpooledTemporaryFile(**options))
+        opened.append(SpooledTemporaryFile(**options))  # noqa: SIM115 - who asked closes it
         return opened[-1]
 
     write = Figures._write
