@@ -172,17 +172,20 @@ class _Walk:
         """How they part at a number; looked at once more, for an erasure may have gone through between two looks."""
         seq = row["seq"]
         if how := _judge(self._feed, row, message):
-            there = await self._message(seq)  # before the log: what is deleted there was erased before
+            # Before the log: what is deleted there was erased before.
+            there = await message_at(self._js, self._feed.name, seq)
             [row] = await self._connection.fetch(SQL.log_part, self._feed.name, seq - 1, seq, 1)
             how = _judge(self._feed, row, there)
         self._compared += not how
         return how
 
-    async def _message(self, seq: int) -> RawStreamMsg | None:
-        try:
-            return await self._js.get_msg(self._feed.name, seq)
-        except nats.js.errors.NotFoundError:
-            return None
+
+async def message_at(js: JetStreamContext, stream: str, seq: int) -> RawStreamMsg | None:
+    """The message of a number, None where it is not there."""
+    try:
+        return await js.get_msg(stream, seq)
+    except nats.js.errors.NotFoundError:
+        return None
 
 
 class Pulled:

@@ -1,12 +1,10 @@
 """Copies a stream's surplus back into a log that only lost its tail: its database came back from an older copy."""
 
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import Any, Final
 
 import msgspec
-import nats.js.errors
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import RawStreamMsg
 
@@ -18,7 +16,7 @@ from events.errors import BadAct, Undecodable
 from events.feed import Feed
 from events.postgres import Connection
 from events.sql import load
-from ops.comparing import PULLED, Pulled, Report, compare
+from ops.comparing import PULLED, Pulled, Report, compare, message_at
 from ops.places import Places
 
 SQL = load("ops")
@@ -132,24 +130,17 @@ async def _surplus(places: Places, name: str, report: Report) -> tuple[int, int]
 async def _parts(places: Places, feed: Feed, first: int, last: int) -> AsyncGenerator[Sequence[tuple[Envelope, str]]]:
     """The surplus part by part, for it may be days of work. Raises `BadAct`, `Unreachable`."""
     async with places.nats(None) as client:
-        pulled = Pulled(client, feed.name, first, last, headers_only=False)
+        js, pulled = client.jetstream(timeout=5), Pulled(client, feed.name, first, last, headers_only=False)
         try:
             for begin in range(first, last + 1, PULLED):
                 end = min(begin + PULLED - 1, last)
                 messages = await pulled.up_to(end)
-                yield [
-                    _event(feed, seq, messages.get(seq) or await _asked(client, feed, seq))
+                yield [  # what was not sent, perhaps for a slow line, is asked for
+                    _event(feed, seq, messages.get(seq) or await message_at(js, feed.name, seq))
                     for seq in range(begin, end + 1)
                 ]
         finally:
             await pulled.close()
-
-
-async def _asked(client: Client, feed: Feed, seq: int) -> RawStreamMsg | None:
-    """A message that was not sent, perhaps for a slow line; None where it is not there."""
-    with suppress(nats.js.errors.NotFoundError):
-        return await client.jetstream(timeout=5).get_msg(feed.name, seq)
-    return None
 
 
 def _event(feed: Feed, seq: int, message: Msg | RawStreamMsg | None) -> tuple[Envelope, str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final, TypeAlias
 from uuid import UUID
 
@@ -59,24 +59,20 @@ class Alarms:
     async def ring(self, batch: int = BATCH) -> int:
         """Say what is due now, of so many to-dos at a time; of how many something was said."""
         until = self._now()
-
-        async def due(after: Place) -> Sequence[tuple[datetime, TodoRow]]:
-            return [(row.alarm_at or until, row) for row in await due_alarms(self._pool, until, after, batch)]
-
-        return await self._round(due, lambda: Ring(self._now()), self._unrung)
+        return await self._round(
+            lambda after: due_alarms(self._pool, until, after, batch), lambda: Ring(self._now()), self._unrung
+        )
 
     async def purge(self, limit: int) -> int:
         """Let go of to-dos that were deleted 30 days ago, so many at a time (a `Drop`); how many."""
         before = self._now() - KEPT_FOR
-
-        async def due(after: Place) -> Sequence[tuple[datetime, TodoRow]]:
-            return [(row.updated_at, row) for row in await long_deleted(self._pool, before, after, limit)]
-
-        return await self._round(due, lambda: "purge", self._unpurged)
+        return await self._round(
+            lambda after: long_deleted(self._pool, before, after, limit), lambda: "purge", self._unpurged
+        )
 
     async def _round(
         self,
-        due: Callable[[Place], Awaitable[Sequence[tuple[datetime, TodoRow]]]],
+        due: Callable[[Place], Awaitable[Sequence[tuple[Place, TodoRow]]]],
         command: Callable[[], Command],
         refused: Refused,
     ) -> int:
@@ -93,7 +89,7 @@ class Alarms:
             said += await self._settle(
                 [row for _, row in found if (row.id, row.version) not in known], command(), refused
             )
-            after = (found[-1][0], found[-1][1].id)
+            after, _ = found[-1]
         if stale := list(refused.values()).count(2):  # once alone it may have been changed meanwhile
             log.warning("to-dos are not what their events say; run `python -m todos mend`", count=stale)
         return said

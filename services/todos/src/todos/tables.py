@@ -176,14 +176,16 @@ async def count_kept(pool: asyncpg.Pool, most: int, people: Sequence[UUID]) -> l
     return [kept[person] for person in people]
 
 
-async def due_alarms(pool: asyncpg.Pool, until: datetime, after: Place, limit: int) -> list[TodoRow]:
-    """To-dos that the clock has to look at, longest due first."""
-    return _rows(await pool.fetch(SQL.due_alarms, until, limit, *after))
+async def due_alarms(pool: asyncpg.Pool, until: datetime, after: Place, limit: int) -> list[tuple[Place, TodoRow]]:
+    """To-dos that the clock has to look at, longest due first, each with its place."""
+    rows = _rows(await pool.fetch(SQL.due_alarms, until, limit, *after))
+    return [((row.alarm_at or until, row.id), row) for row in rows]
 
 
-async def long_deleted(pool: asyncpg.Pool, before: datetime, after: Place, limit: int) -> list[TodoRow]:
-    """To-dos that were deleted before a moment, longest ago first."""
-    return _rows(await pool.fetch(SQL.long_deleted, before, limit, *after))
+async def long_deleted(pool: asyncpg.Pool, before: datetime, after: Place, limit: int) -> list[tuple[Place, TodoRow]]:
+    """To-dos that were deleted before a moment, longest ago first, each with its place."""
+    rows = _rows(await pool.fetch(SQL.long_deleted, before, limit, *after))
+    return [((row.updated_at, row.id), row) for row in rows]
 
 
 async def todos_by_id(connection: Connection | asyncpg.Pool, ids: Sequence[UUID]) -> dict[UUID, TodoRow]:
